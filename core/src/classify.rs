@@ -1,0 +1,627 @@
+//! The verdict: a pure function of what should have happened and what did.
+//!
+//! Everything is decided by order and counts, never by a wall-clock threshold, so that a noisy
+//! machine gives the same answer every time.
+//! `METHODOLOGY.md` has the formulae; [`RULES_VERSION`] changes with them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::program::{ActorKind, How, Program, Side, Step};
+use crate::trace::{CANCELLED, End, Event, FIRED, Key, Kind, Meter, Trace, What};
+use crate::verdict::{Figures, Finding, Judgement, Tally, WindowFigures, Word};
+
+/// Version of the rules below.
+pub const RULES_VERSION: u32 = 1;
+
+/// Iterations that any window may use: a correct loop was measured to use 1 in a quiet one, the
+/// weakest millisecond ticker 227.
+pub const ITERATIONS_FREE: u64 = 16;
+
+/// Iterations per thing done. GLib itself spends two on a descriptor event, because blocking and
+/// unblocking a source signals the context's own eventfd.
+pub const ITERATIONS_PER_EVENT: u64 = 8;
+
+/// An event is due *well inside* a window when the ideal run delivers it this long before the
+/// window closes.
+pub const MARGIN: Duration = Duration::from_millis(100);
+
+/// Fewer opportunity ticks than this share of the window's length, in percent, mean that the
+/// machine stood still and a stall proves nothing.
+pub const TICKS_PERCENT: u64 = 25;
+
+/// Length of an opportunity tick.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// A nested loop that is drained by hand ([`How::Drain`]) makes an iteration for nothing each time
+/// it has slept this long: that is the program's doing, not the strategy's.
+pub const DRAIN_PAUSE: Duration = Duration::from_millis(5);
+
+/// Judges one run of `program`.
+pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
+    let mut case = Case {
+        ideal,
+        real,
+        levels: program.levels(),
+        drained: drained(program),
+        floods: floods(program),
+        words: BTreeSet::new(),
+        findings: BTreeSet::new(),
+        message: None,
+        stood_still: false,
+    };
+    let windows = case.windows();
+    let tallies = case.deliveries();
+    case.iterations(&windows);
+    case.levels_in_order();
+    case.end(&tallies);
+    let figures = case.figures(&tallies, &windows);
+    let mut words: Vec<Word> = case.words.iter().rev().copied().collect();
+    if words.is_empty() {
+        words.push(Word::Progress);
+    }
+    Judgement {
+        words,
+        findings: case.findings,
+        tallies: tallies.into_iter().collect(),
+        windows,
+        figures,
+        message: case.message,
+    }
+}
+
+struct Case<'a> {
+    ideal: &'a Trace,
+    real: &'a Trace,
+    levels: Vec<String>,
+    /// The levels that are drained by hand.
+    drained: BTreeSet<u16>,
+    floods: Vec<(Key, Duration)>,
+    words: BTreeSet<Word>,
+    findings: BTreeSet<Finding>,
+    message: Option<String>,
+    /// Something could not be judged because the machine stood still.
+    stood_still: bool,
+}
+
+/// What an event can be due inside of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Window {
+    /// A nested loop.
+    Level(u16),
+    /// A flood; the key is that of its end.
+    Flood(Key),
+}
+
+/// A window in the ideal run: the index of the first event inside, and when it closed.
+struct Span {
+    window: Window,
+    open: usize,
+    close: Duration,
+}
+
+/// What one kind of event did in one window, the run outside all windows being one too.
+#[derive(Default)]
+struct Count {
+    due: u32,
+    blames: Vec<Blame>,
+    /// When the first that is to blame was due.
+    first_bad: Option<Duration>,
+    /// When the last that came in time was due.
+    last_good: Option<Duration>,
+}
+
+impl Count {
+    /// Late by chance is a minority; an event that came only when it was poked never is chance.
+    fn stalled(&self) -> bool {
+        self.blames.len() * 2 > self.due as usize || self.blames.contains(&Blame::Poke)
+    }
+}
+
+/// By window (none for the run outside all of them) and kind.
+type Counts = BTreeMap<(Option<Window>, Kind), Count>;
+
+impl Case<'_> {
+    /// How each kind of event was delivered; finds stall and split.
+    fn deliveries(&mut self) -> BTreeMap<Kind, Tally> {
+        let spans = self.spans();
+        let positions = positions(self.real);
+        // Of a run that was cut short, only what did happen says anything.
+        let cut = matches!(self.real.end, End::Died { .. } | End::Unknown { .. });
+        let mut tallies: BTreeMap<Kind, Tally> = BTreeMap::new();
+        let mut counts = Counts::new();
+        for (i, event) in self.ideal.events.iter().enumerate() {
+            let What::Reached(key) = event.what else {
+                continue;
+            };
+            let tally = tallies.entry(key.kind).or_default();
+            let at = positions.get(&key).copied();
+            // What a cancelled task had not come to is not lost.
+            let cancelled = Key { step: CANCELLED, n: 0, kind: Kind::Task, ..key };
+            if at.is_none() && !cut && !positions.contains_key(&cancelled) {
+                tally.lost += 1;
+            }
+            // The innermost window decides: the one that closes first.
+            let inside = spans
+                .iter()
+                .filter(|s| i >= s.open && event.at + MARGIN <= s.close)
+                .min_by_key(|s| (s.close, Reverse(s.open)))
+                .map(|s| s.window);
+            let judged = match inside {
+                Some(window) if self.was_opened(window) => self.inside(window, event, at, cut),
+                Some(_) => None,
+                None if event.depth > 0 => None,
+                None => self.outside(event, at, cut),
+            };
+            let Some(blame) = judged else { continue };
+            let count = counts.entry((inside, key.kind)).or_default();
+            count.due += 1;
+            match blame {
+                Some(_) => drop(count.first_bad.get_or_insert(event.at)),
+                None => count.last_good = Some(event.at),
+            }
+            count.blames.extend(blame);
+        }
+        self.stalls(&counts);
+        for ((window, kind), count) in counts {
+            let tally = tallies.entry(kind).or_default();
+            let starved = count.blames.len() as u32;
+            // Where there are windows, what went well outside would only hide what did not inside.
+            tally.due += if window.is_none() && !spans.is_empty() { starved } else { count.due };
+            tally.starved += starved;
+        }
+        tallies
+    }
+
+    /// Whether the real run opened the window as the ideal run did.
+    fn was_opened(&self, window: Window) -> bool {
+        match window {
+            Window::Level(level) => {
+                self.real.find(What::Open(level)).is_some()
+                    && self.real.find(What::Refused(level)).is_none()
+            }
+            Window::Flood(_) => true,
+        }
+    }
+
+    /// Where the real run opened and closed the window. Floods are counted from the beginning.
+    fn edges(&self, window: Window) -> (Option<usize>, Option<usize>) {
+        match window {
+            Window::Level(level) => {
+                (self.real.find(What::Open(level)), self.real.find(What::Close(level)))
+            }
+            Window::Flood(end) => (None, self.real.position(end)),
+        }
+    }
+
+    /// An event due inside a window: `None` when nothing can be said, else what is to blame.
+    fn inside(
+        &mut self,
+        window: Window,
+        event: &Event,
+        at: Option<usize>,
+        cut: bool,
+    ) -> Option<Option<Blame>> {
+        let (_, close) = self.edges(window);
+        if cut && close.is_none() {
+            return None;
+        }
+        let delivered = match (at, close) {
+            (Some(at), Some(close)) => at < close,
+            (at, None) => at.is_some(),
+            (None, Some(_)) => false,
+        };
+        let cured = at.is_some_and(|at| self.cured(event, at));
+        if delivered && !cured {
+            return Some(None);
+        }
+        if close.is_some_and(|close| self.real.events[close].at <= event.at) {
+            // The window closed before its time; that is not this event's fault.
+            return None;
+        }
+        if !self.machine_was_alive(window) {
+            self.stood_still = true;
+            return None;
+        }
+        Some(Some(if cured {
+            Blame::Poke
+        } else if at.is_some() {
+            Blame::Deferred
+        } else {
+            Blame::Never
+        }))
+    }
+
+    /// An event due outside all windows.
+    fn outside(&self, event: &Event, at: Option<usize>, cut: bool) -> Option<Option<Blame>> {
+        match at {
+            None if cut => None,
+            // Without a window there is no "inside"; an event that came at all came in time,
+            // unless it had to be poked.
+            Some(at) if self.cured(event, at) => Some(Some(Blame::Poke)),
+            Some(_) => Some(None),
+            None => Some(Some(Blame::Never)),
+        }
+    }
+
+    /// Whether the event, at index `at`, came while a poke was in effect and no window closed
+    /// meanwhile, and was late already when the poke came.
+    fn cured(&self, ideal: &Event, at: usize) -> bool {
+        for event in self.real.events[..at].iter().rev() {
+            match event.what {
+                What::PokeBegin(_) => return event.at >= ideal.at + MARGIN,
+                What::PokeEnd(_) | What::Close(_) => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Whether the supervisor's clock ran while the window was open.
+    fn machine_was_alive(&self, window: Window) -> bool {
+        let (open, Some(close)) = self.edges(window) else {
+            return true;
+        };
+        let close = &self.real.events[close];
+        let (from, ticks) = open.map_or((Duration::ZERO, 0), |open| {
+            let open = &self.real.events[open];
+            (open.at, open.meter.ticks)
+        });
+        let ticks = close.meter.ticks.saturating_sub(ticks);
+        let time = close.at.saturating_sub(from);
+        let nominal = (time.as_millis() / TICK.as_millis()) as u64;
+        ticks * 100 >= nominal * TICKS_PERCENT
+    }
+
+    /// Each side in each window: a side that froze in one dialog is not excused by another.
+    fn stalls(&mut self, counts: &Counts) {
+        let windows: BTreeSet<_> = counts.keys().map(|(w, kind)| (*w, kind.side())).collect();
+        for (window, side) in windows {
+            let mine: Vec<&Count> = counts
+                .iter()
+                .filter(|((w, kind), _)| *w == window && kind.side() == side)
+                .map(|(_, count)| count)
+                .collect();
+            if !mine.iter().any(|c| c.stalled()) {
+                continue;
+            }
+            self.words.insert(Word::Stall);
+            // What came in time before the trouble began does not show that anything went on.
+            let since = mine.iter().filter(|c| c.stalled()).filter_map(|c| c.first_bad).min();
+            if mine.iter().any(|c| c.blames.is_empty() && c.last_good >= since) {
+                self.words.insert(Word::Split);
+            }
+            let blamed = |blame| mine.iter().any(|c| c.stalled() && c.blames.contains(&blame));
+            self.findings.insert(if blamed(Blame::Poke) {
+                Finding::LostWakeUp
+            } else if mine.iter().all(|c| c.stalled()) {
+                Finding::Frozen(side)
+            } else {
+                Finding::Starved(side)
+            });
+            if blamed(Blame::Deferred) {
+                self.findings.insert(Finding::Deferred(side));
+            }
+        }
+    }
+
+    /// Figures of every nested loop, every quiet window, and the rest of the run.
+    fn windows(&self) -> Vec<WindowFigures> {
+        let end = self.last();
+        let mut windows = Vec::new();
+        let mut nested = Meter::default();
+        let mut nested_time = Duration::ZERO;
+        for (i, event) in self.real.events.iter().enumerate() {
+            let (name, closing) = match event.what {
+                What::Open(level) => (self.levels[usize::from(level)].clone(), What::Close(level)),
+                What::QuietBegin => ("quiet".to_owned(), What::QuietEnd),
+                _ => continue,
+            };
+            let close = self.real.events[i..].iter().find(|e| e.what == closing);
+            let (at, meter) = close.map_or(end, |e| (e.at, e.meter));
+            let paced = self.paced(event.at, at);
+            windows.push(window(name, at.saturating_sub(event.at), event.meter, meter, paced));
+            if matches!(event.what, What::Open(_)) && event.depth == 1 {
+                nested_time += at.saturating_sub(event.at);
+                nested.iterations += meter.iterations.saturating_sub(event.meter.iterations);
+                nested.useful += meter.useful.saturating_sub(event.meter.useful);
+                nested.switches += meter.switches.saturating_sub(event.meter.switches);
+                nested.cpu += meter.cpu.saturating_sub(event.meter.cpu);
+            }
+        }
+        let time = end.0.saturating_sub(nested_time);
+        windows.push(window("run".to_owned(), time, nested, end.1, 0));
+        windows
+    }
+
+    /// Iterations that the program itself asked for between two times, by draining loops by hand.
+    fn paced(&self, from: Duration, to: Duration) -> u64 {
+        let drained = self.drained.iter().map(|&level| {
+            let Some(open) = self.real.find(What::Open(level)) else {
+                return 0;
+            };
+            let close = self.real.find(What::Close(level));
+            let close = close.map_or(to, |i| self.real.events[i].at);
+            let time = close.min(to).saturating_sub(self.real.events[open].at.max(from));
+            (time.as_millis() / DRAIN_PAUSE.as_millis()) as u64
+        });
+        drained.sum()
+    }
+
+    fn last(&self) -> (Duration, Meter) {
+        let at = self.real.events.last().map_or(Duration::ZERO, |e| e.at);
+        (at, self.real.meter)
+    }
+
+    /// Finds busy loops.
+    fn iterations(&mut self, windows: &[WindowFigures]) {
+        for window in windows.iter().filter(|w| w.busy) {
+            self.words.insert(Word::BusyLoop);
+            let spin = window.switches < window.iterations / 2;
+            self.findings.insert(if spin { Finding::Spin } else { Finding::Tick });
+        }
+    }
+
+    /// Finds a nested loop that ended though nobody had asked it to.
+    fn levels_in_order(&mut self) {
+        for level in 0..self.levels.len() as u16 {
+            let asked = self.ideal.find(What::Quit(level)).is_some();
+            let Some(close) = self.real.find(What::Close(level)) else {
+                continue;
+            };
+            if self.real.find(What::Refused(level)).is_some() || !asked {
+                continue;
+            }
+            if self.real.find(What::Quit(level)).is_none_or(|quit| quit > close) {
+                self.words.insert(Word::WrongLevel);
+            }
+        }
+    }
+
+    /// What the end of the process says.
+    fn end(&mut self, tallies: &BTreeMap<Kind, Tally>) {
+        if self.real.events.iter().any(|e| matches!(e.what, What::Refused(_))) {
+            self.words.insert(Word::Refused);
+            self.message = self.real.notes.first().cloned();
+        }
+        if self.real.find(What::Panicked).is_some() && !matches!(self.real.end, End::Died { .. }) {
+            self.findings.insert(Finding::PanicCaught);
+        }
+        match &self.real.end {
+            End::Finished => {
+                self.lost(tallies);
+                if self.stood_still {
+                    self.unsure("the machine stood still while a window was open");
+                } else if !self.words.contains(&Word::Refused) && self.missed_a_window() {
+                    self.unsure("a window of the program was not seen");
+                }
+            }
+            End::Died { message, .. } => {
+                self.words.insert(Word::Abort);
+                self.message = Some(message.clone());
+            }
+            End::Deadline { .. } if self.ideal.end != End::Finished => {
+                self.unsure("the program does not end, not even ideally");
+            }
+            End::Deadline { last, in_lock } => {
+                let open = self.innermost();
+                // Draining by hand turns for nothing at its own pace.
+                let paced = open.is_some_and(|level| self.drained.contains(&level));
+                let justified = last.useful + if paced { last.ticks } else { 0 };
+                let turning = last.iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified;
+                let over = match open {
+                    Some(level) => self.real.find(What::Quit(level)).is_some(),
+                    None => self.real.find(What::Done).is_some(),
+                };
+                if turning && over {
+                    self.words.insert(Word::Livelock);
+                    self.words.remove(&Word::BusyLoop);
+                } else if *in_lock && last.iterations == 0 && last.useful == 0 {
+                    self.words.insert(Word::Deadlock);
+                    self.words.remove(&Word::Stall);
+                    self.words.remove(&Word::Split);
+                    self.findings.retain(|f| !matches!(f, Finding::Frozen(_)));
+                } else {
+                    self.words.insert(Word::Stall);
+                    if turning {
+                        self.words.insert(Word::BusyLoop);
+                    } else if self.real.events.iter().any(|e| matches!(e.what, What::Close(_))) {
+                        self.lost(tallies);
+                    }
+                }
+            }
+            End::Unknown { reason } => self.unsure(reason),
+        }
+    }
+
+    /// Nothing can be said, unless something bad was proven already.
+    fn unsure(&mut self, why: &str) {
+        if !self.words.iter().any(|word| word.is_bad()) {
+            self.words.insert(Word::Inconclusive);
+        }
+        self.message = Some(why.to_owned());
+    }
+
+    /// Lost: every window closed, the rest of the program is over, and yet it never came.
+    fn lost(&mut self, tallies: &BTreeMap<Kind, Tally>) {
+        let refused = self.words.contains(&Word::Refused);
+        if self.innermost().is_none() && !refused && tallies.values().any(|t| t.lost > 0) {
+            self.words.insert(Word::Lost);
+            // Unless something else did come, too late.
+            let late = |f: &Finding| matches!(f, Finding::LostWakeUp | Finding::Deferred(_));
+            if !self.findings.iter().any(late) {
+                self.words.remove(&Word::Stall);
+            }
+        }
+    }
+
+    /// The innermost nested loop that is open at the end.
+    fn innermost(&self) -> Option<u16> {
+        self.real.events.iter().rev().find_map(|event| match event.what {
+            What::Open(level) => self.real.find(What::Close(level)).is_none().then_some(level),
+            _ => None,
+        })
+    }
+
+    /// Whether the run says nothing about a nested loop or a quiet window of the program.
+    fn missed_a_window(&self) -> bool {
+        let is_edge = |what| {
+            matches!(what, What::Open(_) | What::Close(_) | What::QuietBegin | What::QuietEnd)
+        };
+        let mut edges = self.ideal.events.iter().map(|e| e.what).filter(|&what| is_edge(what));
+        edges.any(|edge| self.real.find(edge).is_none())
+    }
+
+    fn figures(&self, tallies: &BTreeMap<Kind, Tally>, windows: &[WindowFigures]) -> Figures {
+        let mut figures = Figures::default();
+        for (kind, tally) in tallies {
+            let (due, starved, lost) = match kind.side() {
+                Side::Glib => {
+                    (&mut figures.glib_due, &mut figures.glib_starved, &mut figures.glib_lost)
+                }
+                _ => (&mut figures.async_due, &mut figures.async_starved, &mut figures.async_lost),
+            };
+            *due += tally.due;
+            *starved += tally.starved;
+            *lost += tally.lost;
+        }
+        let worst = windows.iter().max_by_key(|w| w.iterations * 1000 / (w.justified + 1));
+        if let Some(worst) = worst {
+            figures.iterations = worst.iterations;
+            figures.justified = worst.justified;
+            figures.cpu_ratio = f64::from(worst.cpu_permille) / 1000.0;
+        }
+        figures.longest_gap_ms = self.longest_gap().as_millis() as u64;
+        (figures.timer_late_us, figures.timer_early_us) = self.lateness();
+        figures
+    }
+
+    /// The longest stretch of a nested loop without an async event.
+    fn longest_gap(&self) -> Duration {
+        let mut longest = Duration::ZERO;
+        let mut since: Option<Duration> = None;
+        for event in &self.real.events {
+            let mark = match event.what {
+                What::Open(_) => {
+                    since.get_or_insert(event.at);
+                    continue;
+                }
+                What::Reached(key) => key.kind.side() == Side::Async,
+                What::Close(_) => true,
+                _ => false,
+            };
+            if let (true, Some(start)) = (mark, since) {
+                longest = longest.max(event.at.saturating_sub(start));
+                let closed = matches!(event.what, What::Close(_)) && event.depth <= 1;
+                since = (!closed).then_some(event.at);
+            }
+        }
+        // A window that never closed is a gap up to the end.
+        since.map_or(longest, |start| longest.max(self.last().0.saturating_sub(start)))
+    }
+
+    /// Median lateness and greatest earliness of async timers, in microseconds.
+    fn lateness(&self) -> (i64, i64) {
+        let positions = positions(self.real);
+        let mut late: Vec<i64> = self
+            .ideal
+            .events
+            .iter()
+            .filter_map(|due| {
+                let What::Reached(key) = due.what else {
+                    return None;
+                };
+                let at = self.real.events[*positions.get(&key)?].at;
+                (key.kind == Kind::Timer).then(|| at.as_micros() as i64 - due.at.as_micros() as i64)
+            })
+            .collect();
+        late.sort_unstable();
+        let median = late.get(late.len() / 2).copied().unwrap_or(0);
+        let early = late.first().map_or(0, |&first| (-first).max(0));
+        (median, early)
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let events = &self.ideal.events;
+        let levels = (0..self.levels.len() as u16).filter_map(|level| {
+            let open = self.ideal.find(What::Open(level))? + 1;
+            let close = self.ideal.find(What::Close(level));
+            let close = close.map_or(Duration::MAX, |i| events[i].at);
+            Some(Span { window: Window::Level(level), open, close })
+        });
+        let floods = self.floods.iter().filter_map(|&(end, time)| {
+            let close = events[self.ideal.position(end)?].at;
+            let open = events.partition_point(|e| e.at < close.saturating_sub(time));
+            Some(Span { window: Window::Flood(end), open, close })
+        });
+        levels.chain(floods).collect()
+    }
+}
+
+/// Who is to blame for an event that did not come in its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blame {
+    /// It came when everything was woken.
+    Poke,
+    /// It came after the window.
+    Deferred,
+    /// It never came.
+    Never,
+}
+
+/// The floods of a program: the key of the end of each, and how long it is.
+fn floods(program: &Program) -> Vec<(Key, Duration)> {
+    let mut floods = Vec::new();
+    for (actor, a) in program.actors.iter().enumerate() {
+        let mut flood = |step, kind, ms| {
+            let key = Key { actor: actor as u16, step, n: 0, kind };
+            floods.push((key, Duration::from_millis(ms)));
+        };
+        if let ActorKind::Flood { for_ms, .. } = a.kind {
+            flood(FIRED, Kind::Idle, for_ms);
+        }
+        for (i, step) in a.steps.iter().enumerate() {
+            if let Step::Yield { for_ms } = step {
+                flood(i as u16, Kind::Task, *for_ms);
+            }
+        }
+    }
+    floods
+}
+
+/// The levels that are drained by hand.
+fn drained(program: &Program) -> BTreeSet<u16> {
+    let hows = program.steps().filter_map(|step| match step {
+        Step::Dialog { how, .. } => Some(Some(*how)),
+        Step::BlockOn { .. } => Some(None),
+        _ => None,
+    });
+    let drained = hows.enumerate().filter(|(_, how)| *how == Some(How::Drain));
+    drained.map(|(level, _)| level as u16).collect()
+}
+
+fn positions(trace: &Trace) -> BTreeMap<Key, usize> {
+    let mut positions = BTreeMap::new();
+    for (i, event) in trace.events.iter().enumerate() {
+        if let What::Reached(key) = event.what {
+            positions.entry(key).or_insert(i);
+        }
+    }
+    positions
+}
+
+fn window(name: String, time: Duration, from: Meter, to: Meter, paced: u64) -> WindowFigures {
+    let iterations = to.iterations.saturating_sub(from.iterations);
+    let justified = to.useful.saturating_sub(from.useful);
+    let cpu = to.cpu.saturating_sub(from.cpu).as_micros();
+    WindowFigures {
+        name,
+        ms: time.as_millis() as u64,
+        iterations,
+        justified,
+        switches: to.switches.saturating_sub(from.switches),
+        cpu_permille: (cpu * 1000 / time.as_micros().max(1)) as u32,
+        busy: iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified + paced,
+    }
+}

@@ -1,0 +1,379 @@
+//! The re-entrant run queue: polls tasks, and lets a task open a nested loop that polls the
+//! others.
+//!
+//! An ordinary executor holds a borrow, a guard or a thread-local "I am running" while it polls,
+//! so a nested loop inside a task either deadlocks, aborts or runs nothing
+//! (glib's own executor unwraps `EnterError`: gtk-rs-core#739).
+//! Here a poll holds nothing: [`Executor::run_slice`] takes one task out of the queue, polls it,
+//! and takes the next.
+//! The task that is being polled is not in the queue, so it is never polled inside itself; a wake
+//! that reaches it meanwhile puts it back when its poll returns.
+//!
+//! Invariants:
+//!
+//! - **A task is polled and dropped only on the thread that made the executor.**
+//! - **A wake never runs user code**: it pushes to the queue and, once per sleep, rings the host.
+//! - **A panic stays in its task**, as in tokio: whoever awaits the handle gets it. A panic of a
+//!   destructor goes no further than the panic hook.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use async_task::{FallibleTask, Runnable};
+use pin_project_lite::pin_project;
+use slab::Slab;
+
+use crate::protocol::WakeFlag;
+use crate::sync::{Arc, Mutex, lock, yield_now};
+
+/// How often [`Executor::run_slice`] looks at the clock: reading it costs about as much as
+/// polling a task that does nothing.
+const POLLS_PER_CLOCK: u32 = 8;
+
+/// A single-threaded executor that may be re-entered from the tasks it polls.
+///
+/// Not `Send`: tasks may hold anything. Use a [`Spawner`] to reach it from other threads.
+pub struct Executor {
+    shared: Arc<Shared>,
+    _thread: PhantomData<*const ()>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Armed while the host sleeps.
+    flag: WakeFlag,
+    ring: Box<dyn Fn() + Send + Sync>,
+    /// A waker of every task that lives, to reach them when the executor goes.
+    alive: std::sync::Mutex<Slab<Waker>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    ready: VecDeque<Runnable>,
+    /// The executor is gone and every task that belonged to its thread with it.
+    closed: bool,
+}
+
+/// What a slice left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slice {
+    /// Nothing is ready.
+    Empty,
+    /// The time was over first.
+    More,
+}
+
+impl Executor {
+    /// An executor without tasks; `ring` wakes the host loop from any thread.
+    pub fn new(ring: impl Fn() + Send + Sync + 'static) -> Self {
+        let shared = Shared {
+            queue: Mutex::new(Queue::default()),
+            flag: WakeFlag::new(),
+            ring: Box::new(ring),
+            alive: std::sync::Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), _thread: PhantomData }
+    }
+
+    /// Starts a task.
+    pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let (entry, body) = Shared::enter(&self.shared, future);
+        let (runnable, task) = async_task::spawn_local(body, Shared::schedule(&self.shared));
+        Shared::begin(&self.shared, entry, runnable);
+        JoinHandle { task: Some(task.fallible()) }
+    }
+
+    /// A handle that spawns from any thread.
+    pub fn spawner(&self) -> Spawner {
+        Spawner { shared: self.shared.clone() }
+    }
+
+    /// Polls ready tasks, first come first served, for about `time`.
+    ///
+    /// Tasks woken meanwhile are polled too, if the time allows.
+    /// May be called from inside a task.
+    pub fn run_slice(&self, time: Duration) -> Slice {
+        let now = Instant::now();
+        // Beyond what the clock can say, a year is as good as for ever.
+        self.run_until(now.checked_add(time).unwrap_or(now + Duration::from_secs(31_536_000)))
+    }
+
+    /// As [`run_slice`](Self::run_slice), until `end`.
+    pub fn run_until(&self, end: Instant) -> Slice {
+        let mut polls = 0u32;
+        loop {
+            // The lock is not held while the task runs.
+            let Some(runnable) = lock(&self.shared.queue).ready.pop_front() else {
+                return Slice::Empty;
+            };
+            runnable.run();
+            polls += 1;
+            if polls.is_multiple_of(POLLS_PER_CLOCK) && Instant::now() >= end {
+                return if self.is_ready() { Slice::More } else { Slice::Empty };
+            }
+        }
+    }
+
+    /// Whether a task is ready.
+    pub fn is_ready(&self) -> bool {
+        !lock(&self.shared.queue).ready.is_empty()
+    }
+
+    /// The host is about to sleep: `true` if a task is ready and it must not.
+    pub fn prepare(&self) -> bool {
+        self.shared.flag.arm();
+        let ready = self.is_ready();
+        if ready {
+            self.shared.flag.disarm();
+        }
+        ready
+    }
+
+    /// The host is awake: `true` if a task is ready. Until the next [`prepare`](Self::prepare)
+    /// wakes do not ring.
+    pub fn check(&self) -> bool {
+        self.shared.flag.disarm();
+        self.is_ready()
+    }
+
+    /// How many tasks live.
+    pub fn n_tasks(&self) -> usize {
+        self.shared.alive().len()
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("n_tasks", &self.n_tasks()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Executor {
+    /// Drops every task here and now, on the thread that its parts belong to.
+    fn drop(&mut self) {
+        let wakers: Vec<Waker> = self.shared.alive().iter().map(|(_, w)| w.clone()).collect();
+        for waker in wakers {
+            waker.wake();
+        }
+        loop {
+            let runnable = {
+                let mut queue = lock(&self.shared.queue);
+                let runnable = queue.ready.pop_front();
+                queue.closed = runnable.is_none() && self.shared.alive().is_empty();
+                if queue.closed {
+                    break;
+                }
+                runnable
+            };
+            match runnable {
+                Some(task) => drop(task),
+                // Another thread is between waking a task and queueing it.
+                None => yield_now(),
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn alive(&self) -> std::sync::MutexGuard<'_, Slab<Waker>> {
+        self.alive.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Reserves the entry in `alive` before the task exists.
+    fn enter<F>(this: &Arc<Self>, future: F) -> (usize, Body<F>) {
+        let index = this.alive().insert(Waker::noop().clone());
+        let entry = Entry { shared: this.clone(), index };
+        (index, Body { future: Some(future), entry })
+    }
+
+    fn begin(this: &Arc<Self>, entry: usize, runnable: Runnable) {
+        if let Some(waker) = this.alive().get_mut(entry) {
+            *waker = runnable.waker();
+        }
+        runnable.schedule();
+    }
+
+    fn schedule(this: &Arc<Self>) -> impl Fn(Runnable) + Send + Sync + 'static {
+        let this = this.clone();
+        move |runnable| {
+            let mut queue = lock(&this.queue);
+            if queue.closed {
+                // Only a `Spawner` that outlives the executor comes here, with a task that may be
+                // dropped anywhere.
+                drop(queue);
+                drop(runnable);
+                return;
+            }
+            queue.ready.push_back(runnable);
+            drop(queue);
+            if this.flag.trip() {
+                (this.ring)();
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A task's future, which keeps its panics to itself, those of its destructor too: async-task
+    /// aborts the process when a task's destructor panics.
+    struct Body<F> {
+        #[pin]
+        future: Option<F>,
+        // Dropped after the future: a task lives until its destructors have run.
+        entry: Entry,
+    }
+
+    impl<F> PinnedDrop for Body<F> {
+        fn drop(this: Pin<&mut Self>) {
+            clear(this.project().future);
+        }
+    }
+}
+
+impl<F: Future> Future for Body<F> {
+    type Output = Result<F::Output, Panic>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            unreachable!("async-task does not poll what has ended")
+        };
+        let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(panic) => Err(panic),
+        };
+        clear(this.future);
+        Poll::Ready(result)
+    }
+}
+
+/// Drops a future; a panic was reported by the panic hook and ends here.
+fn clear<F>(mut future: Pin<&mut Option<F>>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+}
+
+/// Removes a task from `alive` when its future is gone.
+struct Entry {
+    shared: Arc<Shared>,
+    index: usize,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let waker = self.shared.alive().try_remove(self.index);
+        drop(waker);
+    }
+}
+
+/// Starts tasks from any thread; they run on the executor's.
+#[derive(Clone)]
+pub struct Spawner {
+    shared: Arc<Shared>,
+}
+
+impl Spawner {
+    /// Starts a task. When the executor is gone the task is dropped at once and its handle says
+    /// so.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (entry, body) = Shared::enter(&self.shared, future);
+        let (runnable, task) = async_task::spawn(body, Shared::schedule(&self.shared));
+        Shared::begin(&self.shared, entry, runnable);
+        JoinHandle { task: Some(task.fallible()) }
+    }
+}
+
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spawner")
+    }
+}
+
+type Panic = Box<dyn Any + Send>;
+
+/// Awaits a task. Dropping it lets the task go on, as in tokio and glib.
+#[must_use = "dropping the handle detaches the task; call `detach` to say so"]
+pub struct JoinHandle<T> {
+    task: Option<FallibleTask<Result<T, Panic>>>,
+}
+
+/// Why a task has no result.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// It was cancelled, or its executor is gone.
+    #[error("the task was cancelled")]
+    Cancelled,
+    /// It panicked; the payload is what `std::panic::resume_unwind` takes.
+    #[error("the task panicked")]
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled => "Cancelled",
+            Self::Panicked(_) => "Panicked(..)",
+        })
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("is_finished", &self.is_finished()).finish()
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// Lets the task go on by itself.
+    pub fn detach(self) {}
+
+    /// Cancels the task: it is not polled again, and its future is dropped on its own thread.
+    pub fn cancel(mut self) {
+        // Dropping an async-task handle cancels.
+        drop(self.task.take());
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.task.as_ref().is_none_or(FallibleTask::is_finished)
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(task) = &mut self.task else {
+            return Poll::Ready(Err(JoinError::Cancelled));
+        };
+        Pin::new(task).poll(cx).map(|output| match output {
+            None => Err(JoinError::Cancelled),
+            Some(Err(panic)) => Err(JoinError::Panicked(panic)),
+            Some(Ok(output)) => Ok(output),
+        })
+    }
+}

@@ -1,0 +1,459 @@
+//! A scenario as data: actors with steps.
+//!
+//! A [`Program`] says nothing about *how* it is run.
+//! The same value is interpreted over the real loops by every strategy and in virtual time by
+//! [`ideal`](crate::ideal), so that the two traces can be compared event by event.
+//! It is plain data so that it can be printed, stored as TOML, generated and shrunk.
+//!
+//! Channels, signals, pipes and levels are named by strings; they come into being by being named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// GLib's default priority (`G_PRIORITY_DEFAULT`).
+pub const PRIORITY_DEFAULT: i32 = 0;
+/// GLib's default priority of idle callbacks (`G_PRIORITY_DEFAULT_IDLE`).
+pub const PRIORITY_IDLE: i32 = 200;
+
+/// A scenario: what the actors of both sides do, and why anybody should care.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Kebab-case name, unique among the scenarios.
+    pub name: String,
+    /// What happens and what is looked for, in one or two sentences.
+    pub about: String,
+    /// Where the behaviour was seen: an issue, a paper, a line of GLib.
+    pub source: String,
+    /// Words to select by, such as `dialog` or `flood`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Who takes part.
+    pub actors: Vec<Actor>,
+}
+
+/// One participant: an async task, a GLib source, or a thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Actor {
+    /// Unique within the program.
+    pub name: String,
+    /// What runs the steps.
+    #[serde(flatten)]
+    pub kind: ActorKind,
+    /// What it does, in order. A source that fires several times does all of it each time.
+    pub steps: Vec<Step>,
+}
+
+/// What runs an actor's steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ActorKind {
+    /// An async task of the application, started with the program.
+    Task,
+    /// An async task that a library put on tokio's own queue (`tokio::spawn`).
+    LibraryTask,
+    /// An async task of the application that waits for [`Step::Spawn`].
+    Dormant,
+    /// A GLib timeout source.
+    Timeout {
+        /// Milliseconds between firings, counted from dispatch as GLib does.
+        every_ms: u64,
+        /// How often it fires before it is removed.
+        times: u32,
+        /// GLib priority.
+        priority: i32,
+    },
+    /// A GLib idle source that is ready in every iteration until `for_ms` have passed.
+    Flood {
+        /// Milliseconds from the start of the program.
+        for_ms: u64,
+        /// GLib priority.
+        priority: i32,
+    },
+    /// A GLib watch on the reading end of a pipe; each dispatch reads one byte or the end of file.
+    Watch {
+        /// Name of the pipe.
+        pipe: String,
+        /// How many dispatches there will be (the end of file is one).
+        times: u32,
+    },
+    /// An operating-system thread that sleeps, sends, resolves, writes and closes.
+    Thread,
+}
+
+/// Which loop runs an actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The async runtime.
+    Async,
+    /// GLib's main loop.
+    Glib,
+    /// Neither: a thread of the program.
+    Thread,
+}
+
+/// One step of an actor.
+///
+/// Sleeping, ticking, receiving, awaiting, reading and yielding belong to async actors.
+/// Everything else can be done anywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Step {
+    /// Wait for a time (threads may do this too).
+    Sleep {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Wait for `times` absolute deadlines, `every_ms` apart.
+    Tick {
+        /// Milliseconds between deadlines.
+        every_ms: u64,
+        /// Number of deadlines.
+        times: u32,
+    },
+    /// Put messages into a channel, without waiting.
+    Send {
+        /// Name of the channel.
+        channel: String,
+        /// How many.
+        n: u32,
+    },
+    /// Take messages from a channel, waiting for each.
+    Receive {
+        /// Name of the channel.
+        channel: String,
+        /// How many.
+        n: u32,
+    },
+    /// Complete a signal.
+    Resolve {
+        /// Name of the signal.
+        signal: String,
+    },
+    /// Wait for a signal.
+    Await {
+        /// Name of the signal.
+        signal: String,
+    },
+    /// Write one byte into a pipe.
+    Write {
+        /// Name of the pipe.
+        pipe: String,
+    },
+    /// Close the writing end of a pipe.
+    Close {
+        /// Name of the pipe.
+        pipe: String,
+    },
+    /// Read bytes from a pipe one at a time, waiting for each; the end of file counts as one.
+    Read {
+        /// Name of the pipe.
+        pipe: String,
+        /// How many.
+        n: u32,
+    },
+    /// Give way until `for_ms` have passed: an async flood.
+    Yield {
+        /// Milliseconds.
+        for_ms: u64,
+    },
+    /// Compute without giving way.
+    Compute {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Open a dialog: run a nested GLib loop.
+    Dialog {
+        /// Name of the level, unique among the dialogs of the program.
+        level: String,
+        /// How the nested loop is run.
+        how: How,
+        /// Milliseconds until a GLib timeout closes it; without it, a [`Step::Quit`] must.
+        close_after_ms: Option<u64>,
+    },
+    /// End a nested loop.
+    Quit {
+        /// Name of the level.
+        level: String,
+    },
+    /// Wait inside a callback until the steps, run as an async task, are done.
+    BlockOn {
+        /// Name of the level, unique among the dialogs of the program.
+        level: String,
+        /// What is waited for.
+        steps: Vec<Step>,
+    },
+    /// Start a dormant actor.
+    Spawn {
+        /// Name of the actor.
+        actor: String,
+    },
+    /// Cancel an actor's task.
+    Cancel {
+        /// Name of the actor.
+        actor: String,
+    },
+    /// Begin a quiet window: until [`Step::QuietEnd`] nothing is due on either side.
+    QuietBegin,
+    /// End the quiet window.
+    QuietEnd,
+    /// Panic.
+    Panic,
+}
+
+/// How a nested loop is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// `GMainLoop`, as `gtk_dialog_run()` does.
+    Run,
+    /// `while !closed { iteration(TRUE) }`.
+    Iteration,
+    /// `while !closed { while pending() { iteration(FALSE) } sleep(5 ms) }`.
+    Drain,
+}
+
+impl ActorKind {
+    /// Which loop runs it.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Task | Self::LibraryTask | Self::Dormant => Side::Async,
+            Self::Timeout { .. } | Self::Flood { .. } | Self::Watch { .. } => Side::Glib,
+            Self::Thread => Side::Thread,
+        }
+    }
+
+    /// Whether the program is over only when this actor is.
+    ///
+    /// A dormant actor that nobody spawns never ends, so it counts from its spawning.
+    pub fn starts_by_itself(&self) -> bool {
+        !matches!(self, Self::Dormant)
+    }
+}
+
+/// What can be wrong with a program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// Two actors or two levels share a name.
+    #[error("the name `{0}` is used twice")]
+    Twice(String),
+    /// A step names an actor or a level that does not exist.
+    #[error("step {step} of `{actor}` names `{name}`, which does not exist")]
+    Unknown {
+        /// The actor with the bad step.
+        actor: String,
+        /// Index of the step.
+        step: usize,
+        /// The name that was not found.
+        name: String,
+    },
+    /// A step that has to wait stands in a callback or a thread.
+    #[error("step {step} of `{actor}` waits, which only an async task can do")]
+    Waits {
+        /// The actor with the bad step.
+        actor: String,
+        /// Index of the step.
+        step: usize,
+    },
+    /// A step that belongs to a loop stands in a thread.
+    #[error("step {step} of `{actor}` cannot be done by a thread")]
+    InThread {
+        /// The actor with the bad step.
+        actor: String,
+        /// Index of the step.
+        step: usize,
+    },
+    /// An actor that starts by itself is to be spawned.
+    #[error("`{0}` is spawned, but it is not dormant")]
+    NotDormant(String),
+    /// Two actors take from one channel or pipe: who gets what is not defined.
+    #[error("two actors take from `{0}`")]
+    Contended(String),
+}
+
+impl Program {
+    /// Checks what the types cannot: that names are unique and known, that callbacks do not wait,
+    /// and that it is defined who gets each message.
+    pub fn check(&self) -> Result<(), ProgramError> {
+        let mut seen = BTreeSet::new();
+        for actor in &self.actors {
+            if !seen.insert(&actor.name) {
+                return Err(ProgramError::Twice(actor.name.clone()));
+            }
+        }
+        let levels = self.levels();
+        for (i, level) in levels.iter().enumerate() {
+            if levels[..i].contains(level) {
+                return Err(ProgramError::Twice(level.clone()));
+            }
+        }
+        let mut takers = BTreeMap::new();
+        for actor in &self.actors {
+            if let ActorKind::Watch { pipe, .. } = &actor.kind {
+                takes(&mut takers, actor, "pipe", pipe)?;
+            }
+            for (i, step) in actor.steps.iter().enumerate() {
+                self.check_step(actor, i, step, actor.kind.side())?;
+            }
+            for step in flat(&actor.steps) {
+                match step {
+                    Step::Receive { channel, .. } => takes(&mut takers, actor, "channel", channel)?,
+                    Step::Read { pipe, .. } => takes(&mut takers, actor, "pipe", pipe)?,
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a step of `actor`, run on `side`; `index` is that of the outermost step it stands in.
+    fn check_step(
+        &self,
+        actor: &Actor,
+        index: usize,
+        step: &Step,
+        side: Side,
+    ) -> Result<(), ProgramError> {
+        let name = || actor.name.clone();
+        let unknown = |what: &str| {
+            Err(ProgramError::Unknown { actor: name(), step: index, name: what.to_owned() })
+        };
+        let is_dialog = |name: &str| {
+            self.steps().any(|s| matches!(s, Step::Dialog { level, .. } if level == name))
+        };
+        match step {
+            Step::Spawn { actor: target } | Step::Cancel { actor: target } => {
+                let Some(target) = self.actors.iter().find(|a| a.name == *target) else {
+                    return unknown(target);
+                };
+                if matches!(step, Step::Spawn { .. }) && target.kind != ActorKind::Dormant {
+                    return Err(ProgramError::NotDormant(target.name.clone()));
+                }
+            }
+            // A block-on ends when its task does, and cannot be quit.
+            Step::Quit { level } if !is_dialog(level) => return unknown(level),
+            Step::Tick { .. }
+            | Step::Receive { .. }
+            | Step::Await { .. }
+            | Step::Read { .. }
+            | Step::Yield { .. }
+                if side != Side::Async =>
+            {
+                return Err(ProgramError::Waits { actor: name(), step: index });
+            }
+            Step::Sleep { .. } if side == Side::Glib => {
+                return Err(ProgramError::Waits { actor: name(), step: index });
+            }
+            Step::Dialog { .. } | Step::BlockOn { .. } | Step::Compute { .. } | Step::Panic
+                if side == Side::Thread =>
+            {
+                return Err(ProgramError::InThread { actor: name(), step: index });
+            }
+            Step::BlockOn { steps, .. } => {
+                for inner in steps {
+                    self.check_step(actor, index, inner, Side::Async)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The levels of all nested loops, in order of appearance.
+    pub fn levels(&self) -> Vec<String> {
+        self.steps()
+            .filter_map(|step| match step {
+                Step::Dialog { level, .. } | Step::BlockOn { level, .. } => Some(level.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// All steps of all actors, with those inside a [`Step::BlockOn`] after it.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.actors.iter().flat_map(|actor| flat(&actor.steps))
+    }
+}
+
+fn flat(steps: &[Step]) -> Vec<&Step> {
+    let mut all = Vec::new();
+    for step in steps {
+        all.push(step);
+        if let Step::BlockOn { steps, .. } = step {
+            all.extend(flat(steps));
+        }
+    }
+    all
+}
+
+/// Notes that `actor` takes from the channel or pipe `name`, which nobody else may.
+fn takes<'a>(
+    takers: &mut BTreeMap<(&'static str, &'a str), &'a str>,
+    actor: &'a Actor,
+    what: &'static str,
+    name: &'a str,
+) -> Result<(), ProgramError> {
+    let first = *takers.entry((what, name)).or_insert(&actor.name);
+    if first == actor.name { Ok(()) } else { Err(ProgramError::Contended(name.to_owned())) }
+}
+
+/// An [`Actor`] as it is written down.
+///
+/// serde cannot refuse unknown fields where it flattens (serde-rs/serde#1600), and a slip of the
+/// pen must not make another program.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    kind: String,
+    every_ms: Option<u64>,
+    for_ms: Option<u64>,
+    times: Option<u32>,
+    priority: Option<i32>,
+    pipe: Option<String>,
+    #[serde(default)]
+    steps: Vec<Step>,
+}
+
+impl TryFrom<Written> for Actor {
+    type Error = String;
+
+    fn try_from(mut w: Written) -> Result<Self, String> {
+        let missing = |field| move || format!("an actor of this kind needs `{field}`");
+        let kind = match w.kind.as_str() {
+            "task" => ActorKind::Task,
+            "library-task" => ActorKind::LibraryTask,
+            "dormant" => ActorKind::Dormant,
+            "timeout" => ActorKind::Timeout {
+                every_ms: w.every_ms.take().ok_or_else(missing("every_ms"))?,
+                times: w.times.take().ok_or_else(missing("times"))?,
+                priority: w.priority.take().ok_or_else(missing("priority"))?,
+            },
+            "flood" => ActorKind::Flood {
+                for_ms: w.for_ms.take().ok_or_else(missing("for_ms"))?,
+                priority: w.priority.take().ok_or_else(missing("priority"))?,
+            },
+            "watch" => ActorKind::Watch {
+                pipe: w.pipe.take().ok_or_else(missing("pipe"))?,
+                times: w.times.take().ok_or_else(missing("times"))?,
+            },
+            "thread" => ActorKind::Thread,
+            other => return Err(format!("there is no kind of actor `{other}`")),
+        };
+        let left = [
+            ("every_ms", w.every_ms.is_some()),
+            ("for_ms", w.for_ms.is_some()),
+            ("times", w.times.is_some()),
+            ("priority", w.priority.is_some()),
+            ("pipe", w.pipe.is_some()),
+        ];
+        match left.into_iter().find(|(_, left)| *left) {
+            Some((field, _)) => Err(format!("`{field}` does not belong to a {}", w.kind)),
+            None => Ok(Self { name: w.name, kind, steps: w.steps }),
+        }
+    }
+}

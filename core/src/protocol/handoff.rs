@@ -1,0 +1,98 @@
+//! The hand-off queue: jobs from many threads to one loop.
+//!
+//! A bounded crossbeam channel with a [`WakeFlag`].
+//! The receiver takes a bounded batch per dispatch, so that a flood of jobs does not keep the
+//! loop from its other sources.
+//! When the receiver is dropped the jobs left in the queue are dropped with it, and senders get
+//! their job back.
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use super::wake::WakeFlag;
+use crate::sync::Arc;
+
+/// Makes a queue that holds at most `capacity` jobs; `ring` wakes the receiving loop.
+pub fn handoff<T>(
+    capacity: usize,
+    ring: impl Fn() + Send + Sync + 'static,
+) -> (HandoffSender<T>, HandoffReceiver<T>) {
+    let (tx, rx) = bounded(capacity);
+    let flag = Arc::new(WakeFlag::new());
+    let sender = HandoffSender { tx, flag: flag.clone(), ring: std::sync::Arc::new(ring) };
+    (sender, HandoffReceiver { rx, flag })
+}
+
+/// The sending end; clone it for each thread.
+pub struct HandoffSender<T> {
+    tx: Sender<T>,
+    flag: Arc<WakeFlag>,
+    ring: std::sync::Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Why a job was not taken; the job comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PushError<T> {
+    /// The queue is full: wait for the loop.
+    Full(T),
+    /// The loop is gone.
+    Gone(T),
+}
+
+impl<T> HandoffSender<T> {
+    /// Puts a job in without waiting, and rings the loop if it sleeps.
+    ///
+    /// # Errors
+    /// Gives the job back when the queue is full or the receiver is gone.
+    pub fn push(&self, job: T) -> Result<(), PushError<T>> {
+        self.tx.try_send(job).map_err(|e| match e {
+            TrySendError::Full(job) => PushError::Full(job),
+            TrySendError::Disconnected(job) => PushError::Gone(job),
+        })?;
+        if self.flag.trip() {
+            (self.ring)();
+        }
+        Ok(())
+    }
+}
+
+impl<T> Clone for HandoffSender<T> {
+    fn clone(&self) -> Self {
+        Self { tx: self.tx.clone(), flag: self.flag.clone(), ring: self.ring.clone() }
+    }
+}
+
+impl<T> std::fmt::Debug for HandoffSender<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HandoffSender").field("queued", &self.tx.len()).finish_non_exhaustive()
+    }
+}
+
+/// The receiving end, owned by the loop.
+#[derive(Debug)]
+pub struct HandoffReceiver<T> {
+    rx: Receiver<T>,
+    flag: Arc<WakeFlag>,
+}
+
+impl<T> HandoffReceiver<T> {
+    /// The loop is about to sleep: `true` if there is work and it must not.
+    pub fn prepare(&self) -> bool {
+        self.flag.arm();
+        let ready = !self.rx.is_empty();
+        if ready {
+            self.flag.disarm();
+        }
+        ready
+    }
+
+    /// The loop is awake: `true` if there is work.
+    pub fn check(&self) -> bool {
+        self.flag.disarm();
+        !self.rx.is_empty()
+    }
+
+    /// Takes one job.
+    pub fn pop(&self) -> Option<T> {
+        self.rx.try_recv().ok()
+    }
+}

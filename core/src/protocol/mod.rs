@@ -1,0 +1,10 @@
+//! What crosses threads.
+//!
+//! Each protocol is written once, over [`sync`](crate::sync), used by the strategies that ship
+//! and checked by loom (`core/tests/loom.rs`).
+
+pub mod handoff;
+pub mod wake;
+
+pub use handoff::{HandoffReceiver, HandoffSender, handoff};
+pub use wake::WakeFlag;

@@ -1,0 +1,195 @@
+//! What happened: one event after another, with the counters at that moment.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::program::Side;
+
+/// The step index of the firing of a source itself, as opposed to a step of its body.
+pub const FIRED: u16 = u16::MAX;
+/// The step index of a task being dropped after a cancel.
+pub const CANCELLED: u16 = u16::MAX - 1;
+
+/// What kind of thing became due. Kinds are judged apart: an ancestor was measured whose I/O went
+/// on while its timers froze.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An async timer.
+    Timer,
+    /// Async readiness of a descriptor.
+    Io,
+    /// A task woken by a message or a signal.
+    Wake,
+    /// A task that went on by itself: its first poll, a yield, its end by cancellation.
+    Task,
+    /// A GLib timeout source.
+    Timeout,
+    /// A GLib idle source.
+    Idle,
+    /// A GLib descriptor watch.
+    Fd,
+}
+
+impl Kind {
+    /// The loop that delivers it.
+    pub fn side(self) -> Side {
+        match self {
+            Self::Timer | Self::Io | Self::Wake | Self::Task => Side::Async,
+            Self::Timeout | Self::Idle | Self::Fd => Side::Glib,
+        }
+    }
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Timer => "timer",
+            Self::Io => "I/O",
+            Self::Wake => "wake",
+            Self::Task => "task step",
+            Self::Timeout => "timeout",
+            Self::Idle => "idle",
+            Self::Fd => "fd watch",
+        }
+    }
+}
+
+/// Names one thing that a program makes due, the same in every run of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// Index of the actor.
+    pub actor: u16,
+    /// Index of its step; those inside a block-on count from 1000 times its index plus one.
+    pub step: u16,
+    /// Which occurrence.
+    pub n: u32,
+    /// What kind it is.
+    pub kind: Kind,
+}
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// Something due was delivered.
+    Reached(Key),
+    /// A nested loop began; the number is the index in [`Program::levels`](crate::Program::levels).
+    Open(u16),
+    /// A nested loop ended.
+    Close(u16),
+    /// Somebody asked a nested loop to end.
+    Quit(u16),
+    /// A quiet window began.
+    QuietBegin,
+    /// A quiet window ended.
+    QuietEnd,
+    /// The strategy refused to open this level.
+    Refused(u16),
+    /// The rescue thread begins to wake everything there is, because something is overdue.
+    PokeBegin(u16),
+    /// The time for the poke to show an effect is over.
+    PokeEnd(u16),
+    /// A panic was caught or began.
+    Panicked,
+    /// All actors are done.
+    Done,
+}
+
+/// An event with the counters of the loop thread when it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Since the run began.
+    pub at: Duration,
+    /// How many nested loops were open.
+    pub depth: u16,
+    /// What happened.
+    pub what: What,
+    /// Counters.
+    pub meter: Meter,
+}
+
+/// Counters since the run began.
+///
+/// `switches` and `cpu` are read only where a window begins or ends; elsewhere they are zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meter {
+    /// Iterations of the GLib context, counted by a probe source that never is ready.
+    pub iterations: u64,
+    /// Things done for the program: events delivered and flood steps.
+    pub useful: u64,
+    /// Voluntary context switches of the loop thread: how often it really slept.
+    pub switches: u64,
+    /// Processor time of the loop thread.
+    pub cpu: Duration,
+    /// The supervisor's clock, which stands still when the machine does.
+    pub ticks: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how")]
+pub enum End {
+    /// The strategy returned.
+    Finished,
+    /// The process died.
+    Died {
+        /// The signal, or none when it exited by itself.
+        signal: Option<i32>,
+        /// The exit code, or none when it was killed by a signal.
+        code: Option<i32>,
+        /// The last thing it said on stderr that looks like a reason.
+        message: String,
+    },
+    /// It did not end in time and was killed.
+    Deadline {
+        /// Counters over the last stretch before it was killed.
+        last: Meter,
+        /// The loop thread was asleep in a lock all the while.
+        in_lock: bool,
+    },
+    /// The measurement failed.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// In order of happening.
+    pub events: Vec<Event>,
+    /// Counters when it ended.
+    pub meter: Meter,
+    /// How it ended.
+    pub end: End,
+    /// What the strategy said: refusals and warnings.
+    pub notes: Vec<String>,
+}
+
+impl Trace {
+    /// Index of the event that delivered `key`.
+    pub fn position(&self, key: Key) -> Option<usize> {
+        self.events.iter().position(|e| e.what == What::Reached(key))
+    }
+
+    /// Index of the first event that is `what`.
+    pub fn find(&self, what: What) -> Option<usize> {
+        self.events.iter().position(|e| e.what == what)
+    }
+}
+
+/// Receives events while a program runs.
+pub trait Recorder: Send + Sync {
+    /// Something happened.
+    fn record(&self, at: Duration, depth: u16, what: What);
+    /// A step of a flood was done; too many to be recorded one by one.
+    fn useful(&self);
+    /// The strategy said something.
+    fn note(&self, text: &str);
+    /// A task is about to be polled with this waker. The rescue thread wakes the last one of each.
+    fn polled(&self, actor: u16, waker: &std::task::Waker) {
+        let _ = (actor, waker);
+    }
+}

@@ -1,0 +1,224 @@
+//! The words of a verdict and the figures beside them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::program::Side;
+use crate::trace::Kind;
+
+/// What was found in a cell. A finding, not a pass or a fail.
+///
+/// Ordered from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Word {
+    /// Everything due inside a window was delivered inside it.
+    Progress,
+    /// The strategy does not offer this, by its own declaration.
+    NotApplicable,
+    /// Turned down with a typed error; nothing was harmed.
+    Refused,
+    /// Iterations out of proportion to what was done.
+    BusyLoop,
+    /// Some kinds of a side stalled while others went on.
+    Split,
+    /// Due well inside a window, delivered only after it closed, or not before the deadline.
+    Stall,
+    /// Never delivered although every window closed and the program ended.
+    Lost,
+    /// A quit ended another loop than its own.
+    WrongLevel,
+    /// Turns for ever though nothing is left to do.
+    Livelock,
+    /// Asleep for ever in a lock.
+    Deadlock,
+    /// The process died.
+    Abort,
+    /// The measurement cannot tell.
+    Inconclusive,
+}
+
+impl Word {
+    /// All of them, from good to bad.
+    pub const ALL: [Self; 12] = [
+        Self::Progress,
+        Self::NotApplicable,
+        Self::Refused,
+        Self::BusyLoop,
+        Self::Split,
+        Self::Stall,
+        Self::Lost,
+        Self::WrongLevel,
+        Self::Livelock,
+        Self::Deadlock,
+        Self::Abort,
+        Self::Inconclusive,
+    ];
+
+    /// As it is written everywhere.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Progress => "progress",
+            Self::NotApplicable => "n/a",
+            Self::Refused => "refused",
+            Self::BusyLoop => "busy-loop",
+            Self::Split => "split",
+            Self::Stall => "stall",
+            Self::Lost => "lost",
+            Self::WrongLevel => "wrong-level",
+            Self::Livelock => "livelock",
+            Self::Deadlock => "deadlock",
+            Self::Abort => "abort",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+
+    /// The word of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|word| word.name() == name)
+    }
+
+    /// What it means, in a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Progress => "everything due inside the window was delivered inside it",
+            Self::NotApplicable => "the strategy declares that it does not offer this",
+            Self::Refused => "turned down with a typed error, nothing harmed",
+            Self::BusyLoop => "iterations out of proportion to what was done",
+            Self::Split => "some kinds of one side stalled while others went on",
+            Self::Stall => "due well inside the window, delivered only after it closed or never",
+            Self::Lost => "never delivered although the window closed and the program ended",
+            Self::WrongLevel => "a quit ended another loop than its own",
+            Self::Livelock => "turns for ever though nothing is left to do",
+            Self::Deadlock => "asleep for ever in a lock",
+            Self::Abort => "the process died",
+            Self::Inconclusive => "the measurement cannot tell",
+        }
+    }
+
+    /// Whether an application would notice harm.
+    pub fn is_bad(self) -> bool {
+        !matches!(self, Self::Progress | Self::NotApplicable | Self::Refused | Self::Inconclusive)
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// More exactly what kind of trouble it was. Evidence for the rules that name the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// A side delivered nothing of what it owed, and waking it did not help.
+    Frozen(Side),
+    /// A poke produced what was owed.
+    LostWakeUp,
+    /// The loop turned, the side was alive, and yet what was owed was not run.
+    Starved(Side),
+    /// Delivered, but only after the window closed.
+    Deferred(Side),
+    /// Turned without sleeping.
+    Spin,
+    /// Slept, but woke for nothing.
+    Tick,
+    /// A panic was caught and its task alone ended.
+    PanicCaught,
+}
+
+/// What one kind of event did in the windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Due well inside a window in the ideal run.
+    pub due: u32,
+    /// Of these, not delivered inside it.
+    pub starved: u32,
+    /// Of all events of the program, never delivered.
+    pub lost: u32,
+}
+
+/// One stretch of a run: a nested loop, a quiet window, or the run outside all nested loops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowFigures {
+    /// The level's name, `quiet` or `run`.
+    pub name: String,
+    /// How long it was open, in milliseconds.
+    pub ms: u64,
+    /// GLib iterations inside it.
+    pub iterations: u64,
+    /// What justifies an iteration: events and flood steps inside it.
+    pub justified: u64,
+    /// Voluntary context switches of the loop thread inside it.
+    pub switches: u64,
+    /// Share of the time that the loop thread was on a processor, in thousandths.
+    pub cpu_permille: u32,
+    /// Whether its iterations are over the limit.
+    pub busy: bool,
+}
+
+/// Figures of a cell, for the JSON contract.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Async events due well inside a window.
+    pub async_due: u32,
+    /// Of these, not delivered inside it.
+    pub async_starved: u32,
+    /// Async events never delivered.
+    pub async_lost: u32,
+    /// GLib events due well inside a window.
+    pub glib_due: u32,
+    /// Of these, not delivered inside it.
+    pub glib_starved: u32,
+    /// GLib events never delivered.
+    pub glib_lost: u32,
+    /// Longest time without an async event inside a nested loop, in milliseconds.
+    pub longest_gap_ms: u64,
+    /// GLib iterations of the window that used most in proportion.
+    pub iterations: u64,
+    /// What justified them.
+    pub justified: u64,
+    /// Share of the time that the loop thread was on a processor in that window.
+    pub cpu_ratio: f64,
+    /// Median lateness of async timers against the ideal run, in microseconds.
+    pub timer_late_us: i64,
+    /// Greatest earliness of async timers, in microseconds; 0 if none was early.
+    pub timer_early_us: i64,
+}
+
+/// The verdict on one run, with its evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What was found, worst first; never empty.
+    pub words: Vec<Word>,
+    /// What kind of trouble, for the rules.
+    pub findings: BTreeSet<Finding>,
+    /// Per kind of event.
+    pub tallies: Vec<(Kind, Tally)>,
+    /// Per stretch of the run.
+    pub windows: Vec<WindowFigures>,
+    /// Figures of the cell.
+    pub figures: Figures,
+    /// How the process died, what was refused, or what went wrong with the measurement.
+    pub message: Option<String>,
+}
+
+impl Judgement {
+    /// The worst word.
+    pub fn worst(&self) -> Word {
+        self.words.first().copied().unwrap_or(Word::Inconclusive)
+    }
+
+    /// Whether `word` is among the findings.
+    pub fn has(&self, word: Word) -> bool {
+        self.words.contains(&word)
+    }
+
+    /// The words in one string, worst first, joined by `+`.
+    pub fn text(&self) -> String {
+        self.words.iter().map(|w| w.name()).collect::<Vec<_>>().join("+")
+    }
+}
