@@ -1,0 +1,170 @@
+//! Planted subjects: strategies with a known fault, to test whoever judges.
+//!
+//! A detector that was never seen to fail proves nothing.
+//! Each is [`Dispatch`] with one thing done wrong, and says which verdict it must get.
+//! The set follows the nine subjects with which the verdict rules were tried.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use glib::{ControlFlow, MainContext, Priority};
+use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
+use loopnest_core::verdict::Word;
+
+use crate::dispatch::Dispatch;
+use crate::family::{run_dispatch, set_up};
+
+/// When the one-time faults strike, after the program's quiet window has begun.
+const STRIKE: Duration = Duration::from_millis(150);
+
+/// A planted subject with the verdict it must get.
+pub struct Control {
+    /// Its name.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub summary: &'static str,
+    /// What a judge must say, worst first.
+    pub verdict: &'static [Word],
+    plant: fn(&MainContext),
+    deaf: bool,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    const fn new(
+        name: &'static str,
+        summary: &'static str,
+        verdict: &'static [Word],
+        plant: fn(&MainContext),
+    ) -> Self {
+        Self { name, summary, verdict, plant, deaf: false }
+    }
+}
+
+/// All planted subjects.
+pub fn all() -> Vec<Control> {
+    vec![
+        Control::new("control-correct", "nothing is wrong", &[Word::Progress], |_| {}),
+        Control {
+            deaf: true,
+            ..Control::new(
+                "control-lost-wake-up",
+                "a wake from another thread queues the task but does not wake the loop",
+                &[Word::Stall],
+                |_| {},
+            )
+        },
+        Control::new(
+            "control-starved",
+            "a source that is always ready stands above everything else",
+            &[Word::Stall, Word::BusyLoop],
+            |context| always_ready(context, Priority::HIGH, Duration::from_millis(1)),
+        ),
+        Control::new(
+            "control-busy-idle",
+            "an idle source that never ends",
+            &[Word::BusyLoop],
+            |context| always_ready(context, Priority::DEFAULT_IDLE, Duration::ZERO),
+        ),
+        Control::new(
+            "control-busy-high",
+            "the same at a priority above the context's own wake-up: poll() is never called",
+            &[Word::Stall, Word::BusyLoop],
+            |context| always_ready(context, Priority::HIGH, Duration::ZERO),
+        ),
+        Control::new(
+            "control-ticker",
+            "a source that ticks every millisecond for nothing",
+            &[Word::BusyLoop],
+            |context| {
+                let tick = || ControlFlow::Continue;
+                glib::timeout_source_new(Duration::from_millis(1), None, Priority::DEFAULT, tick)
+                    .attach(Some(context));
+            },
+        ),
+        Control::new(
+            "control-deadlock",
+            "two threads take two locks in opposite orders",
+            &[Word::Deadlock],
+            deadlock,
+        ),
+        Control::new(
+            "control-panic-caught",
+            "a task that nobody awaits panics",
+            &[Word::Progress],
+            |_| {},
+        ),
+        Control::new(
+            "control-panic-abort",
+            "a glib-rs closure panics",
+            &[Word::Abort],
+            |context| {
+                let strike = || panic!("planted panic in a closure");
+                glib::timeout_source_new(STRIKE, None, Priority::DEFAULT, strike)
+                    .attach(Some(context));
+            },
+        ),
+    ]
+}
+
+fn always_ready(context: &MainContext, priority: Priority, pause: Duration) {
+    glib::idle_source_new(None, priority, move || {
+        if !pause.is_zero() {
+            thread::sleep(pause);
+        }
+        ControlFlow::Continue
+    })
+    .attach(Some(context));
+}
+
+fn deadlock(context: &MainContext) {
+    let locks = Arc::new((Mutex::new(()), Mutex::new(())));
+    let theirs = locks.clone();
+    thread::spawn(move || {
+        let _second = theirs.1.lock();
+        thread::sleep(STRIKE * 2);
+        let _first = theirs.0.lock();
+    });
+    glib::timeout_source_new(STRIKE, None, Priority::DEFAULT, move || {
+        let _first = locks.0.lock();
+        thread::sleep(STRIKE * 2);
+        let _second = locks.1.lock();
+        ControlFlow::Break
+    })
+    .attach(Some(context));
+}
+
+impl Strategy for Control {
+    fn about(&self) -> About {
+        About {
+            name: self.name,
+            summary: self.summary,
+            ancestry: "planted",
+            owner: Owner::Glib,
+            extra_threads: "none",
+            needs_send: false,
+            platforms: "Linux",
+            limits: &[],
+            control: true,
+        }
+    }
+
+    fn run(&self, start: Start) -> Result<(), RunError> {
+        let context = MainContext::default();
+        let dispatch =
+            if self.deaf { Dispatch::with_ring(&context, || {}) } else { Dispatch::new(&context) };
+        let dispatch = dispatch.map_err(set_up)?;
+        (self.plant)(&context);
+        if self.name == "control-panic-caught" {
+            dispatch.spawn_local(async { panic!("planted panic in a task") }).detach();
+        }
+        run_dispatch(&dispatch, start);
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! `gtk-rs`: the status quo, as a baseline.
+//!
+//! # Mechanism
+//!
+//! glib's own executor runs the tasks (`MainContext::spawn_local`), a multi-threaded tokio runtime
+//! runs beside it, and the GLib thread has entered the runtime, so that tokio's sockets and timers
+//! work in glib's futures. What relm4 does.
+//!
+//! # Under a nested loop
+//!
+//! Opened by a callback: everything goes on.
+//! Opened by a task: as soon as another task is polled, the process aborts.
+//! Each poll enters `futures_executor::enter().unwrap()`, the nested poll finds it entered, and
+//! the panic cannot leave the `extern "C"` function (gtk-rs-core#739, gtk4-rs#2185).
+//!
+//! # Timers
+//!
+//! tokio's, each with a hop between threads.
+//!
+//! # Limits
+//!
+//! - A nested loop inside a task aborts the process.
+//! - Each task is a source: a wake costs time in proportion to the number of tasks.
+//!
+//! # Prior art
+//!
+//! relm4 (`relm4/src/app.rs`), the tokio chapter of the gtk4-rs book.
+
+use std::future::Future;
+use std::io;
+
+use glib::MainContext;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// A tokio runtime beside glib's executor.
+#[derive(Debug)]
+pub struct GtkRs {
+    runtime: Runtime,
+    context: MainContext,
+}
+
+impl GtkRs {
+    /// Starts a runtime with one worker thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no descriptors.
+    pub fn new(context: &MainContext) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(Self { runtime, context: context.clone() })
+    }
+
+    /// Runs `root` to completion on glib's executor, with the runtime entered.
+    pub fn block_on<F: Future>(&self, root: F) -> F::Output {
+        let _entered = self.runtime.enter();
+        self.context.block_on(root)
+    }
+
+    /// tokio's handle.
+    pub fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+}

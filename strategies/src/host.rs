@@ -1,0 +1,330 @@
+//! [`Loops`] over the real GLib and the real tokio: what all strategies have in common.
+//!
+//! A strategy supplies [`Tasks`], the few things that differ: how tasks are spawned, what a
+//! block-on does, and how a task gets work done on the GLib thread.
+//! `harness/examples/own_strategy.rs` shows a whole strategy made of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use glib::{IOCondition, MainContext, MainLoop, Priority};
+use loopnest_core::loops::{
+    BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
+};
+use loopnest_core::program::How;
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::mpsc;
+
+use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
+
+/// How long `while pending() { iteration(FALSE) }` sleeps between two drains.
+const DRAIN_PAUSE: Duration = Duration::from_millis(5);
+
+/// What distinguishes a strategy when scenario code runs on it.
+pub trait Tasks: Send + Sync + 'static {
+    /// Starts a task; the canceller drops it.
+    fn spawn(&self, home: Home, task: BoxFuture) -> Canceller;
+
+    /// Waits inside a callback, on the GLib thread, until `task` is done.
+    ///
+    /// By default the task is spawned and a nested GLib loop is run until it is done.
+    ///
+    /// # Errors
+    /// When the strategy has no way to do it.
+    fn block_on(&self, context: &MainContext, task: BoxFuture) -> Result<(), Refused> {
+        block_on_nested(self, context, task);
+        Ok(())
+    }
+
+    /// Does `job` on the GLib thread on behalf of a task. By default tasks live there.
+    fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
+        let _ = home;
+        job();
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Spawns `task` and runs a nested loop until it is done.
+pub fn block_on_nested<T: Tasks + ?Sized>(tasks: &T, context: &MainContext, task: BoxFuture) {
+    let main_loop = MainLoop::new(Some(context), false);
+    let quit = main_loop.clone();
+    let quitting = async move {
+        task.await;
+        // By way of the context, because a task on another thread may be done before the loop has
+        // begun, and a quit before that is forgotten (gmain.c 2.74.6, line 4446).
+        let context = quit.context();
+        let quit = move || {
+            quit.quit();
+            glib::ControlFlow::Break
+        };
+        glib::idle_source_new(None, Priority::DEFAULT, quit).attach(Some(&context));
+    };
+    drop(tasks.spawn(Home::Local, Box::pin(quitting)));
+    source::run(&main_loop);
+}
+
+/// The real loops: the default GLib context and tokio, with `T` for what the strategy adds.
+#[derive(Debug)]
+pub struct HostLoops<T> {
+    tasks: T,
+    context: MainContext,
+    start: Instant,
+    levels: Mutex<BTreeMap<String, Level>>,
+}
+
+/// A nested loop, from its being named on.
+#[derive(Debug, Default)]
+struct Level {
+    closed: bool,
+    main_loop: Option<MainLoop>,
+}
+
+impl<T: Tasks> HostLoops<T> {
+    /// The loops of this process.
+    pub fn new(tasks: T) -> Arc<Self> {
+        Arc::new(Self {
+            tasks,
+            context: MainContext::default(),
+            start: Instant::now(),
+            levels: Mutex::default(),
+        })
+    }
+
+    fn levels(&self) -> MutexGuard<'_, BTreeMap<String, Level>> {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closed(&self, level: &str) -> bool {
+        self.levels().get(level).is_some_and(|l| l.closed)
+    }
+}
+
+impl<T: Tasks> Loops for HostLoops<T> {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn spawn(&self, home: Home, task: BoxFuture) -> Canceller {
+        self.tasks.spawn(home, task)
+    }
+
+    fn sleep_until(&self, deadline: Duration) -> BoxFuture {
+        let deadline = self.start + deadline;
+        Box::pin(async move { tokio::time::sleep_until(deadline.into()).await })
+    }
+
+    fn channel(&self) -> Arc<dyn Channel> {
+        let (tx, rx) = mpsc::unbounded_channel();
+        Arc::new(TokioChannel { tx, rx: Arc::new(Mutex::new(rx)) })
+    }
+
+    fn pipe(&self) -> io::Result<Arc<dyn Pipe>> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Arc::new(OsPipe {
+            context: self.context.clone(),
+            read: Mutex::new(Some(read)),
+            receiver: Arc::default(),
+            write: Mutex::new(Some(write)),
+        }))
+    }
+
+    fn add_timeout(&self, priority: i32, interval: Duration, mut callback: Callback) {
+        let priority = Priority::from(priority);
+        glib::timeout_source_new(interval, None, priority, move || callback().into())
+            .attach(Some(&self.context));
+    }
+
+    fn add_idle(&self, priority: i32, mut callback: Callback) {
+        glib::idle_source_new(None, Priority::from(priority), move || callback().into())
+            .attach(Some(&self.context));
+    }
+
+    fn run_nested(&self, level: &str, how: How) -> Result<(), Refused> {
+        match how {
+            How::Run => {
+                let main_loop = MainLoop::new(Some(&self.context), false);
+                {
+                    let mut levels = self.levels();
+                    let entry = levels.entry(level.to_owned()).or_default();
+                    if entry.closed {
+                        return Ok(());
+                    }
+                    entry.main_loop = Some(main_loop.clone());
+                }
+                source::run(&main_loop);
+            }
+            How::Iteration => {
+                while !self.is_closed(level) {
+                    self.context.iteration(true);
+                }
+            }
+            How::Drain => {
+                while !self.is_closed(level) {
+                    while self.context.pending() {
+                        self.context.iteration(false);
+                    }
+                    thread::sleep(DRAIN_PAUSE);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn quit(&self, level: &str) {
+        let main_loop = {
+            let mut levels = self.levels();
+            let entry = levels.entry(level.to_owned()).or_default();
+            entry.closed = true;
+            entry.main_loop.take()
+        };
+        match main_loop {
+            Some(main_loop) => main_loop.quit(),
+            None => self.context.wakeup(),
+        }
+    }
+
+    fn block_on(&self, task: BoxFuture) -> Result<(), Refused> {
+        self.tasks.block_on(&self.context, task)
+    }
+
+    fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
+        self.tasks.on_host(home, job)
+    }
+
+    fn thread(&self, script: Vec<(Duration, Job)>) {
+        thread::spawn(move || {
+            for (delay, job) in script {
+                thread::sleep(delay);
+                job();
+            }
+        });
+    }
+
+    fn compute(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// tokio's own channel: an application that uses tokio uses this one (gtk-rs-core#1251).
+struct TokioChannel {
+    tx: mpsc::UnboundedSender<()>,
+    rx: Arc<Mutex<mpsc::UnboundedReceiver<()>>>,
+}
+
+impl Channel for TokioChannel {
+    fn send(&self) {
+        // Fails only when the receiver is gone, and it lives as long as the sender.
+        let _ = self.tx.send(());
+    }
+
+    fn receive(&self) -> BoxFuture {
+        let rx = self.rx.clone();
+        Box::pin(async move {
+            std::future::poll_fn(|cx| {
+                rx.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(cx)
+            })
+            .await;
+        })
+    }
+}
+
+struct OsPipe {
+    context: MainContext,
+    /// Until a task or a watch takes it.
+    read: Mutex<Option<OwnedFd>>,
+    /// Registered with tokio when a task first reads.
+    receiver: Arc<OnceLock<Option<Receiver>>>,
+    write: Mutex<Option<OwnedFd>>,
+}
+
+impl OsPipe {
+    fn take_read_end(&self) -> Option<OwnedFd> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Pipe for OsPipe {
+    fn write(&self) {
+        let write = self.write.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fd) = &*write {
+            // A pipe holds 64 KiB; no program writes that many single bytes.
+            let _ = rustix::io::write(fd, b"x");
+        }
+    }
+
+    fn close(&self) {
+        let fd = self.write.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(fd);
+    }
+
+    fn read(&self) -> BoxFuture<bool> {
+        let receiver = self.receiver.clone();
+        let mut fd = match receiver.get() {
+            Some(_) => None,
+            None => self.take_read_end(),
+        };
+        Box::pin(async move {
+            // Here, and not above, because registering needs the runtime.
+            let receiver = receiver.get_or_init(|| Receiver::from_owned_fd(fd.take()?).ok());
+            let Some(receiver) = receiver else {
+                return false;
+            };
+            let mut byte = [0];
+            loop {
+                if receiver.readable().await.is_err() {
+                    return false;
+                }
+                match receiver.try_read(&mut byte) {
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return read.is_ok_and(|n| n > 0),
+                }
+            }
+        })
+    }
+
+    fn watch(&self, callback: Callback) {
+        let Some(fd) = self.take_read_end() else {
+            return;
+        };
+        let fd = Arc::new(fd);
+        let watch = Watch { fd: fd.clone(), callback: RefCell::new(callback) };
+        let source = Source::new("pipe", watch);
+        source.as_ref().add_fd(fd.as_fd(), IOCondition::IN | IOCondition::HUP);
+        source.attach(&self.context);
+        source.release();
+    }
+}
+
+/// A GLib watch, as `g_unix_fd_add()` makes one: it does not recurse.
+struct Watch {
+    fd: Arc<OwnedFd>,
+    callback: RefCell<Callback>,
+}
+
+impl Callbacks for Watch {
+    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+        Prepare::Wait(None)
+    }
+
+    fn check(&self, _this: SourceRef<'_>) -> bool {
+        false
+    }
+
+    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+        let mut byte = [0];
+        match rustix::io::read(&*self.fd, &mut byte) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => ControlFlow::Continue(()),
+            _ => (self.callback.borrow_mut())(),
+        }
+    }
+}

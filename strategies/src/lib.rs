@@ -1,0 +1,56 @@
+//! Ways of running GLib's main loop and tokio in one process that survive nested loops.
+//!
+//! | you want | take |
+//! |---|---|
+//! | one thread, `!Send` tasks, tokio's sockets and timers in them, dialogs that nest | [`Dispatch`] |
+//! | tokio on its own thread, and a bridge that cancels, waits for room and shuts down | [`Handoff`] |
+//! | a server that also has to run GLib (GStreamer, D-Bus) and never nests | [`Nested`] |
+//!
+//! # In a GTK program
+//!
+//! ```no_run
+//! use loopnest_strategies::Dispatch;
+//! use tokio::io::AsyncReadExt;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! // Before `application.run()`, on the main thread; keep it until that returns.
+//! let dispatch = Dispatch::new(&glib::MainContext::default())?;
+//! dispatch
+//!     .spawn_local(async {
+//!         // A tokio socket on the GTK thread. It goes on while a dialog is open.
+//!         let mut stream = tokio::net::TcpStream::connect("127.0.0.1:7").await?;
+//!         let mut greeting = String::new();
+//!         stream.read_to_string(&mut greeting).await?;
+//!         println!("{greeting}");
+//!         std::io::Result::Ok(())
+//!     })
+//!     .detach();
+//! glib::MainLoop::new(None, false).run();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What each strategy does under a nested loop, and what none of them can, is in its module's
+//! documentation; the matrix in the repository's README shows it measured.
+//!
+//! # Linking
+//!
+//! This crate defines `epoll_wait`, and the linker takes it before libc's for everything in your
+//! program, on every thread. Without a strategy at work on the calling thread it does what libc's
+//! does.
+
+pub mod control;
+pub mod dispatch;
+mod epoll;
+pub mod family;
+pub mod gtk_rs;
+pub mod handoff;
+pub mod host;
+pub mod nested;
+pub mod source;
+
+pub use dispatch::Dispatch;
+pub use gtk_rs::GtkRs;
+pub use handoff::Handoff;
+pub use loopnest_core::executor::{JoinError, JoinHandle, Spawner};
+pub use nested::Nested;

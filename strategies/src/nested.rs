@@ -1,0 +1,242 @@
+//! `nested`: async drives GLib.
+//!
+//! # Mechanism
+//!
+//! asyncio-glib's design: tokio owns the thread, and where it waits for I/O a GLib main loop is
+//! run instead.
+//! A source in the context watches tokio's epoll descriptor and has tokio's timeout as its ready
+//! time; when it is dispatched it quits that main loop, and tokio goes on.
+//!
+//! # Under a nested loop
+//!
+//! Nothing async happens: tokio stands on the stack, waiting.
+//! The source is still in the context. As soon as its descriptor is readable or its time has
+//! passed it is ready in every iteration, and each dispatch quits a loop that is not the one
+//! running: a stall and a busy loop. `dispatch` is the strategy without this failure.
+//!
+//! # Timers
+//!
+//! tokio's, with the wait cut to milliseconds by both sides.
+//!
+//! # Limits
+//!
+//! - A nested loop stalls every task, and spins once a timer is due or a descriptor is ready.
+//! - Without `wake_after_dispatch` a future completed by a GLib callback is not polled until
+//!   something else ends the wait.
+//! - `block_on` inside a callback is refused: tokio does not nest.
+//! - Linux only: it stands on `epoll_wait`.
+//!
+//! # Prior art
+//!
+//! asyncio-glib (2019), whose author wrote both limits down; slint's Node integration, the same
+//! with libuv.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use glib::{IOCondition, MainContext, MainLoop};
+use tokio::runtime::{Builder, Handle, LocalRuntime};
+use tokio::task::JoinHandle;
+
+use crate::epoll::{self, Selector};
+use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
+
+/// tokio, with a GLib main loop in place of its wait.
+///
+/// ```
+/// use loopnest_strategies::Nested;
+///
+/// let nested = Nested::new(&glib::MainContext::default(), true)?;
+/// let answer = nested.block_on(async {
+///     let (tx, rx) = tokio::sync::oneshot::channel();
+///     glib::idle_add_once(move || tx.send(42).unwrap());
+///     rx.await.unwrap()
+/// });
+/// assert_eq!(answer, 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Nested {
+    runtime: LocalRuntime,
+    selector: Rc<GlibSelector>,
+}
+
+/// Waits by running the context.
+struct GlibSelector {
+    context: MainContext,
+    main_loop: MainLoop,
+    wake_after_dispatch: bool,
+    /// The source in the context, from the first wait on.
+    source: RefCell<Option<(RawFd, Source<Ready>)>>,
+    /// Wakes the root future when a callback panicked.
+    root: RefCell<Option<Waker>>,
+}
+
+/// Ready when tokio has to go on. Quits the selector's own loop, whoever runs.
+struct Ready {
+    main_loop: MainLoop,
+    /// tokio's deadline, where it is not the source's ready time.
+    deadline: Cell<Option<Instant>>,
+}
+
+impl Nested {
+    /// A runtime that will run `context` while it waits.
+    ///
+    /// `wake_after_dispatch` ends the wait after every dispatch, so that a future completed by a
+    /// callback is polled at once; without it this is asyncio-glib as published.
+    ///
+    /// # Errors
+    /// When the system gives no descriptors for the runtime.
+    pub fn new(context: &MainContext, wake_after_dispatch: bool) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
+        let selector = Rc::new(GlibSelector {
+            context: context.clone(),
+            main_loop: MainLoop::new(Some(context), false),
+            wake_after_dispatch,
+            source: RefCell::new(None),
+            root: RefCell::new(None),
+        });
+        Ok(Self { runtime, selector })
+    }
+
+    /// Runs `root` to completion with both loops alive.
+    ///
+    /// # Panics
+    /// With the panic of `root`, or of a callback of a [`Source`]; inside a runtime.
+    pub fn block_on<F: Future>(&self, root: F) -> F::Output {
+        let _installed = epoll::install(self.selector.clone());
+        let mut root = pin!(root);
+        let output = self.runtime.block_on(poll_fn(|cx| {
+            self.selector.root.replace(Some(cx.waker().clone()));
+            if source::panic_is_carried() {
+                return Poll::Ready(None);
+            }
+            root.as_mut().poll(cx).map(Some)
+        }));
+        source::resume_carried_panic();
+        output.unwrap_or_else(|| unreachable!("only a carried panic ends the root early"))
+    }
+
+    /// Starts a task on this thread.
+    pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.runtime.spawn_local(future)
+    }
+
+    /// tokio's handle.
+    pub fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+}
+
+impl fmt::Debug for Nested {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wakes = self.selector.wake_after_dispatch;
+        f.debug_struct("Nested").field("wake_after_dispatch", &wakes).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        // Before the runtime closes the descriptor that it watches.
+        let source = self.selector.source.take();
+        drop(source);
+    }
+}
+
+impl Selector for GlibSelector {
+    fn wait(&self, epfd: RawFd, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
+        if !self.claims(epfd) {
+            kernel(timeout);
+            return;
+        }
+        if timeout == 0 {
+            // tokio is busy and only looks; GLib gets one look as well.
+            self.context.iteration(false);
+        } else {
+            self.arm(timeout);
+            if self.wake_after_dispatch {
+                self.context.iteration(true);
+            } else {
+                source::run_keeping(&self.main_loop);
+            }
+        }
+        if source::panic_is_carried()
+            && let Some(root) = self.root.take()
+        {
+            root.wake();
+        }
+        kernel(0);
+    }
+}
+
+impl GlibSelector {
+    /// Whether `epfd` is tokio's, which the first wait tells.
+    fn claims(&self, epfd: RawFd) -> bool {
+        let mut source = self.source.borrow_mut();
+        let (known, _) = source.get_or_insert_with(|| {
+            let ready = Ready { main_loop: self.main_loop.clone(), deadline: Cell::new(None) };
+            let source = Source::new("loopnest nested", ready);
+            // SAFETY: the runtime owns the descriptor; `Nested::drop` destroys the source first.
+            let fd = unsafe { BorrowedFd::borrow_raw(epfd) };
+            source.as_ref().add_fd(fd, IOCondition::IN);
+            source.attach(&self.context);
+            (epfd, source)
+        });
+        *known == epfd
+    }
+
+    /// Lets the source be ready after `timeout` milliseconds.
+    ///
+    /// As in asyncio-glib, the deadline is left standing when the wait is over.
+    fn arm(&self, timeout: i32) {
+        let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
+        let source = self.source.borrow();
+        let Some((_, source)) = &*source else { return };
+        if self.wake_after_dispatch {
+            // Not the ready time: each change of one writes the context's eventfd, which would
+            // end a wait that ends with the first iteration (asyncio-glib#9).
+            let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+            source.callbacks().deadline.set(deadline);
+        } else {
+            let at = timeout.map(|timeout| {
+                let us = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
+                glib::monotonic_time().saturating_add(us)
+            });
+            source.as_ref().set_ready_time(at);
+        }
+    }
+}
+
+impl Ready {
+    fn wait(&self) -> Option<Duration> {
+        Some(self.deadline.get()?.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Callbacks for Ready {
+    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+        match self.wait() {
+            Some(wait) if wait.is_zero() => Prepare::Ready,
+            wait => Prepare::Wait(wait),
+        }
+    }
+
+    fn check(&self, _this: SourceRef<'_>) -> bool {
+        self.wait().is_some_and(|wait| wait.is_zero())
+    }
+
+    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+        self.main_loop.quit();
+        ControlFlow::Continue(())
+    }
+}
