@@ -1,0 +1,36 @@
+//! `cargo xtask bench`: the cost of each strategy, as ratios against plain tokio.
+//!
+//! Ratios within one run, because absolute times of two machines, or of one machine on two days,
+//! say nothing beside each other.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::BenchArgs;
+use crate::command::Cmd;
+use crate::packages::Group;
+use crate::setup;
+
+/// Runs the task.
+pub fn run(args: &BenchArgs) -> Result<ExitCode> {
+    setup::ensure(&[Group::Build])?;
+    ratios(args.quick).replace_process()
+}
+
+fn ratios(quick: bool) -> Cmd {
+    let cmd = Cmd::line("cargo bench --package harness --bench ratios");
+    if quick { cmd.args(["--", "--quick"]) } else { cmd }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_is_passed_to_the_benchmark_and_not_to_cargo() {
+        let full = "cargo bench --package harness --bench ratios";
+        assert_eq!(ratios(false).to_string(), full);
+        assert_eq!(ratios(true).to_string(), format!("{full} -- --quick"));
+    }
+}

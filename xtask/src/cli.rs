@@ -1,0 +1,168 @@
+//! The command line: what can be asked for, and the words that `--help` answers with.
+//!
+//! Kept apart from the doing, so that the whole interface can be read on one page.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::packages::Group;
+use crate::steps::Step;
+
+const EXAMPLES: &str = "\
+Start here:
+  cargo xtask run --strategy nested    install what is missing, then run every scenario
+  cargo xtask test                     everything that CI runs
+
+Exit codes:
+  0  done
+  1  a step failed, or a generated table is stale
+  2  wrong usage, or an unknown name
+  5  this machine lacks a package that could not be installed
+`run` and `bench` end with the exit code of the program that they started.";
+
+/// Set-up and chores of the loopnest workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+// Each is described on its arguments below; a line here would hide that text from `--help`.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    Setup(SetupArgs),
+    Run(RunArgs),
+    Test(TestArgs),
+    Bench(BenchArgs),
+    Readme(ReadmeArgs),
+}
+
+/// Install the system packages that are missing.
+///
+/// Looks for a C compiler, pkg-config and GLib, and for the tools of some tests; installs what is
+/// missing with apt-get, dnf, pacman or brew, through sudo where needed. When nothing is missing,
+/// nothing is run. The packages are listed in xtask/packages.toml.
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// Print the commands, one a line, and run none
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Only the packages of this group (repeatable) [default: all]
+    #[arg(long, value_name = "GROUP")]
+    pub group: Vec<Group>,
+}
+
+/// Set up, then run the harness with the arguments given here.
+///
+/// Installs what the build needs, then becomes `cargo run --quiet --package harness -- ARGS` in the
+/// current folder: its exit code, its signals and its streams are the harness's own.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Arguments for the harness, passed on as they are (`cargo xtask run -- --help` for its help)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub args: Vec<OsString>,
+}
+
+/// Set up, then run every step that CI runs.
+///
+/// Goes on after a failed step, so that one run shows every failure, and ends with a table. A step
+/// that this machine cannot do is shown as skipped, with the reason and the remedy.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Install nothing; steps whose tools are missing are skipped or fail
+    #[arg(long)]
+    pub no_setup: bool,
+
+    /// Print the steps and their commands, and run none
+    #[arg(long)]
+    pub list: bool,
+
+    /// Only this step (repeatable)
+    #[arg(long, value_name = "STEP")]
+    pub only: Vec<Step>,
+
+    /// All but this step (repeatable; the same names)
+    #[arg(long, value_name = "STEP", hide_possible_values = true)]
+    pub skip: Vec<Step>,
+}
+
+/// Set up, then measure the strategies against plain tokio.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Fewer samples: ratios to look at, not to publish
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// Put the recorded matrix into README.md and the paper.
+///
+/// The table stands between the lines `<!-- BEGIN matrix -->` and `<!-- END matrix -->`; it is made
+/// from papers/stall-or-spin/matrix.json, so that no figure is ever typed by hand.
+#[derive(Debug, Args)]
+pub struct ReadmeArgs {
+    /// Change nothing; fail if a table is not what the record says
+    #[arg(long)]
+    pub check: bool,
+
+    /// Measure the whole matrix again first, and record it
+    #[arg(long, conflicts_with = "check")]
+    pub record: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn harness_args(line: &[&str]) -> Vec<OsString> {
+        let line = ["xtask", "run"].iter().chain(line);
+        match Cli::try_parse_from(line).expect("the line is valid").task {
+            Task::Run(run) => run.args,
+            other => panic!("parsed as {other:?}"),
+        }
+    }
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_passes_its_arguments_on_verbatim() {
+        for line in [
+            &["--strategy", "nested"][..],
+            &["-s", "nested", "--", "-x"],
+            &["list", "--help"],
+            &["-snested", "--version", "-h"],
+            &["explain", "nested/idle", "--color=never", ""],
+            &[],
+        ] {
+            assert_eq!(harness_args(line), line, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn run_takes_a_leading_double_dash_as_its_own() {
+        assert_eq!(harness_args(&["--", "--help"]), ["--help"]);
+    }
+
+    #[test]
+    fn unknown_step_names_the_nearest_and_is_a_usage_error() {
+        let error = Cli::try_parse_from(["xtask", "test", "--only", "clipy"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidValue);
+        assert_eq!(error.exit_code(), 2);
+        let message = error.to_string();
+        assert!(message.contains("a similar value exists: 'clippy'"), "{message}");
+        assert!(message.contains("doc-tests"), "{message}");
+    }
+
+    #[test]
+    fn a_check_cannot_record() {
+        let error = Cli::try_parse_from(["xtask", "readme", "--check", "--record"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+    }
+}

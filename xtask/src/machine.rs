@@ -1,0 +1,97 @@
+//! What is on this machine: programs on the PATH, modules that pkg-config knows, the rights we have.
+//!
+//! Looking is kept apart from deciding, so that the decisions can be tested without a machine that
+//! lacks things. A missing pkg-config is an answer like any other, not an error.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::manager::{Manager, Privilege};
+use crate::packages::{Detect, Need};
+
+/// A machine, as far as its environment shows it.
+#[derive(Debug)]
+pub struct Machine {
+    path: OsString,
+    pkg_config: Option<OsString>,
+}
+
+impl Machine {
+    /// The machine that this process runs on.
+    pub fn this() -> Self {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let mut machine = Self { path, pkg_config: None };
+        // The same choice that the build scripts make.
+        machine.pkg_config = env::var_os("PKG_CONFIG").or_else(|| {
+            ["pkg-config", "pkgconf"].into_iter().find(|name| machine.has(name)).map(Into::into)
+        });
+        machine
+    }
+
+    /// Whether a program of this name is on the PATH.
+    pub fn has(&self, program: &str) -> bool {
+        env::split_paths(&self.path)
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .any(|folder| is_executable(&folder.join(program)))
+    }
+
+    /// Whether this need is met.
+    pub fn meets(&self, need: &Need) -> bool {
+        match &need.detect {
+            Detect::Command(names) => names.iter().any(|name| self.has(name)),
+            Detect::PkgConfig { modules, at_least } => {
+                // Not `--atleast-version`: pkgconf answers that one for the first module alone.
+                let wanted = modules.iter().map(|module| format!("{module} >= {at_least}"));
+                self.pkg_config(["--exists".into()].into_iter().chain(wanted)).is_some()
+            }
+        }
+    }
+
+    /// The version that is there although the need is not met: too old, then.
+    pub fn version_found(&self, need: &Need) -> Option<String> {
+        let Detect::PkgConfig { modules, .. } = &need.detect else {
+            return None;
+        };
+        let answer = self.pkg_config(["--modversion".into(), modules.first()?.clone()])?;
+        let version = answer.lines().next()?.trim();
+        (!version.is_empty()).then(|| version.into())
+    }
+
+    /// The package manager to use.
+    pub fn manager(&self) -> Option<Manager> {
+        Manager::ALL.into_iter().find(|manager| self.has(manager.program()))
+    }
+
+    /// The rights that we have, or can get.
+    pub fn privilege(&self) -> Privilege {
+        // Asking `id` is the portable way without a C binding.
+        let id = Command::new("id").arg("-u").stderr(Stdio::null()).output();
+        if id.is_ok_and(|id| id.stdout.trim_ascii() == b"0") {
+            Privilege::Root
+        } else if self.has("sudo") {
+            Privilege::Sudo
+        } else {
+            Privilege::None
+        }
+    }
+
+    /// What pkg-config answers, if it is there and says yes.
+    fn pkg_config<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Option<String> {
+        let program = self.pkg_config.as_ref()?;
+        let answer = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
+        answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).into_owned())
+    }
+}
+
+fn is_executable(file: &Path) -> bool {
+    let Ok(meta) = file.metadata() else {
+        return false;
+    };
+    #[cfg(unix)]
+    let runs = std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let runs = true;
+    meta.is_file() && runs
+}

@@ -1,0 +1,50 @@
+//! The chores of the workspace, behind `cargo xtask`.
+//!
+//! This program exists so that two commands are enough on a fresh machine: `cargo xtask run` and
+//! `cargo xtask test`. It therefore depends on nothing that needs GLib: a build script that cannot
+//! find a library is the very thing it is there to prevent.
+
+mod bench;
+mod cli;
+mod command;
+mod machine;
+mod manager;
+mod packages;
+mod plan;
+mod readme;
+mod run;
+mod setup;
+mod site;
+mod steps;
+mod test;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Task};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Setup(args) => setup::run(&args),
+        Task::Run(args) => run::run(args),
+        Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Readme(args) => readme::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        if is_closed_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("error: {error:#}");
+        // The harness says 5 for a machine that cannot measure; a caller of `cargo xtask run` must
+        // not mistake a missing package for an unexpected verdict, which is 1.
+        ExitCode::from(if error.is::<setup::Unprepared>() { 5 } else { 1 })
+    })
+}
+
+/// Whether the reader of our output has gone away, as `head` does when it has seen enough.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,271 @@
+//! The steps of `cargo xtask test`: what each one runs, and when it cannot.
+//!
+//! A step turns what is known about the machine and the checkout into commands, or into the reason
+//! why it cannot be done here. That is a pure function, so `--list`, the run and the tests of this
+//! file all look at the same thing.
+
+use clap::ValueEnum;
+
+use crate::command::Cmd;
+use crate::site::Site;
+
+/// One step, in the order in which they run: the quick ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Step {
+    /// The code is formatted
+    Format,
+    /// No lint has anything to say
+    Clippy,
+    /// Unit and integration tests
+    Tests,
+    /// The examples in the documentation run
+    DocTests,
+    /// The documentation builds, and its links lead somewhere
+    Doc,
+    /// The models of the cross-thread protocols hold
+    Loom,
+    /// Licences, bans and sources of the dependencies
+    Deny,
+    /// Every verdict is the expected one
+    Matrix,
+    /// The tables in README.md and the paper are the recorded ones
+    Readme,
+    /// The examples of the strategies neither leak nor read what they should not
+    Valgrind,
+}
+
+/// What a step comes to on this machine.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Work {
+    /// `prepare` stops the step when it fails; `commands` all run, so that all failures are seen.
+    Do { prepare: Vec<Cmd>, commands: Vec<Cmd> },
+    /// Cannot be done here: why, and what would change that.
+    Skip(String),
+}
+
+impl Step {
+    /// The word on the command line and in the table.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().into()).unwrap_or_default()
+    }
+
+    /// What to do at this site.
+    pub fn work(self, site: &Site) -> Work {
+        match self {
+            Self::Format if !site.rustfmt => component("rustfmt"),
+            Self::Format => one(Cmd::line("cargo fmt --all --check")),
+            Self::Clippy if !site.clippy => component("clippy"),
+            Self::Clippy => one(Cmd::line("cargo clippy --workspace --all-targets -- -D warnings")),
+            Self::Tests => tests(site.nextest),
+            Self::DocTests => one(Cmd::line("cargo test --workspace --doc --no-fail-fast")),
+            Self::Doc => {
+                one(Cmd::line("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))
+            }
+            Self::Loom if !site.loom_models => {
+                Work::Skip("core/tests/loom.rs is not there; the models are to stand in it".into())
+            }
+            Self::Loom => one(loom()),
+            Self::Deny if !site.deny => Work::Skip(
+                "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it".into(),
+            ),
+            Self::Deny => one(Cmd::line("cargo deny check licenses bans sources")),
+            Self::Matrix => one(Cmd::line(
+                "cargo run --quiet --package harness -- \
+                 run --strategy all --repeat 1 --format human",
+            )),
+            Self::Readme => one(Cmd::line("cargo xtask readme --check")),
+            Self::Valgrind if !site.valgrind => {
+                Work::Skip("valgrind is not installed; `cargo xtask setup` gets it".into())
+            }
+            Self::Valgrind if site.examples.is_empty() => {
+                Work::Skip("strategies/examples is empty; valgrind has nothing to run".into())
+            }
+            Self::Valgrind => valgrind(site),
+        }
+    }
+
+    /// What an exit code of this step's command means, where it says more than failed.
+    pub fn meaning(self, code: Option<i32>) -> Option<&'static str> {
+        match (self, code?) {
+            (Self::Matrix, 1) => Some("a verdict is not the expected one"),
+            (Self::Matrix, 3) => Some("no surprise, but a cell is inconclusive"),
+            (Self::Matrix, 4) => Some("no cell was run"),
+            (Self::Matrix, 5) => {
+                Some("the controls are misjudged here; see `cargo run -p harness -- doctor`")
+            }
+            (Self::Matrix, 70) => Some("the harness itself failed"),
+            (Self::Format, 1) => Some("`cargo fmt --all` repairs it"),
+            _ => None,
+        }
+    }
+}
+
+/// Which steps to run, in their own order whatever the order of the flags.
+pub fn select(only: &[Step], skip: &[Step]) -> Vec<Step> {
+    let wanted = |step: &Step| only.is_empty() || only.contains(step);
+    let all = Step::value_variants().iter().copied();
+    all.filter(wanted).filter(|step| !skip.contains(step)).collect()
+}
+
+fn one(cmd: Cmd) -> Work {
+    Work::Do { prepare: Vec::new(), commands: vec![cmd] }
+}
+
+fn component(name: &str) -> Work {
+    let remedy = format!("`rustup component add {name}`, or your distribution's package, gets it");
+    Work::Skip(format!("{name} is not installed; {remedy}"))
+}
+
+/// The same tests with either runner. The kinds of targets are named because benchmarks must not
+/// run here, and because the two runners would choose differently. That leaves out the examples,
+/// which some tests start; building them first also shows that they compile.
+fn tests(nextest: bool) -> Work {
+    let runner = if nextest { "cargo nextest run" } else { "cargo test" };
+    let run = Cmd::line(&format!("{runner} --workspace --lib --bins --tests --no-fail-fast"));
+    Work::Do { prepare: vec![build_examples()], commands: vec![run] }
+}
+
+/// Of the whole workspace wherever examples are needed: features are unified over what is built, so
+/// a smaller selection would compile the dependencies again.
+fn build_examples() -> Cmd {
+    Cmd::line("cargo build --workspace --examples")
+}
+
+/// A target folder of its own: the flags would throw away everything built so far, and the next
+/// step would build it again.
+fn loom() -> Cmd {
+    Cmd::line("cargo test --release --package loopnest-core --test loom --target-dir target/loom")
+        .env("RUSTFLAGS", "--cfg loopnest_loom")
+        .env("LOOM_MAX_PREEMPTIONS", "3")
+}
+
+/// Only definite leaks count, and only they are shown: GLib keeps many blocks for the life of the
+/// process. The fair scheduler, because the default one can starve a thread for seconds.
+fn valgrind(site: &Site) -> Work {
+    let mut memcheck = Cmd::line(
+        "valgrind --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+         --error-exitcode=1 --fair-sched=yes",
+    );
+    if site.suppressions {
+        memcheck = memcheck.arg("--suppressions=strategies/valgrind.supp");
+    }
+    let folder = site.target.join("debug/examples");
+    Work::Do {
+        prepare: vec![build_examples()],
+        commands: site
+            .examples
+            .iter()
+            .map(|name| memcheck.clone().arg(folder.join(name)))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Site {
+        Site {
+            rustfmt: true,
+            clippy: true,
+            nextest: true,
+            deny: true,
+            valgrind: true,
+            loom_models: true,
+            suppressions: true,
+            examples: vec!["dialog".into(), "tcp_client".into()],
+            target: "target".into(),
+        }
+    }
+
+    fn bare() -> Site {
+        Site {
+            rustfmt: false,
+            clippy: false,
+            nextest: false,
+            deny: false,
+            valgrind: false,
+            loom_models: false,
+            suppressions: false,
+            examples: Vec::new(),
+            target: "target".into(),
+        }
+    }
+
+    fn lines(step: Step, site: &Site) -> Vec<String> {
+        match step.work(site) {
+            Work::Do { prepare, commands } => {
+                prepare.iter().chain(&commands).map(Cmd::to_string).collect()
+            }
+            Work::Skip(why) => vec![format!("skipped: {why}")],
+        }
+    }
+
+    #[test]
+    fn every_step_runs_where_all_tools_are_there() {
+        for step in Step::value_variants() {
+            assert!(matches!(step.work(&full()), Work::Do { .. }), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_cannot_run_says_why_and_what_to_do() {
+        use Step::*;
+        for step in [Format, Clippy, Loom, Deny, Valgrind] {
+            let Work::Skip(why) = step.work(&bare()) else { panic!("{step:?} would run") };
+            assert!(why.contains("; "), "{step:?}: {why}");
+        }
+        for step in [Tests, DocTests, Doc, Matrix, Readme] {
+            assert!(matches!(step.work(&bare()), Work::Do { .. }), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn both_runners_run_the_same_targets_and_no_benchmark() {
+        let kinds = "--workspace --lib --bins --tests --no-fail-fast";
+        let build = "cargo build --workspace --examples";
+        assert_eq!(lines(Step::Tests, &full()), [build, &format!("cargo nextest run {kinds}")]);
+        assert_eq!(lines(Step::Tests, &bare()), [build, &format!("cargo test {kinds}")]);
+    }
+
+    #[test]
+    fn loom_is_built_apart_under_its_own_cfg() {
+        assert_eq!(
+            lines(Step::Loom, &full()),
+            ["RUSTFLAGS='--cfg loopnest_loom' LOOM_MAX_PREEMPTIONS=3 cargo test --release \
+              --package loopnest-core --test loom --target-dir target/loom"]
+        );
+    }
+
+    #[test]
+    fn valgrind_builds_the_examples_and_then_runs_each() {
+        let memcheck = "valgrind --leak-check=full --show-leak-kinds=definite \
+                        --errors-for-leak-kinds=definite --error-exitcode=1 --fair-sched=yes \
+                        --suppressions=strategies/valgrind.supp";
+        assert_eq!(
+            lines(Step::Valgrind, &full()),
+            [
+                "cargo build --workspace --examples".to_string(),
+                format!("{memcheck} target/debug/examples/dialog"),
+                format!("{memcheck} target/debug/examples/tcp_client"),
+            ]
+        );
+    }
+
+    #[test]
+    fn selection_keeps_the_order_of_the_steps() {
+        use Step::*;
+        assert_eq!(select(&[], &[]), Step::value_variants());
+        assert_eq!(select(&[Doc, Format], &[]), [Format, Doc]);
+        assert_eq!(select(&[Doc, Format], &[Doc]), [Format]);
+        assert_eq!(select(&[Doc], &[Doc]), [Step::Format; 0]);
+        assert!(!select(&[], &[Loom, Valgrind]).contains(&Loom));
+    }
+
+    #[test]
+    fn an_inconclusive_matrix_is_told_from_a_surprise() {
+        assert_ne!(Step::Matrix.meaning(Some(1)), Step::Matrix.meaning(Some(3)));
+        assert_eq!(Step::Doc.meaning(Some(1)), None);
+        assert_eq!(Step::Matrix.meaning(None), None);
+    }
+}

@@ -1,0 +1,325 @@
+//! The program as a person meets it, on machines that are made of shell scripts.
+//!
+//! Each test has a folder that is its whole PATH, with false package managers, compilers and cargo
+//! in it. So a bare Fedora can be tested on any machine, and nothing is ever installed.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A script cannot be started while a forked child of another test still holds it open for writing.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+const ROOT: &str = "echo 0";
+const USER: &str = "echo 1000";
+const YES: &str = "exit 0";
+const GLIB_TOO_OLD: &str =
+    r#"case "$1" in --modversion) echo 2.72.4; echo 2.72.4;; *) exit 1;; esac"#;
+
+/// A machine with nothing on it, and a workspace with nothing in it.
+struct Bare {
+    folder: PathBuf,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Bare {
+    fn new(name: &str) -> Self {
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("bin")).unwrap();
+        fs::create_dir_all(folder.join("workspace/xtask")).unwrap();
+        Self { folder, _alone: alone }
+    }
+
+    /// The same with all that the build and the tests need.
+    fn complete(name: &str) -> Self {
+        let machine = Self::new(name);
+        ["cc", "pkg-config", "dbus-run-session", "valgrind"]
+            .into_iter()
+            .fold(machine, |machine, program| machine.with(program, YES))
+    }
+
+    /// Adds a program: the body of a shell script.
+    fn with(self, program: &str, body: &str) -> Self {
+        let file = self.folder.join("bin").join(program);
+        fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    fn with_file(self, name: &str, text: &str) -> Self {
+        let file = self.folder.join("workspace").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+        self
+    }
+
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.join("workspace").join(name)).unwrap()
+    }
+
+    fn xtask(&self, args: &[&str]) -> Seen {
+        let bin = self.folder.join("bin");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(args).current_dir(self.folder.join("workspace"));
+        command.env_clear().env("PATH", &bin).env("BIN", &bin).env("CARGO", bin.join("cargo"));
+        command.env("CARGO_MANIFEST_DIR", self.folder.join("workspace/xtask"));
+        Seen::of(&command.output().unwrap())
+    }
+}
+
+/// What a person sees.
+#[derive(Debug)]
+struct Seen {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Seen {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A false manager that says what it was asked, and installs by writing programs onto the PATH.
+const INSTALLS: &str = r#"
+echo "chatter: $*"
+for program in cc pkg-config valgrind dbus-run-session; do
+    printf '#!/bin/sh\nexit 0\n' > "$BIN/$program"
+    /bin/chmod +x "$BIN/$program"
+done"#;
+
+#[test]
+fn without_a_package_manager_setup_lists_the_packages_and_fails() {
+    let machine = Bare::new("no-manager");
+    for args in [&["setup"][..], &["setup", "--dry-run"], &["run", "--strategy", "nested"]] {
+        let seen = machine.xtask(args);
+        assert_eq!(seen.code, Some(5), "{seen:?}");
+        assert_eq!(seen.out, "", "{seen:?}");
+        for word in ["libglib2.0-dev", "pkgconf-pkg-config", "GLib >= 2.74", "by hand"] {
+            assert!(seen.err.contains(word), "{word}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn dry_run_prints_the_commands_and_runs_none() {
+    let machine = Bare::new("dry-run").with("id", ROOT).with("apt-get", "touch $BIN/was-run");
+    let seen = machine.xtask(&["setup", "--dry-run"]);
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    let apt = "env DEBIAN_FRONTEND=noninteractive apt-get";
+    let install = format!("{apt} install -y --no-install-recommends -o DPkg::Lock::Timeout=120");
+    assert_eq!(
+        seen.out,
+        format!(
+            "{apt} update\n\
+             {install} gcc libc6-dev pkg-config libglib2.0-dev\n\
+             {install} valgrind dbus-daemon\n"
+        )
+    );
+    assert!(!machine.folder.join("bin/was-run").exists());
+}
+
+#[test]
+fn a_group_can_be_chosen_and_sudo_is_used_by_a_user() {
+    let machine = Bare::new("group").with("id", USER).with("sudo", YES).with("dnf", YES);
+    let seen = machine.xtask(&["setup", "--dry-run", "--group", "test"]);
+    assert_eq!(seen.out, "sudo dnf install -y valgrind dbus-daemon\n", "{seen:?}");
+}
+
+#[test]
+fn nothing_missing_is_said_and_nothing_is_run() {
+    let machine = Bare::complete("complete").with("dnf", "exit 9").with("id", ROOT);
+    for args in [&["setup"][..], &["setup", "--dry-run"]] {
+        let seen = machine.xtask(args);
+        assert_eq!((seen.code, seen.err.as_str()), (Some(0), ""), "{seen:?}");
+        assert!(
+            seen.out.starts_with("nothing is missing: C compiler, pkg-config, GLib"),
+            "{seen:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_installed_and_its_chatter_stays_off_the_result() {
+    let machine = Bare::new("install")
+        .with("id", USER)
+        .with("sudo", r#"exec "$@""#)
+        .with("dnf", INSTALLS)
+        .with("cargo", "echo the harness");
+    let seen = machine.xtask(&["run"]);
+    assert_eq!((seen.code, seen.out.as_str()), (Some(0), "the harness\n"), "{seen:?}");
+    let asked = "chatter: install -y gcc pkgconf-pkg-config glib2-devel";
+    assert!(seen.err.contains(asked), "{seen:?}");
+    // `run` does not need the tools of the tests.
+    assert!(!seen.err.contains("valgrind"), "{seen:?}");
+}
+
+#[test]
+fn a_glib_that_stays_too_old_is_named_with_its_version() {
+    let machine = Bare::complete("too-old")
+        .with("pkg-config", GLIB_TOO_OLD)
+        .with("id", ROOT)
+        .with("dnf", YES);
+    let seen = machine.xtask(&["setup"]);
+    assert_eq!(seen.code, Some(5), "{seen:?}");
+    assert!(seen.err.contains("missing: GLib >= 2.74"), "{seen:?}");
+    assert!(seen.err.contains("packages have GLib 2.72.4, and GLib >= 2.74 is needed"), "{seen:?}");
+}
+
+#[test]
+fn without_root_and_sudo_the_commands_are_given_to_run_as_root() {
+    let machine = Bare::new("no-rights").with("id", USER).with("dnf", "exit 9");
+    let seen = machine.xtask(&["setup"]);
+    assert_eq!(seen.code, Some(5), "{seen:?}");
+    assert!(seen.err.contains("run this as root"), "{seen:?}");
+    assert!(seen.err.contains("\n  dnf install -y gcc pkgconf-pkg-config glib2-devel"), "{seen:?}");
+}
+
+#[test]
+fn a_failed_installation_says_what_to_look_at() {
+    let machine = Bare::new("install-fails").with("id", ROOT).with("pacman", "exit 1");
+    let seen = machine.xtask(&["setup"]);
+    assert_eq!(seen.code, Some(5), "{seen:?}");
+    assert!(seen.err.contains("failed (exit code 1); if pacman does not know"), "{seen:?}");
+}
+
+#[test]
+fn a_missing_tool_of_the_tests_is_a_note_where_the_build_is_complete() {
+    let machine = Bare::complete("no-valgrind").with("cargo", YES);
+    fs::remove_file(machine.folder.join("bin/valgrind")).unwrap();
+    let seen = machine.xtask(&["test", "--only", "valgrind"]);
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    assert!(seen.err.contains("note: this machine lacks packages"), "{seen:?}");
+    assert!(seen.out.contains("skipped      0.0  valgrind is not installed; "), "{seen:?}");
+}
+
+#[test]
+fn setup_itself_fails_when_a_tool_of_the_tests_cannot_be_had() {
+    let machine = Bare::complete("no-valgrind-setup").with("id", ROOT);
+    fs::remove_file(machine.folder.join("bin/valgrind")).unwrap();
+    let seen = machine.xtask(&["setup"]);
+    assert_eq!(seen.code, Some(5), "{seen:?}");
+    // Homebrew has no such package, and there is nothing that a person could do about it.
+    let machine = machine.with("brew", "exit 9");
+    let seen = machine.xtask(&["setup"]);
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    assert!(seen.err.contains("note: brew has no valgrind"), "{seen:?}");
+}
+
+#[test]
+fn run_passes_arguments_exit_code_and_standard_output_through() {
+    let machine = Bare::complete("run").with("cargo", r#"printf '<%s>' "$@"; exit 43"#);
+    let seen = machine.xtask(&["run", "-s", "nested", "-c", "*dialog*", "--", "--help", ""]);
+    assert_eq!(seen.code, Some(43), "{seen:?}");
+    assert_eq!(
+        seen.out,
+        "<run><--quiet><--package><harness><--><-s><nested><-c><*dialog*><--><--help><>"
+    );
+}
+
+#[test]
+fn run_dies_of_the_signal_that_the_harness_died_of() {
+    let machine = Bare::complete("signal").with("cargo", "kill -TERM $$");
+    assert_eq!(machine.xtask(&["run"]).code, None);
+}
+
+#[test]
+fn test_goes_on_after_a_failure_and_ends_with_the_table() {
+    let cargo =
+        r#"case "$1 $2" in "clippy --workspace") exit 101;; "deny --version") exit 1;; esac"#;
+    let machine = Bare::complete("test").with("cargo", cargo);
+    let seen = machine.xtask(&["test"]);
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(seen.err.contains("==> format: cargo fmt --all --check\n"), "{seen:?}");
+    assert!(seen.err.contains("==> readme: cargo xtask readme --check\n"), "{seen:?}");
+    assert!(seen.err.contains("==> deny: skipped: cargo-deny is not installed"), "{seen:?}");
+    let again = "exit code 101; again: cargo xtask test --only clippy\n";
+    assert!(seen.out.contains(again), "{seen:?}");
+    let last = seen.out.lines().last().unwrap();
+    assert!(last.starts_with("6 ok, 1 failed, 3 skipped in "), "{seen:?}");
+}
+
+#[test]
+fn every_failing_example_is_counted() {
+    let machine = Bare::complete("valgrind")
+        .with("cargo", YES)
+        .with("valgrind", "exit 1")
+        .with_file("strategies/examples/one.rs", "")
+        .with_file("strategies/examples/two.rs", "");
+    let seen = machine.xtask(&["test", "--only", "valgrind"]);
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(seen.err.contains("target/debug/examples/two"), "{seen:?}");
+    assert!(seen.out.contains("exit code 1; and 1 more; again: "), "{seen:?}");
+}
+
+#[test]
+fn test_list_runs_nothing() {
+    let machine = Bare::complete("list").with("cargo", "[ \"$2\" = --version ]");
+    let seen = machine.xtask(&["test", "--list", "--skip", "loom"]);
+    assert_eq!((seen.code, seen.err.as_str()), (Some(0), ""), "{seen:?}");
+    assert!(seen.out.starts_with("format     cargo fmt --all --check\n"), "{seen:?}");
+    assert!(!seen.out.contains("loom"), "{seen:?}");
+}
+
+#[test]
+fn an_unknown_or_empty_selection_is_a_usage_error() {
+    let machine = Bare::complete("usage").with("cargo", "exit 9");
+    let seen = machine.xtask(&["test", "--only", "matrx"]);
+    assert_eq!(seen.code, Some(2), "{seen:?}");
+    assert!(seen.err.contains("a similar value exists: 'matrix'"), "{seen:?}");
+    let seen = machine.xtask(&["test", "--only", "doc", "--skip", "doc"]);
+    assert_eq!(seen.code, Some(2), "{seen:?}");
+    assert!(seen.err.contains("leave no step to run"), "{seen:?}");
+}
+
+#[test]
+fn readme_fills_both_documents_and_check_finds_a_stale_one() {
+    let page = "top\n<!-- BEGIN matrix: cargo xtask readme -->\n<!-- END matrix -->\n";
+    let machine = Bare::complete("readme")
+        .with("cargo", "echo '| nested | stall |'")
+        .with_file("papers/stall-or-spin/matrix.json", "{}")
+        .with_file("papers/stall-or-spin/paper.md", page)
+        .with_file("README.md", page);
+    let seen = machine.xtask(&["readme", "--check"]);
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(seen.err.contains("run `cargo xtask readme` and commit"), "{seen:?}");
+    assert!(seen.err.contains("paper.md:3"), "{seen:?}");
+    assert_eq!(machine.file("README.md"), page);
+
+    assert_eq!(machine.xtask(&["readme"]).code, Some(0));
+    for name in ["README.md", "papers/stall-or-spin/paper.md"] {
+        assert!(machine.file(name).contains("\n| nested | stall |\n"), "{name}");
+    }
+    assert_eq!(machine.xtask(&["readme", "--check"]).code, Some(0));
+}
+
+#[test]
+fn readme_says_how_to_get_what_it_lacks() {
+    let machine = Bare::complete("readme-lacks").with("cargo", "echo x");
+    let seen = machine.xtask(&["readme"]);
+    assert!(seen.err.contains("`cargo xtask readme --record` measures one"), "{seen:?}");
+    let machine = machine
+        .with_file("papers/stall-or-spin/matrix.json", "{}")
+        .with_file("README.md", "no markers\n");
+    let seen = machine.xtask(&["readme"]);
+    assert!(seen.err.contains("README.md cannot be filled in: has no line"), "{seen:?}");
+}
+
+#[test]
+fn a_record_with_a_surprise_leaves_the_documents_alone() {
+    let machine = Bare::complete("record").with("cargo", "exit 1");
+    let seen = machine.xtask(&["readme", "--record"]);
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(seen.err.contains("--repeat 5 --format json --output papers/"), "{seen:?}");
+    assert!(seen.err.contains("the documents were left alone"), "{seen:?}");
+}
