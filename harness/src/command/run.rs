@@ -1,0 +1,210 @@
+//! `harness run`: the matrix, or a part of it.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{launch, on_interrupt, print, style, usage, write_out};
+use crate::cli::{FailOn, ProgressKind, RunArgs};
+use crate::exit::Exit;
+use crate::expect::Expectations;
+use crate::matrix::{self, Found, Plan, Progress, Running};
+use crate::registry::Registry;
+use crate::report;
+use crate::result::RunResult;
+use crate::timeline;
+
+pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
+    let cells = select(registry, &args.strategy, &args.scenario)?;
+    if cells.is_empty() {
+        eprintln!("the selection leaves no cell to run");
+        return Ok(Exit::NothingRun);
+    }
+    if args.dry_run {
+        let mut text = String::new();
+        for (strategy, scenario) in &cells {
+            writeln!(text, "{strategy}/{scenario}")?;
+        }
+        print(text.as_bytes())?;
+        return Ok(Exit::Ok);
+    }
+    // Before anything runs, so that a mistake costs nothing.
+    let expectations = expectations(args)?;
+    let interrupted = on_interrupt()?;
+    let plan = Plan {
+        repeat: args.repeat,
+        seed: args.seed,
+        jobs: args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+        launch: launch()?,
+        cells,
+    };
+    let bar = Bar::new(args.progress, plan.cells.len() as u64 * u64::from(plan.repeat));
+    let mut found = matrix::run(registry, &plan, &bar, &interrupted)?;
+    bar.finish();
+    if let Some(expectations) = &expectations {
+        expectations.apply(&mut found.result);
+    }
+    finish(registry, args, &found, expectations)
+}
+
+fn finish(
+    registry: &Registry,
+    args: &RunArgs,
+    found: &Found,
+    expectations: Option<Expectations>,
+) -> anyhow::Result<Exit> {
+    let style = style(args.color, args.output.is_some(), args.full);
+    let text = report::render(&found.result, args.format, &style)?;
+    write_out(args.output.as_deref(), &text)?;
+    if let Some(path) = &args.timeline {
+        write_timeline(registry, found, path)?;
+    }
+    if found.result.partial {
+        return Ok(Exit::Interrupted);
+    }
+    if let (true, Some(path), Some(mut all)) = (args.write_expectations, &args.expect, expectations)
+    {
+        all.learn(&found.result);
+        std::fs::write(path, all.render())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("wrote {}", path.display());
+        return Ok(Exit::Ok);
+    }
+    Ok(exit(&found.result, args.fail_on))
+}
+
+/// The cells of a selection, strategies outside, in the order of the matrix.
+pub(super) fn select(
+    registry: &Registry,
+    strategies: &[String],
+    scenarios: &[String],
+) -> anyhow::Result<Vec<(String, String)>> {
+    let strategies = registry.select_strategies(strategies)?;
+    let scenarios = match scenarios {
+        [one] if one == "control" => vec![one.clone()],
+        scenarios => registry.select_scenarios(scenarios)?,
+    };
+    let cells = strategies
+        .iter()
+        .flat_map(|strategy| scenarios.iter().map(move |s| (strategy.clone(), s.clone())));
+    Ok(cells.collect())
+}
+
+/// What is expected: a file, nothing, or what was built in.
+pub(super) fn expectations(args: &RunArgs) -> anyhow::Result<Option<Expectations>> {
+    match &args.expect {
+        Some(path) if path.as_os_str() == "none" => Ok(None),
+        Some(path) if args.write_expectations && !path.exists() => {
+            Ok(Some(Expectations::default()))
+        }
+        Some(path) => Expectations::load(path).map(Some).map_err(usage),
+        None => Expectations::built_in().map(Some).map_err(usage),
+    }
+}
+
+pub(super) fn write_timeline(
+    registry: &Registry,
+    found: &Found,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let mut programs = Vec::new();
+    for cell in &found.result.cells {
+        programs.push((cell.id(), registry.scenario(&cell.scenario)?));
+    }
+    let traces: Vec<_> = programs
+        .iter()
+        .zip(&found.attempts)
+        .filter_map(|((id, program), attempts)| {
+            Some((id.clone(), program, &attempts.first()?.trace))
+        })
+        .collect();
+    let text = serde_json::to_string(&timeline::chrome_trace(&traces))?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The exit code that a result asks for.
+pub(super) fn exit(result: &RunResult, fail_on: FailOn) -> Exit {
+    let any = |test: fn(&crate::result::CellResult) -> bool| result.cells.iter().any(test);
+    let unexpected = any(|c| !c.is_expected() && !c.is_inconclusive());
+    let inconclusive = any(|c| c.is_inconclusive());
+    let mixed = any(|c| c.is_mixed());
+    let failed = match fail_on {
+        FailOn::Never => return Exit::Ok,
+        FailOn::Unexpected => unexpected,
+        FailOn::Mixed => unexpected || mixed,
+        FailOn::Inconclusive => unexpected || mixed || inconclusive,
+        FailOn::Bad => unexpected || any(|c| c.worst().is_bad()),
+    };
+    match (failed, inconclusive) {
+        (true, _) => Exit::Surprise,
+        (false, true) => Exit::Inconclusive,
+        (false, false) => Exit::Ok,
+    }
+}
+
+/// Progress on stderr: a bar that names the slowest cell, or lines.
+struct Bar {
+    bar: Option<ProgressBar>,
+    plain: bool,
+    running: std::sync::Arc<Running>,
+}
+
+impl Bar {
+    fn new(kind: ProgressKind, n: u64) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let wanted = match kind {
+            ProgressKind::Auto => terminal,
+            ProgressKind::Bar => true,
+            ProgressKind::Plain | ProgressKind::None => false,
+        };
+        let running = std::sync::Arc::new(Running::default());
+        let bar = wanted.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(n), ProgressDrawTarget::stderr());
+            let template = "{bar:24} {pos}/{len} {elapsed} {wide_msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("##-"));
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+            let (bar_, running) = (bar.clone(), std::sync::Arc::downgrade(&running));
+            // Ages must grow while nothing ends: a stuck cell is to be seen while it is stuck.
+            thread::spawn(move || {
+                while let Some(running) = running.upgrade() {
+                    if let Some((id, age)) = running.slowest() {
+                        bar_.set_message(format!("slowest {id} {:.1} s", age.as_secs_f32()));
+                    }
+                    drop(running);
+                    thread::sleep(Duration::from_millis(200));
+                }
+            });
+            bar
+        });
+        Self { bar, plain: kind == ProgressKind::Plain, running }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, id: &str) {
+        self.running.begin(id);
+    }
+
+    fn end(&self, id: &str, verdict: &str) {
+        self.running.end(id);
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+        if self.plain {
+            eprintln!("{id} {verdict}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Says in plain words why a cell got its verdict, with the evidence.
+//!
+//! The order is that of a reader's questions: what happened, when, which figures prove it against
+//! which limit, why it comes to that, who has seen the same, what to try, and how to see it again.
+//! The reference is the ideal run of the same program.
+//!
+//! Everything is made from one recorded run, in ASCII and 80 columns, so that it can be pasted.
+
+mod evidence;
+mod strip;
+
+use loopnest_core::classify::classify;
+use loopnest_core::program::{Program, Side};
+use loopnest_core::strategy::About;
+use loopnest_core::trace::{End, Trace};
+use loopnest_core::verdict::{Finding, Judgement, Word};
+
+use crate::report::text::{command, plural, wrap, wrap_after};
+use crate::rules::{recognise, why};
+
+/// Columns of an explanation.
+const WIDTH: usize = 80;
+
+/// The column at which the text behind a label stands.
+const LABEL: usize = 8;
+
+/// No more notes of the strategy are shown than this.
+const NOTES: usize = 5;
+
+/// Explains the verdict on one run of `program`.
+pub fn explain(
+    program: &Program,
+    about: &About,
+    judgement: &Judgement,
+    ideal: &Trace,
+    real: &Trace,
+    seed: &str,
+) -> String {
+    let rule = recognise(program, about, judgement);
+    let reference = classify(program, ideal, ideal);
+    let mut blocks = vec![title(program, about, judgement)];
+    blocks
+        .push(section("Scenario", &[program.about.clone(), format!("Source: {}", program.source)]));
+    blocks.push(happened(program, about, judgement, real));
+    blocks.push(strip::strip(program, ideal, real));
+    blocks.push(evidence::table(program, judgement, &reference, ideal, real));
+    blocks.extend(said(real));
+    let harmless = judgement.words.iter().all(|word| *word == Word::Progress);
+    if !harmless && !about.limits.is_empty() {
+        blocks.push(list(&format!("What {} says it cannot do", about.name), about.limits));
+    }
+    let named = format!("Rule: {0} (METHODOLOGY.md#{0})", rule.name);
+    blocks.push(section(&format!("Why: {}", rule.title), &[rule.text.to_owned(), named]));
+    let mut last = Vec::new();
+    if !rule.seen.is_empty() {
+        last.push(labelled("Seen", &rule.seen.join(", ")));
+    }
+    if !rule.try_this.is_empty() {
+        last.push(labelled("Try", rule.try_this));
+    }
+    let id = format!("{}/{}", about.name, program.name);
+    last.push(command("Replay", &["harness", "replay", &id, "--seed", seed], WIDTH, LABEL));
+    blocks.push(last.join("\n"));
+    blocks.join("\n\n") + "\n"
+}
+
+/// The cell on the left, its verdict on the right, or below where both do not fit.
+fn title(program: &Program, about: &About, judgement: &Judgement) -> String {
+    let cell = format!("{} x {}", about.name, program.name);
+    let verdict = judgement.text();
+    if cell.len() + verdict.len() + 2 <= WIDTH {
+        let room = WIDTH - cell.len();
+        return format!("{cell}{verdict:>room$}");
+    }
+    format!("{cell}\n{}", wrap(&verdict.replace('+', " + "), WIDTH, 2))
+}
+
+fn happened(program: &Program, about: &About, judgement: &Judgement, real: &Trace) -> String {
+    let mut paragraphs = vec![why(program, about, judgement).0];
+    paragraphs.extend(ending(&real.end));
+    let mut text = section("What happened", &paragraphs);
+    for finding in &judgement.findings {
+        text.push('\n');
+        text.push_str(&wrap_after(sign(*finding), WIDTH, "  - ", 4));
+    }
+    text
+}
+
+/// How a run ended that did not end by itself.
+fn ending(end: &End) -> Option<String> {
+    match end {
+        End::Finished | End::Unknown { .. } => None,
+        End::Died { signal: Some(signal), .. } => {
+            Some(format!("The process was ended by signal {signal}."))
+        }
+        End::Died { code: Some(code), .. } => Some(format!("The process exited with code {code}.")),
+        End::Died { .. } => Some("The process died.".to_owned()),
+        End::Deadline { last, in_lock } => {
+            let place = if *in_lock { ", with the loop thread asleep in a lock" } else { "" };
+            Some(format!(
+                "It did not end and was killed; in its last stretch GLib turned {} for {} \
+                 done{place}.",
+                plural(last.iterations, "time"),
+                plural(last.useful, "thing"),
+            ))
+        }
+    }
+}
+
+/// What a finding means.
+fn sign(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Frozen(Side::Glib) => "GLib delivered nothing of most that it owed",
+        Finding::Frozen(_) => "the async side delivered nothing of most that it owed",
+        Finding::LostWakeUp => "a poke (waking both loops from outside) produced what was owed",
+        Finding::Starved(Side::Glib) => "GLib was alive, but some of its kinds of event waited",
+        Finding::Starved(_) => "the async side was alive, but some of its kinds of event waited",
+        Finding::Deferred(Side::Glib) => "what GLib owed came after the window was closed",
+        Finding::Deferred(_) => "what the async side owed came after the window was closed",
+        Finding::Spin => "the loop turned without sleeping",
+        Finding::Tick => "the loop slept, but woke for nothing",
+        Finding::PanicCaught => "a panic was caught",
+    }
+}
+
+/// What the strategy said while it ran.
+fn said(real: &Trace) -> Option<String> {
+    if real.notes.is_empty() {
+        return None;
+    }
+    let mut notes: Vec<&str> = real.notes.iter().take(NOTES).map(String::as_str).collect();
+    let more = format!("and {} more", real.notes.len().saturating_sub(NOTES));
+    if real.notes.len() > NOTES {
+        notes.push(&more);
+    }
+    Some(list("The strategy said", &notes))
+}
+
+fn section(title: &str, paragraphs: &[String]) -> String {
+    let paragraphs: Vec<String> = paragraphs.iter().map(|text| wrap(text, WIDTH, 2)).collect();
+    format!("{}\n{}", wrap(title, WIDTH, 0), paragraphs.join("\n"))
+}
+
+fn list(title: &str, items: &[&str]) -> String {
+    let items: Vec<String> = items.iter().map(|item| wrap_after(item, WIDTH, "  - ", 4)).collect();
+    format!("{title}\n{}", items.join("\n"))
+}
+
+fn labelled(label: &str, text: &str) -> String {
+    wrap_after(text, WIDTH, &format!("{label:LABEL$}"), LABEL)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use loopnest_core::ideal::ideal;
+    use loopnest_core::strategy::Owner;
+    use loopnest_core::trace::{Event, Meter, What};
+
+    use super::*;
+    use crate::rules::tests::{program, quiet, strategy};
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// What an asyncio-glib does: the async events of the dialog come when it is closed, and the
+    /// loop turns all the while.
+    fn frozen(ideal: &Trace, turns_per_ms: u64) -> Trace {
+        let at = |what| ideal.events[ideal.find(what).unwrap()].at;
+        let (open, close) = (at(What::Open(0)), at(What::Close(0)));
+        let late = |event: &Event| {
+            let inside = event.at >= open && event.at < close && event.depth > 0;
+            inside && matches!(event.what, What::Reached(key) if key.kind.side() == Side::Async)
+        };
+        let mut events = ideal.events.clone();
+        events.iter_mut().filter(|e| late(e)).for_each(|event| event.at = close + ms(2));
+        events.sort_by_key(|event| event.at);
+        metered(events, |at| turns_per_ms * (at.clamp(open, close) - open).as_millis() as u64)
+    }
+
+    /// With one iteration an event, and what `spun` says beside these.
+    fn metered(mut events: Vec<Event>, spun: impl Fn(Duration) -> u64) -> Trace {
+        for (i, event) in events.iter_mut().enumerate() {
+            let (n, spun) = (i as u64, spun(event.at));
+            event.meter = Meter {
+                iterations: n + spun,
+                useful: n,
+                switches: n,
+                cpu: ms(n / 10) + Duration::from_micros(spun * 2),
+                ticks: event.at.as_millis() as u64 / 10,
+            };
+        }
+        let meter = events.last().map(|e| e.meter).unwrap_or_default();
+        Trace { events, meter, end: End::Finished, notes: Vec::new() }
+    }
+
+    fn explained(program: &Program, owner: Owner, real: &Trace) -> String {
+        let ideal = ideal(program);
+        let judgement = classify(program, &ideal, real);
+        let text = explain(program, &strategy(owner), &judgement, &ideal, real, "5eed");
+        let widest = text.lines().map(str::len).max();
+        assert!(widest <= Some(WIDTH), "{widest:?}\n{text}");
+        assert!(text.is_ascii() && !text.contains(" \n"), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_stall_with_a_busy_loop() {
+        let program = program("callback");
+        let real = frozen(&ideal(&program), 350);
+        insta::assert_snapshot!(explained(&program, Owner::Async, &real));
+    }
+
+    #[test]
+    fn a_silent_stall() {
+        let program = program("task");
+        let real = frozen(&ideal(&program), 0);
+        let text = explained(&program, Owner::Async, &real);
+        assert!(text.contains("Rule: nested-loop-held-by-runtime"), "{text}");
+        assert!(text.contains("qasync#59"), "{text}");
+    }
+
+    #[test]
+    fn progress_needs_no_advice() {
+        let program = quiet();
+        let real = metered(ideal(&program).events, |_| 0);
+        let text = explained(&program, Owner::Glib, &real);
+        assert!(!text.contains("\nTry ") && !text.contains("\nSeen "), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn an_abort_keeps_the_trace_so_far_and_what_was_said() {
+        let program = program("callback");
+        let mut real = metered(ideal(&program).events, |_| 0);
+        real.events.truncate(20);
+        real.meter = real.events[19].meter;
+        real.end = End::Died {
+            signal: Some(6),
+            code: None,
+            message: "called `Result::unwrap()` on an `Err` value: EnterError".to_owned(),
+        };
+        real.notes = (0..7).map(|i| format!("note {i}")).collect();
+        insta::assert_snapshot!(explained(&program, Owner::Glib, &real));
+    }
+
+    #[test]
+    fn a_killed_run_says_what_it_did_last() {
+        let program = program("callback");
+        let mut real = frozen(&ideal(&program), 0);
+        let close = real.find(What::Close(0)).unwrap();
+        real.events.truncate(close);
+        let last = Meter { iterations: 0, ..Meter::default() };
+        real.end = End::Deadline { last, in_lock: true };
+        let text = explained(&program, Owner::Glib, &real);
+        assert!(text.contains("asleep in a lock") && text.contains("Rule: lock-cycle"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_trace_is_explained_too() {
+        let real = Trace {
+            events: Vec::new(),
+            meter: Meter::default(),
+            end: End::Unknown { reason: "the subject could not start".to_owned() },
+            notes: Vec::new(),
+        };
+        let text = explained(&program("callback"), Owner::Glib, &real);
+        assert!(text.contains("the subject could not start"), "{text}");
+    }
+
+    #[test]
+    fn a_long_name_and_verdict_do_not_widen_the_title() {
+        let mut program = program("callback");
+        program.name = "dialog-".repeat(8);
+        let ideal = ideal(&program);
+        let mut judgement = classify(&program, &ideal, &ideal);
+        judgement.words = Word::ALL.to_vec();
+        let about = strategy(Owner::Glib);
+        let text = explain(&program, &about, &judgement, &ideal, &ideal, &"5eed".repeat(4));
+        assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+    }
+}

@@ -1,0 +1,169 @@
+//! The figures behind a verdict, each beside its limit and beside the ideal run.
+
+use std::time::Duration;
+
+use loopnest_core::program::Program;
+use loopnest_core::trace::{Kind, Trace, What};
+use loopnest_core::verdict::{Judgement, WindowFigures};
+
+use super::WIDTH;
+use super::strip::nested;
+use crate::report::text::grouped;
+use crate::rules::limit;
+
+/// Columns of a figure.
+const FIGURE: usize = 12;
+
+/// Columns of what is measured.
+const WHAT: usize = WIDTH - 3 * FIGURE;
+
+/// Windows that are shown although they are not busy.
+const CALM: usize = 4;
+
+/// The table of evidence.
+pub(super) fn table(
+    program: &Program,
+    judgement: &Judgement,
+    reference: &Judgement,
+    ideal: &Trace,
+    real: &Trace,
+) -> String {
+    let mut rows = Rows(Vec::new());
+    rows.push("Evidence", ["measured", "limit", "reference"].map(str::to_owned));
+    deliveries(&mut rows, judgement, reference, real);
+    let calm = judgement.windows.iter().filter(|w| !w.busy).take(CALM);
+    for shown in judgement.windows.iter().filter(|w| w.busy).chain(calm) {
+        window(&mut rows, program, shown, ideal);
+    }
+    times(&mut rows, judgement, reference);
+    rows.0.join("\n")
+}
+
+struct Rows(Vec<String>);
+
+impl Rows {
+    /// A row; a label that is too long for its column stands above its figures.
+    fn push(&mut self, what: &str, figures: [String; 3]) {
+        let figures = figures.map(|figure| format!("{figure:>FIGURE$}")).concat();
+        if what.len() > WHAT {
+            self.0.push(what.to_owned());
+            self.0.push(format!("{:WHAT$}{figures}", ""));
+        } else {
+            self.0.push(format!("{what:WHAT$}{figures}"));
+        }
+    }
+
+    fn add(&mut self, what: &str, measured: String, limit: String, reference: String) {
+        self.push(&format!("  {what}"), [measured, limit, reference]);
+    }
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+/// What was owed.
+fn deliveries(rows: &mut Rows, judgement: &Judgement, reference: &Judgement, real: &Trace) {
+    for (kind, tally) in judgement.tallies.iter().filter(|(_, tally)| tally.due > 0) {
+        let came = tally.due - tally.starved.min(tally.due);
+        let ideal = reference.tallies.iter().find(|(other, _)| other == kind);
+        let ideal = ideal.map_or(none(), |(_, t)| format!("{} / {}", t.due - t.starved, t.due));
+        rows.add(
+            &format!("{} events in time", kind.name()),
+            format!("{came} / {}", tally.due),
+            // More than half of a kind has to be missing in some window for a stall.
+            "half".to_owned(),
+            ideal,
+        );
+    }
+    let lost: u32 = judgement.tallies.iter().map(|(_, tally)| tally.lost).sum();
+    if lost > 0 {
+        rows.add("events never delivered", lost.to_string(), "0".into(), "0".into());
+    }
+    if let Some(cured) = poked(real) {
+        rows.add("events that came with a poke", cured.to_string(), "0".into(), "0".into());
+    }
+}
+
+/// How many events came while a poke was in effect, if there was one.
+fn poked(real: &Trace) -> Option<usize> {
+    real.events.iter().find(|e| matches!(e.what, What::PokeBegin(_)))?;
+    let mut poking = false;
+    let mut n = 0;
+    for event in &real.events {
+        match event.what {
+            What::PokeBegin(_) => poking = true,
+            What::PokeEnd(_) | What::Close(_) => poking = false,
+            What::Reached(_) if poking => n += 1,
+            _ => {}
+        }
+    }
+    Some(n)
+}
+
+/// How often the loop turned in a window; where that was too often, what else the thread did.
+fn window(rows: &mut Rows, program: &Program, window: &WindowFigures, ideal: &Trace) {
+    let place = match window.name.as_str() {
+        "quiet" => "the quiet window".to_owned(),
+        "run" if program.levels().is_empty() => "the run".to_owned(),
+        "run" => "the rest of the run".to_owned(),
+        level => format!("`{level}`"),
+    };
+    let limit = limit(program, window);
+    rows.add(
+        &format!("iterations in {place}, {} ms", grouped(window.ms)),
+        grouped(window.iterations),
+        // What a loop inside it was allowed is not known here.
+        if window.busy || window.iterations <= limit { grouped(limit) } else { none() },
+        none(),
+    );
+    if !window.busy {
+        return;
+    }
+    let done = done(program, &window.name, ideal).map_or(none(), grouped);
+    rows.add("  things done in it", grouped(window.justified), none(), done);
+    rows.add("  times the thread slept in it", grouped(window.switches), none(), none());
+    let cpu = format!("{} %", window.cpu_permille / 10);
+    rows.add("  processor time", cpu, none(), none());
+}
+
+/// How many things the ideal run does in a window of this name.
+fn done(program: &Program, name: &str, ideal: &Trace) -> Option<u64> {
+    let (open, close) = match program.levels().iter().position(|level| level == name) {
+        Some(level) => {
+            let window = nested(ideal).into_iter().find(|w| usize::from(w.level) == level)?;
+            (window.open, window.close.unwrap_or(Duration::MAX))
+        }
+        None if name == "quiet" => {
+            let at = |what| ideal.find(what).map(|i| ideal.events[i].at);
+            (at(What::QuietBegin)?, at(What::QuietEnd)?)
+        }
+        None => return None,
+    };
+    let inside = |at: Duration| at > open && at < close;
+    let reached = ideal.events.iter().filter(|e| matches!(e.what, What::Reached(_)));
+    Some(reached.filter(|e| inside(e.at)).count() as u64)
+}
+
+/// Times are figures beside the verdict; none is judged.
+fn times(rows: &mut Rows, judgement: &Judgement, reference: &Judgement) {
+    let ms = |figure: u64| format!("{} ms", grouped(figure));
+    if !judgement.windows.iter().all(|w| ["quiet", "run"].contains(&w.name.as_str())) {
+        let gap = ms(judgement.figures.longest_gap_ms);
+        let ideal = ms(reference.figures.longest_gap_ms);
+        rows.add("longest wait for an async event, nested", gap, none(), ideal);
+    }
+    if judgement.tallies.iter().any(|(kind, _)| *kind == Kind::Timer) {
+        let us = |figure: i64| {
+            let sign = if figure < 0 { "-" } else { "" };
+            match figure.unsigned_abs() {
+                us @ 0..10_000 => format!("{sign}{us} us"),
+                us => format!("{sign}{} ms", grouped(us / 1000)),
+            }
+        };
+        let late = us(judgement.figures.timer_late_us);
+        rows.add("async timers late, median", late, none(), "0 us".into());
+        let early = us(judgement.figures.timer_early_us);
+        rows.add("async timers early, at most", early, none(), "0 us".into());
+    }
+}

@@ -1,0 +1,40 @@
+//! Runs strategies against scenarios on the real loops and says what happened.
+//!
+//! A *cell* is one strategy with one scenario. Each run of a cell is a process of its own under a
+//! supervisor that shares no runtime with it, so that an abort is a result and not the end of the
+//! harness.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`registry`], [`scenarios`] | what there is to run |
+//! | [`matrix`] | which cells, how often, in which order |
+//! | [`supervisor`] | outside the child: starts it, keeps time, says how it ended |
+//! | [`cell`] | inside the child: runs the program, counts, pokes what is overdue |
+//! | [`shm`] | the page between the two |
+//! | [`rules`], [`mod@explain`] | why a cell got its verdict |
+//! | [`expect`] | what each cell is expected to do |
+//! | [`report`], [`timeline`] | the formats |
+//!
+//! To judge a strategy of your own, add it to a [`Registry`] and hand that to [`main_with`]:
+//! see `harness/examples/own_strategy.rs`.
+
+pub mod cell;
+pub mod cli;
+mod command;
+pub mod exit;
+pub mod expect;
+pub mod explain;
+pub mod machine;
+pub mod matrix;
+pub mod registry;
+pub mod report;
+pub mod result;
+pub mod rules;
+pub mod scenarios;
+pub mod shm;
+pub mod supervisor;
+pub mod threads;
+pub mod timeline;
+
+pub use command::main_with;
+pub use registry::Registry;

@@ -1,0 +1,46 @@
+//! What this machine and these versions are, for the head of every report.
+
+use std::thread;
+
+use crate::result::Machine;
+
+/// Describes the machine and the versions that the harness was built with.
+pub fn describe() -> Machine {
+    let kernel = rustix::system::uname();
+    Machine {
+        harness: env!("CARGO_PKG_VERSION").to_owned(),
+        glib: glib_version(),
+        glib_rs: locked("glib"),
+        tokio: locked("tokio"),
+        os: format!(
+            "{} {}",
+            kernel.sysname().to_string_lossy().to_lowercase(),
+            kernel.release().to_string_lossy()
+        ),
+        cpus: thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+    }
+}
+
+/// The version of a package in the lock file that this was built with.
+fn locked(package: &str) -> String {
+    let lock = include_str!("../../Cargo.lock");
+    let mut lines = lock.lines();
+    let name = format!("name = \"{package}\"");
+    while let Some(line) = lines.next() {
+        if line == name {
+            let version = lines.next().and_then(|line| line.strip_prefix("version = \""));
+            return version.map_or("?", |v| v.trim_end_matches('"')).to_owned();
+        }
+    }
+    "?".to_owned()
+}
+
+/// The version of the GLib that this process runs with, which may be newer than the one that it
+/// was built for. GLib tells only whether it is at least some version.
+fn glib_version() -> String {
+    let has = |minor, micro| glib::check_version(2, minor, micro).is_none();
+    let minor = (0..1000).rev().find(|&minor| has(minor, 0)).unwrap_or(0);
+    let micro = (0..100).rev().find(|&micro| has(minor, micro)).unwrap_or(0);
+    format!("2.{minor}.{micro}")
+}

@@ -1,0 +1,253 @@
+//! Runs cells: interleaved, in an order shuffled from the seed, several at a time.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loopnest_core::classify::RULES_VERSION;
+use loopnest_core::ideal::ideal;
+use loopnest_core::strategy::About;
+
+use loopnest_core::verdict::{Judgement, Word};
+use loopnest_core::{Program, Trace, classify};
+
+use crate::machine;
+use crate::registry::{Registry, Unknown};
+use crate::result::{CellResult, RunResult, SCHEMA};
+use crate::rules;
+use crate::supervisor::{Launch, Outcome, supervise};
+
+/// An inconclusive cell is run again, this often at most.
+const RETRIES: u32 = 2;
+
+/// What to run and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Names of strategies and scenarios, in the order of the report.
+    pub cells: Vec<(String, String)>,
+    /// How often each.
+    pub repeat: u32,
+    /// What the order is shuffled with.
+    pub seed: u64,
+    /// How many at a time.
+    pub jobs: usize,
+    /// How to start a child; the names are added.
+    pub launch: Launch,
+}
+
+/// One run of one cell.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What it means.
+    pub judgement: Judgement,
+    /// What happened.
+    pub trace: Trace,
+    /// What the child said on stderr.
+    pub stderr: String,
+}
+
+/// Is told how it goes.
+pub trait Progress: Sync {
+    /// A cell begins.
+    fn begin(&self, id: &str);
+    /// A cell has ended.
+    fn end(&self, id: &str, verdict: &str);
+}
+
+/// Everything that a run found, with the traces.
+#[derive(Debug)]
+pub struct Found {
+    /// The values for the reports.
+    pub result: RunResult,
+    /// The attempts of each cell, in the order of `result.cells`.
+    pub attempts: Vec<Vec<Attempt>>,
+}
+
+/// Runs the plan.
+///
+/// # Errors
+/// When a child cannot be started at all.
+pub fn run(
+    registry: &Registry,
+    plan: &Plan,
+    progress: &dyn Progress,
+    interrupted: &AtomicBool,
+) -> anyhow::Result<Found> {
+    let cells: Vec<Cell> = plan
+        .cells
+        .iter()
+        .map(|(strategy, scenario)| Cell::new(registry, strategy, scenario))
+        .collect::<Result<_, Unknown>>()?;
+    let queue = Mutex::new(order(cells.len(), plan.repeat, plan.seed));
+    let attempts: Mutex<Vec<Vec<Attempt>>> = Mutex::new(vec![Vec::new(); cells.len()]);
+    let failed: Mutex<Option<io::Error>> = Mutex::new(None);
+    thread::scope(|scope| {
+        for _ in 0..plan.jobs.max(1) {
+            scope.spawn(|| {
+                while !interrupted.load(Ordering::Relaxed) && lock(&failed).is_none() {
+                    let Some(index) = lock(&queue).pop_front() else {
+                        return;
+                    };
+                    let cell = &cells[index];
+                    progress.begin(&cell.id());
+                    match cell.run(&plan.launch, interrupted) {
+                        Ok(Some(attempt)) => {
+                            progress.end(&cell.id(), &attempt.judgement.text());
+                            lock(&attempts)[index].push(attempt);
+                        }
+                        Ok(None) => return,
+                        Err(error) => drop(lock(&failed).replace(error)),
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(anyhow::Error::new(error).context("cannot start a cell"));
+    }
+    let attempts = attempts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (results, attempts): (Vec<_>, Vec<_>) = cells
+        .iter()
+        .zip(attempts)
+        .filter(|(_, attempts)| !attempts.is_empty())
+        .map(|(cell, attempts)| (cell.result(&attempts), attempts))
+        .unzip();
+    let partial = interrupted.load(Ordering::Relaxed);
+    let result = RunResult {
+        schema: SCHEMA,
+        rules: RULES_VERSION,
+        machine: machine::describe(),
+        seed: format!("{:x}", plan.seed),
+        repeat: plan.repeat,
+        partial,
+        cells: results,
+    };
+    Ok(Found { result, attempts })
+}
+
+/// ABCABC, each round in an order of its own: drift of the machine falls on all cells alike.
+fn order(n_cells: usize, repeat: u32, seed: u64) -> VecDeque<usize> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut order = VecDeque::new();
+    for _ in 0..repeat {
+        let mut round: Vec<usize> = (0..n_cells).collect();
+        random.shuffle(&mut round);
+        order.extend(round);
+    }
+    order
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A cell, ready to be run.
+struct Cell {
+    about: About,
+    program: Program,
+    ideal: Trace,
+}
+
+impl Cell {
+    fn new(registry: &Registry, strategy: &str, scenario: &str) -> Result<Self, Unknown> {
+        let about = registry.strategy(strategy)?.about();
+        let program = registry.scenario(scenario)?;
+        let ideal = ideal(&program);
+        Ok(Self { about, program, ideal })
+    }
+
+    fn id(&self) -> String {
+        format!("{}/{}", self.about.name, self.program.name)
+    }
+
+    /// Runs it once, or again if that says nothing; `None` when interrupted.
+    fn run(&self, launch: &Launch, interrupted: &AtomicBool) -> io::Result<Option<Attempt>> {
+        let mut launch = launch.clone();
+        launch.args.extend(["--strategy".to_owned(), self.about.name.to_owned()]);
+        launch.args.extend(["--scenario".to_owned(), self.program.name.clone()]);
+        let mut tries = 0;
+        loop {
+            let Outcome { trace, stderr, interrupted } = supervise(&launch, interrupted)?;
+            if interrupted {
+                return Ok(None);
+            }
+            let judgement = classify(&self.program, &self.ideal, &trace);
+            if !judgement.has(Word::Inconclusive) || tries == RETRIES {
+                return Ok(Some(Attempt { judgement, trace, stderr }));
+            }
+            tries += 1;
+        }
+    }
+
+    fn result(&self, attempts: &[Attempt]) -> CellResult {
+        let verdict = majority(attempts);
+        let agreeing: Vec<&Attempt> =
+            attempts.iter().filter(|a| a.judgement.words == verdict).collect();
+        let shown = agreeing.first().map(|a| &a.judgement);
+        let (why, rule) = shown.map_or((String::new(), "inconclusive"), |judgement| {
+            rules::why(&self.program, &self.about, judgement)
+        });
+        CellResult {
+            strategy: self.about.name.to_owned(),
+            scenario: self.program.name.clone(),
+            why,
+            rule: rule.to_owned(),
+            repeats: attempts.len() as u32,
+            agree: agreeing.len() as u32,
+            figures: shown.map(|j| j.figures.clone()).unwrap_or_default(),
+            verdict,
+            expected: None,
+            judgements: attempts.iter().map(|a| a.judgement.clone()).collect(),
+        }
+    }
+}
+
+/// The verdict that most repeats agree on; of several, the worst.
+fn majority(attempts: &[Attempt]) -> Vec<Word> {
+    let votes = |words: &[Word]| attempts.iter().filter(|a| a.judgement.words == words).count();
+    attempts
+        .iter()
+        .map(|a| &a.judgement.words)
+        .max_by_key(|words| (votes(words), words.first().copied()))
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// A progress that says nothing.
+#[derive(Debug)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _id: &str) {}
+    fn end(&self, _id: &str, _verdict: &str) {}
+}
+
+/// How long the cells that run now have been running, for a progress bar.
+#[derive(Debug, Default)]
+pub struct Running(Mutex<Vec<(String, Instant)>>);
+
+impl Running {
+    /// A cell begins.
+    pub fn begin(&self, id: &str) {
+        lock(&self.0).push((id.to_owned(), Instant::now()));
+    }
+
+    /// A cell has ended.
+    pub fn end(&self, id: &str) {
+        let mut running = lock(&self.0);
+        if let Some(index) = running.iter().position(|(name, _)| name == id) {
+            running.remove(index);
+        }
+    }
+
+    /// The cell that has been running longest, and for how long.
+    pub fn slowest(&self) -> Option<(String, Duration)> {
+        lock(&self.0)
+            .iter()
+            .min_by_key(|(_, begun)| *begun)
+            .map(|(id, b)| (id.clone(), b.elapsed()))
+    }
+}

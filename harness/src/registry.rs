@@ -1,0 +1,219 @@
+//! What there is to run: strategies and scenarios, by name.
+
+use loopnest_core::strategy::Strategy;
+use loopnest_core::{Program, Word};
+use loopnest_strategies::{control, family};
+
+use crate::scenarios;
+
+/// Strategies and scenarios that a harness knows.
+pub struct Registry {
+    strategies: Vec<Box<dyn Strategy>>,
+    scenarios: Vec<Program>,
+    controls: Vec<(String, Vec<Word>)>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("n_strategies", &self.strategies.len())
+            .field("n_scenarios", &self.scenarios.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Registry {
+    /// Everything that ships, the planted subjects included.
+    fn default() -> Self {
+        let controls = control::all();
+        let known = controls.iter().map(|c| (c.name.to_owned(), c.verdict.to_vec())).collect();
+        let mut strategies = family::all();
+        strategies.extend(controls.into_iter().map(|c| Box::new(c) as Box<dyn Strategy>));
+        Self { strategies, scenarios: scenarios::all(), controls: known }
+    }
+}
+
+/// What a pattern did not find.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no {what} matches `{pattern}`{}", did_you_mean(near))]
+pub struct Unknown {
+    /// `strategy` or `scenario`.
+    pub what: &'static str,
+    /// What was asked for.
+    pub pattern: String,
+    /// The nearest names, nearest first.
+    pub near: Vec<String>,
+}
+
+fn did_you_mean(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!("; did you mean {}?", near.join(", ")),
+    }
+}
+
+impl Registry {
+    /// Adds a strategy as the first row, in place of one of the same name.
+    pub fn add(&mut self, strategy: Box<dyn Strategy>) {
+        let name = strategy.about().name;
+        self.strategies.retain(|s| s.about().name != name);
+        self.strategies.insert(0, strategy);
+    }
+
+    /// Adds a scenario.
+    pub fn add_scenario(&mut self, program: Program) {
+        self.scenarios.push(program);
+    }
+
+    /// All strategies; the planted subjects come last.
+    pub fn strategies(&self) -> impl Iterator<Item = &dyn Strategy> {
+        self.strategies.iter().map(|s| s.as_ref())
+    }
+
+    /// All scenarios of the matrix.
+    pub fn scenarios(&self) -> &[Program] {
+        &self.scenarios
+    }
+
+    /// The planted subjects with the verdicts they must get.
+    pub fn controls(&self) -> &[(String, Vec<Word>)] {
+        &self.controls
+    }
+
+    /// The strategy of that name.
+    pub fn strategy(&self, name: &str) -> Result<&dyn Strategy, Unknown> {
+        let found = self.strategies().find(|s| s.about().name == name);
+        found.ok_or_else(|| unknown("strategy", name, self.strategy_names().collect()))
+    }
+
+    /// The scenario of that name, or the one that planted subjects are judged on.
+    pub fn scenario(&self, name: &str) -> Result<Program, Unknown> {
+        let control = scenarios::control();
+        if name == control.name {
+            return Ok(control);
+        }
+        let found = self.scenarios.iter().find(|p| p.name == name).cloned();
+        found.ok_or_else(|| unknown("scenario", name, self.scenario_names().collect()))
+    }
+
+    /// Names of the strategies that match any of `patterns`, in order. `all` leaves out the
+    /// planted subjects, and so does every pattern that does not begin with `control`.
+    pub fn select_strategies(&self, patterns: &[String]) -> Result<Vec<String>, Unknown> {
+        let all: Vec<(String, bool)> = self
+            .strategies()
+            .map(|s| s.about())
+            .map(|about| (about.name.to_owned(), about.control))
+            .collect();
+        let matches = |pattern: &str, (name, control): &(String, bool)| {
+            glob(pattern, name) && (!control || pattern.starts_with("control"))
+        };
+        select("strategy", patterns, &all, matches, |(name, _)| name)
+    }
+
+    /// Names of the scenarios that match any of `patterns`, in order.
+    pub fn select_scenarios(&self, patterns: &[String]) -> Result<Vec<String>, Unknown> {
+        let all: Vec<String> = self.scenario_names().map(str::to_owned).collect();
+        select("scenario", patterns, &all, |pattern, name| glob(pattern, name), |name| name)
+    }
+
+    fn strategy_names(&self) -> impl Iterator<Item = &'static str> {
+        self.strategies.iter().map(|s| s.about().name)
+    }
+
+    fn scenario_names(&self) -> impl Iterator<Item = &str> {
+        self.scenarios.iter().map(|p| p.name.as_str())
+    }
+}
+
+/// Everything that matches a pattern and no `!pattern`; a pattern that matches nothing is an
+/// error.
+fn select<T>(
+    what: &'static str,
+    patterns: &[String],
+    all: &[T],
+    matches: impl Fn(&str, &T) -> bool,
+    name: impl Fn(&T) -> &String,
+) -> Result<Vec<String>, Unknown> {
+    let names = || all.iter().map(|item| name(item).as_str()).collect();
+    let (not, wanted): (Vec<&str>, Vec<&str>) =
+        patterns.iter().map(String::as_str).partition(|p| p.starts_with('!'));
+    let wanted = if wanted.is_empty() { vec!["all"] } else { wanted };
+    for pattern in wanted.iter().copied().chain(not.iter().map(|p| &p[1..])) {
+        if !all.iter().any(|item| matches(pattern, item)) {
+            return Err(unknown(what, pattern, names()));
+        }
+    }
+    Ok(all
+        .iter()
+        .filter(|item| wanted.iter().any(|p| matches(p, item)))
+        .filter(|item| !not.iter().any(|p| matches(&p[1..], item)))
+        .map(|item| name(item).clone())
+        .collect())
+}
+
+fn unknown(what: &'static str, pattern: &str, names: Vec<&str>) -> Unknown {
+    let mut near: Vec<(f64, &str)> = names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(pattern, name), name))
+        .filter(|(likeness, _)| *likeness > 0.6)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near = near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect();
+    Unknown { what, pattern: pattern.to_owned(), near }
+}
+
+/// Whether `name` matches a pattern of letters, `*` and `?`; `all` matches everything.
+fn glob(pattern: &str, name: &str) -> bool {
+    fn matches(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern.split_first(), name.split_first()) {
+            (None, None) => true,
+            (Some((b'*', rest)), _) => {
+                matches(rest, name) || name.split_first().is_some_and(|(_, n)| matches(pattern, n))
+            }
+            (Some((b'?', rest)), Some((_, name))) => matches(rest, name),
+            (Some((p, rest)), Some((n, name))) => p == n && matches(rest, name),
+            _ => false,
+        }
+    }
+    pattern == "all" || matches(pattern.as_bytes(), name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(all: &[&str]) -> Vec<String> {
+        all.iter().map(|&p| p.to_owned()).collect()
+    }
+
+    #[test]
+    fn stars_and_exclamation_marks_select() -> Result<(), Unknown> {
+        let registry = Registry::default();
+        let nested = registry.select_strategies(&patterns(&["nested*"]))?;
+        assert_eq!(nested, ["nested", "nested-no-wake"]);
+        let one = registry.select_strategies(&patterns(&["nested*", "!*wake"]))?;
+        assert_eq!(one, ["nested"]);
+        let floods = registry.select_scenarios(&patterns(&["?????-flood"]))?;
+        assert_eq!(floods, ["async-flood"]);
+        Ok(())
+    }
+
+    #[test]
+    fn planted_subjects_are_selected_only_by_name() -> Result<(), Unknown> {
+        let registry = Registry::default();
+        let all = registry.select_strategies(&patterns(&["*"]))?;
+        assert!(all.iter().all(|name| !name.starts_with("control")), "{all:?}");
+        let controls = registry.select_strategies(&patterns(&["control-*"]))?;
+        assert_eq!(controls.len(), registry.controls().len());
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_name_names_the_nearest() {
+        let registry = Registry::default();
+        let error = registry.select_strategies(&patterns(&["dispach"])).unwrap_err();
+        assert_eq!(error.near.first().map(String::as_str), Some("dispatch"));
+        let error = registry.select_scenarios(&patterns(&["qqq"])).unwrap_err();
+        assert_eq!(error.to_string(), "no scenario matches `qqq`");
+    }
+}

@@ -1,0 +1,359 @@
+//! Tables for a terminal: plain ASCII, never wider than asked.
+//!
+//! One strategy gives a table with the figures of each scenario and the reason of each bad cell;
+//! several give the matrix and the reasons of the surprises alone.
+
+use anstyle::{AnsiColor, Style as Paint};
+use comfy_table::Cell;
+use loopnest_core::verdict::Word;
+
+use super::Style;
+use super::matrix::{color, matrix, pieces, table, words};
+use super::text::{ascii, command, grouped, pack, plural, wrap, wrap_after};
+use crate::result::{CellResult, RunResult};
+
+/// Columns that are left of a cell's reason.
+const INDENT: usize = 4;
+
+/// The column at which a command stands behind its label.
+const COMMAND: usize = INDENT + 9;
+
+pub(super) fn render(result: &RunResult, style: &Style) -> String {
+    // Narrower than this no word fits beside a name; a pipe or a broken terminal may say 0.
+    let style = &Style { width: style.width.max(40), ..*style };
+    let mut blocks = vec![header(result, style)];
+    let strategies = result.strategies();
+    match strategies[..] {
+        [] => {}
+        [strategy] => blocks.push(one(result, strategy, style)),
+        _ => blocks.push(matrix(result, style)),
+    }
+    blocks.extend(legend(result, style));
+    blocks.extend(sections(result, strategies.len() == 1, style));
+    blocks.push(summary(result, style));
+    blocks.join("\n\n") + "\n"
+}
+
+/// What was measured on what.
+fn header(result: &RunResult, style: &Style) -> String {
+    let machine = &result.machine;
+    let first = [
+        format!("harness {}", machine.harness),
+        format!("seed {}", result.seed),
+        format!("repeat {}", result.repeat),
+        format!("rules {}", result.rules),
+    ];
+    let second = [
+        format!("glib {}", machine.glib),
+        format!("tokio {}", machine.tokio),
+        format!("glib-rs {}", machine.glib_rs),
+        format!("{} x{}", machine.os, machine.cpus),
+        machine.profile.clone(),
+    ];
+    [line(&first, style), line(&second, style)].join("\n")
+}
+
+/// Parts three blanks apart, wrapped between them.
+fn line(parts: &[String], style: &Style) -> String {
+    let spaced: Vec<String> = parts.iter().map(|part| format!("{}   ", ascii(part))).collect();
+    let spaced: Vec<&str> = spaced.iter().map(String::as_str).collect();
+    // The blanks behind the last part of a line do not count.
+    pack(&spaced, style.width + 3).join("\n")
+}
+
+/// Narrower than this, the figures are left to the reasons below the table.
+const FIGURES: usize = 24;
+
+/// The table of a single strategy.
+fn one(result: &RunResult, strategy: &str, style: &Style) -> String {
+    let longest = |lengths: Vec<usize>, header: &str| {
+        lengths.into_iter().chain([header.len()]).max().unwrap_or(0)
+    };
+    let cells = &result.cells;
+    let names = longest(cells.iter().map(|c| c.scenario.len()).collect(), "scenario");
+    let names = names.min(style.width / 2);
+    let all_pieces = cells.iter().flat_map(pieces);
+    let words = longest(all_pieces.map(|p| p.trim().len()).collect(), "verdict");
+    let room = style.width.saturating_sub(names + words + 4);
+    let row = |cell: &CellResult| {
+        let scenario: Vec<&str> = cell.scenario.split_inclusive('-').collect();
+        let verdict = pieces(cell);
+        let verdict: Vec<&str> = verdict.iter().map(String::as_str).collect();
+        let mut row = vec![
+            Cell::new(pack(&scenario, names).join("\n")),
+            Cell::new(pack(&verdict, words).join("\n")).fg(color(cell)),
+        ];
+        row.extend((room >= FIGURES).then(|| Cell::new(wrap(&figures(cell), room, 0))));
+        row
+    };
+    let mut header = vec![Cell::new("scenario"), Cell::new("verdict")];
+    header.extend((room >= FIGURES).then(|| Cell::new("figures")));
+    let title = paint(style, Paint::new().bold(), strategy);
+    let rows = cells.iter().map(row).collect();
+    format!("{title}\n\n{}", table(header, rows, style))
+}
+
+/// What stands beside a verdict: the figures where there are any, else the cause.
+fn figures(cell: &CellResult) -> String {
+    let f = &cell.figures;
+    let has = |words: &[Word]| cell.verdict.iter().any(|word| words.contains(word));
+    let fine = cell.worst() == Word::Progress;
+    let mut parts = Vec::new();
+    for (due, starved, name) in
+        [(f.async_due, f.async_starved, "async"), (f.glib_due, f.glib_starved, "GLib")]
+    {
+        let owed = has(&[Word::Stall, Word::Lost]) && starved > 0;
+        if due > 0 && (fine || owed) {
+            parts.push(format!("{} of {due} {name} due", due - starved.min(due)));
+        }
+    }
+    for (lost, name) in [(f.async_lost, "async"), (f.glib_lost, "GLib")] {
+        if lost > 0 && has(&[Word::Lost]) {
+            parts.push(format!("{lost} {name} lost"));
+        }
+    }
+    if (fine || has(&[Word::BusyLoop, Word::Livelock])) && f.iterations > 0 {
+        let done = plural(f.justified, "thing");
+        parts.push(format!("{} iterations for {done} done", grouped(f.iterations)));
+    }
+    if parts.is_empty() && !fine {
+        // A rule that only repeats the word tells nothing; the reason below the table does.
+        let told = cell.rule == cell.text();
+        parts.push(if told { "see below" } else { &cell.rule }.to_owned());
+    }
+    parts.join("; ")
+}
+
+/// What the marks mean, where they are used.
+fn legend(result: &RunResult, style: &Style) -> Option<String> {
+    let cells = &result.cells;
+    let n_all = result.strategies().len() * result.scenarios().len();
+    let lines: Vec<&str> = [
+        (cells.iter().any(|c| !c.is_expected()), "!     not what the expectation file says"),
+        (cells.iter().any(CellResult::is_mixed), "~k/n  repeats disagree: k of n had this verdict"),
+        (cells.len() < n_all, "-     not run"),
+    ]
+    .into_iter()
+    .filter_map(|(used, line)| used.then_some(line))
+    .collect();
+    let fit = |line: &&str| wrap_after(&line[6..], style.width, &line[..6], 6);
+    (!lines.is_empty()).then(|| lines.iter().map(fit).collect::<Vec<_>>().join("\n"))
+}
+
+/// The cells that need a look, each once, under what makes them so.
+fn sections(result: &RunResult, single: bool, style: &Style) -> Vec<String> {
+    let class = |cell: &CellResult| match () {
+        () if !cell.is_expected() => Some(0),
+        () if cell.is_inconclusive() => Some(1),
+        () if cell.is_mixed() => Some(2),
+        () if (single || style.full) && cell.worst() != Word::Progress => Some(3),
+        () => None,
+    };
+    let known = if result.cells.iter().any(|c| c.expected.is_some()) {
+        "as expected, but not progress"
+    } else {
+        "not progress"
+    };
+    ["unexpected", "inconclusive", "mixed", known]
+        .into_iter()
+        .enumerate()
+        .filter_map(|(i, title)| {
+            let cells: Vec<String> = result
+                .cells
+                .iter()
+                .filter(|cell| class(cell) == Some(i))
+                .map(|cell| reason(cell, &result.seed, style))
+                .collect();
+            let title = paint(style, Paint::new().bold(), title);
+            (!cells.is_empty()).then(|| format!("{title}\n{}", cells.join("\n")))
+        })
+        .collect()
+}
+
+/// A cell with its why, and the lines that explain and replay it.
+fn reason(cell: &CellResult, seed: &str, style: &Style) -> String {
+    let id = cell.id();
+    let explain = ["harness", "explain", &id];
+    let replay = ["harness", "replay", &id, "--seed", seed];
+    [
+        head(cell, style),
+        wrap(&cell.why, style.width, INDENT),
+        command("    explain", &explain, style.width, COMMAND),
+        command("    replay", &replay, style.width, COMMAND),
+    ]
+    .join("\n")
+}
+
+/// The first line of a reason, wrapped where it may be: never inside a word of a verdict.
+fn head(cell: &CellResult, style: &Style) -> String {
+    let id = cell.id();
+    let mut parts: Vec<String> = id.split_inclusive(['/', '-']).map(str::to_owned).collect();
+    parts.push("  ".to_owned());
+    parts.extend(words(&cell.verdict));
+    parts.extend(votes(cell).split_inclusive(' ').map(str::to_owned));
+    if let (false, Some(expected)) = (cell.is_expected(), &cell.expected) {
+        parts.last_mut().into_iter().for_each(|part| part.push(','));
+        parts.push(" expected ".to_owned());
+        parts.extend(words(expected));
+    }
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let lines = pack(&parts, style.width - 2);
+    let name = cell.worst().name();
+    format!("  {}", lines.join("\n  ")).replacen(
+        &format!("  {name}"),
+        &format!("  {}", paint(style, bad(cell), name)),
+        1,
+    )
+}
+
+/// How the repeats voted: what each of the other verdicts got, where that is known.
+fn votes(cell: &CellResult) -> String {
+    let mut votes = format!(" {}/{}", cell.agree, cell.repeats);
+    let mut others: Vec<(String, usize)> = Vec::new();
+    for judgement in cell.judgements.iter().filter(|j| j.words != cell.verdict) {
+        let text = judgement.text();
+        match others.iter_mut().find(|(name, _)| *name == text) {
+            Some((_, n)) => *n += 1,
+            None => others.push((text, 1)),
+        }
+    }
+    for (text, n) in others {
+        votes.push_str(&format!(", {text} {n}/{}", cell.repeats));
+    }
+    votes
+}
+
+fn summary(result: &RunResult, style: &Style) -> String {
+    let count =
+        |like: &dyn Fn(&CellResult) -> bool| result.cells.iter().filter(|c| like(c)).count();
+    let bad = count(&|cell| cell.verdict.iter().any(|word| word.is_bad()));
+    let mut text = format!(
+        "{} x {}: {} unexpected, {} mixed, {} inconclusive; {bad} with a bad verdict",
+        plural(result.cells.len() as u64, "cell"),
+        plural(result.repeat.into(), "repeat"),
+        count(&|cell| !cell.is_expected()),
+        count(&CellResult::is_mixed),
+        count(&CellResult::is_inconclusive),
+    );
+    let unknown = count(&|cell| cell.expected.is_none());
+    if unknown > 0 && unknown < result.cells.len() {
+        text.push_str(&format!(", {unknown} without an expectation"));
+    }
+    if result.partial {
+        text.push_str("; interrupted, cells are missing");
+    }
+    wrap(&text, style.width, 0)
+}
+
+fn bad(cell: &CellResult) -> Paint {
+    let color = if cell.is_inconclusive() { AnsiColor::Magenta } else { AnsiColor::Red };
+    if cell.worst().is_bad() || cell.is_inconclusive() {
+        Paint::new().fg_color(Some(color.into()))
+    } else {
+        Paint::new()
+    }
+}
+
+fn paint(style: &Style, paint: Paint, text: &str) -> String {
+    if style.color { format!("{paint}{text}{paint:#}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cell, run, sample, single};
+    use super::super::{Format, Style, render};
+    use super::*;
+
+    fn human(result: &RunResult, style: &Style) -> String {
+        render(result, Format::Human, style).unwrap()
+    }
+
+    fn widest(text: &str) -> usize {
+        text.lines().map(str::len).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn one_strategy_shows_the_figures_of_every_scenario() {
+        insta::assert_snapshot!(human(&single(), &Style::default()));
+    }
+
+    #[test]
+    fn several_strategies_show_the_matrix_and_only_the_surprises() {
+        insta::assert_snapshot!(human(&sample(), &Style::default()));
+    }
+
+    #[test]
+    fn nothing_is_wider_than_asked_and_no_verdict_is_cut() {
+        let all: Vec<Word> = Word::ALL.iter().rev().copied().collect();
+        let names = ["nested", "dispatch", "nested-without-wake-after-dispatch", "gtk-rs", "guest"];
+        let mut cells = Vec::new();
+        for strategy in names {
+            let mut long = cell(strategy, "dialog-from-library-task", &all);
+            long.why = "Sometimes ".repeat(40);
+            long.expected = Some(vec![Word::Progress]);
+            long.agree = 3;
+            cells.push(long);
+            cells.push(cell(strategy, "wake-from-callback", &[Word::Inconclusive]));
+        }
+        for result in [run(cells.clone()), run(cells[..2].to_vec())] {
+            for width in [40, 60, 80, 100, 200] {
+                for full in [false, true] {
+                    let text = human(&result, &Style { width, color: false, full });
+                    // A command is never broken inside a name; anything else fits.
+                    let name = |line: &str| line.starts_with("            ") && line.contains('/');
+                    let fits = |line: &&str| line.len() <= width || name(line);
+                    assert!(width < 80 || widest(&text) <= width, "{width}:\n{text}");
+                    assert!(text.lines().all(|line| fits(&line)), "{width}:\n{text}");
+                    assert!(text.is_ascii());
+                    for word in Word::ALL {
+                        assert!(text.contains(word.name()), "{word} is missing at {width}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_surprise_there_is_neither_legend_nor_section() {
+        let result = run(vec![
+            cell("nested", "idle", &[Word::Progress]),
+            cell("dispatch", "idle", &[Word::Stall]),
+        ]);
+        let text = human(&result, &Style::default());
+        assert!(!text.contains("expectation file") && !text.contains("replay"), "{text}");
+        assert!(
+            text.contains("2 cells x 5 repeats: 0 unexpected, 0 mixed, 0 inconclusive; 1 with")
+        );
+        let full = human(&result, &Style { full: true, ..Style::default() });
+        assert!(full.contains("harness replay dispatch/idle --seed 5eed"), "{full}");
+    }
+
+    #[test]
+    fn colour_changes_no_word() {
+        for result in [sample(), single()] {
+            let plain = human(&result, &Style::default());
+            let painted = human(&result, &Style { color: true, ..Style::default() });
+            assert!(painted.contains('\u{1b}') && !plain.contains('\u{1b}'));
+            let stripped: Vec<String> =
+                painted.lines().map(|line| ascii(line).trim_end().to_owned()).collect();
+            assert_eq!(stripped, plain.lines().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn an_interrupted_run_says_what_is_missing() {
+        let mut result = run(vec![
+            cell("nested", "idle", &[Word::Progress]),
+            cell("dispatch", "ticker", &[Word::Progress]),
+        ]);
+        result.partial = true;
+        let text = human(&result, &Style::default());
+        assert!(text.contains("-     not run") && text.contains("interrupted"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_run_is_told_as_one() {
+        let text = human(&run(Vec::new()), &Style::default());
+        assert!(text.contains("0 cells x 5 repeats"), "{text}");
+    }
+}

@@ -1,0 +1,173 @@
+//! Text that fits: wrapping, grouping of digits, and nothing but ASCII.
+//!
+//! Reports are read in narrow terminals and pasted into issues, and they quote what a dying
+//! process said, which may be anything.
+//! Everything here keeps a line within its width and out of the way of escape codes.
+
+use textwrap::{Options, WordSplitter};
+
+/// Stands for a space at which a line must not be broken, while wrapping.
+const HELD: char = '\u{a0}';
+
+/// A number with its digits in groups of three, from five digits on: `141 000`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    if digits.len() < 5 {
+        return digits;
+    }
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `text` in ASCII without control characters: line ends become spaces, what has an ASCII twin
+/// becomes that, the rest a question mark.
+pub fn ascii(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => skip_escape(&mut chars),
+            '\n' | '\t' | '\r' | '\u{a0}' => plain.push(' '),
+            '\u{2018}' | '\u{2019}' => plain.push('\''),
+            '\u{201c}' | '\u{201d}' => plain.push('"'),
+            '\u{2013}' | '\u{2014}' => plain.push('-'),
+            '\u{2026}' => plain.push_str("..."),
+            '\u{b5}' | '\u{3bc}' => plain.push('u'),
+            c if c.is_ascii_control() => {}
+            c if c.is_ascii() => plain.push(c),
+            _ => plain.push('?'),
+        }
+    }
+    plain
+}
+
+/// Drops the rest of a terminal escape sequence.
+fn skip_escape(chars: &mut std::str::Chars<'_>) {
+    if chars.next() == Some('[') {
+        for c in chars.by_ref() {
+            if ('\u{40}'..='\u{7e}').contains(&c) {
+                break;
+            }
+        }
+    }
+}
+
+/// Wraps `text` to `width` columns, every line after `indent` spaces.
+///
+/// Names are not broken at their hyphens, numbers not at their groups; only a word that is longer
+/// than a whole line is broken.
+pub fn wrap(text: &str, width: usize, indent: usize) -> String {
+    wrap_after(text, width, &" ".repeat(indent), indent)
+}
+
+/// As [`wrap`], with `first` in place of the indent of the first line.
+pub fn wrap_after(text: &str, width: usize, first: &str, indent: usize) -> String {
+    let rest = " ".repeat(indent);
+    let options = Options::new(width.max(indent + 8))
+        .initial_indent(first)
+        .subsequent_indent(&rest)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(&hold_numbers(&ascii(text)), options).replace(HELD, " ")
+}
+
+/// Puts [`HELD`] between the groups of a number.
+fn hold_numbers(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let digit = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_digit);
+    let mut held = String::with_capacity(text.len());
+    for (i, c) in text.char_indices() {
+        let group =
+            c == ' ' && i > 0 && digit(i - 1) && (1..=3).all(|n| digit(i + n)) && !digit(i + 4);
+        held.push(if group { HELD } else { c });
+    }
+    held
+}
+
+/// A command behind a label of `indent` columns; where it does not fit, it goes on behind a
+/// backslash, so that it can still be copied. Its words are never broken.
+pub fn command(label: &str, words: &[&str], width: usize, indent: usize) -> String {
+    let mut lines = vec![format!("{label:indent$}")];
+    for (i, word) in words.iter().enumerate() {
+        let last = i + 1 == words.len();
+        let used = lines.last().map_or(0, String::len);
+        // A line that is not the last needs room for its backslash.
+        if i > 0 && used + word.len() + if last { 1 } else { 3 } > width {
+            lines.last_mut().into_iter().for_each(|line| line.push_str(" \\"));
+            lines.push(format!("{:indent$}  {word}", ""));
+        } else {
+            let blank = if i > 0 { " " } else { "" };
+            lines.last_mut().into_iter().for_each(|line| *line += &format!("{blank}{word}"));
+        }
+    }
+    lines.join("\n")
+}
+
+/// `pieces` packed into lines of at most `width` columns, joined by nothing: the pieces of a name
+/// keep their hyphen or plus sign.
+pub fn pack(pieces: &[&str], width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for piece in pieces {
+        match lines.last_mut() {
+            Some(line) if line.len() + piece.len() <= width => line.push_str(piece),
+            _ => lines.push((*piece).to_owned()),
+        }
+    }
+    lines.iter().map(|line| line.trim().to_owned()).collect()
+}
+
+/// `n` things, with the plural of an English noun.
+pub fn plural(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_from_five_on() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(9999), "9999");
+        assert_eq!(grouped(10_000), "10 000");
+        assert_eq!(grouped(1_234_567), "1 234 567");
+    }
+
+    #[test]
+    fn a_quoted_message_becomes_plain_ascii() {
+        assert_eq!(
+            ascii("\u{1b}[31mEnterError\u{1b}[0m \u{2018}x\u{2019}\n\u{4e16}"),
+            "EnterError 'x' ?"
+        );
+    }
+
+    #[test]
+    fn a_number_is_not_broken_at_its_groups() {
+        assert_eq!(wrap("GLib turned 141 000 times", 17, 0), "GLib turned\n141 000 times");
+    }
+
+    #[test]
+    fn a_name_is_not_broken_at_its_hyphens() {
+        assert_eq!(wrap("see dialog-from-callback", 20, 0), "see\ndialog-from-callback");
+    }
+
+    #[test]
+    fn a_word_longer_than_the_line_is_broken() {
+        assert!(wrap(&"x".repeat(50), 20, 2).lines().all(|line| line.len() <= 20));
+    }
+
+    #[test]
+    fn a_command_that_does_not_fit_can_still_be_copied() {
+        let words = ["harness", "replay", "nested/idle", "--seed", "5eed"];
+        let wide = command("  replay", &words, 80, 10);
+        assert_eq!(wide, "  replay  harness replay nested/idle --seed 5eed");
+        let narrow = command("  replay", &words, 40, 10);
+        assert_eq!(narrow, "  replay  harness replay nested/idle \\\n            --seed 5eed");
+        assert!(narrow.lines().all(|line| line.len() <= 40));
+    }
+}

@@ -1,0 +1,392 @@
+//! Says a verdict in one or two sentences, with the figures that prove it.
+
+use loopnest_core::classify::{DRAIN_PAUSE, ITERATIONS_FREE, ITERATIONS_PER_EVENT};
+use loopnest_core::program::{How, Program, Side, Step};
+use loopnest_core::strategy::About;
+use loopnest_core::verdict::{Finding, Judgement, WindowFigures, Word};
+
+use super::recognise;
+use crate::report::text::{ascii, grouped, plural};
+
+/// No sentence quotes more than this of what a dying process said.
+const QUOTE: usize = 160;
+
+/// The reason for a verdict in one or two plain sentences, and the name of the rule that
+/// recognised the cause.
+///
+/// What ended the run comes first, then what was owed, then the iterations.
+pub fn why(program: &Program, about: &About, judgement: &Judgement) -> (String, &'static str) {
+    let rule = recognise(program, about, judgement);
+    let mut sentences = Vec::new();
+    sentences.extend(ending(judgement));
+    sentences.extend(levels(judgement));
+    sentences.extend(owed(program, judgement));
+    sentences.extend(lost(judgement));
+    sentences.extend(turned(program, judgement));
+    if sentences.is_empty() {
+        sentences.push(if judgement.has(Word::Progress) {
+            fine(judgement)
+        } else {
+            plain(judgement)
+        });
+    }
+    sentences.truncate(2);
+    (sentences.join(" "), rule.name)
+}
+
+/// How many iterations a window may have, what the program itself asks for included.
+pub(crate) fn limit(program: &Program, window: &WindowFigures) -> u64 {
+    let drained = program.steps().any(
+        |step| matches!(step, Step::Dialog { level, how: How::Drain, .. } if *level == window.name),
+    );
+    let paced = if drained { window.ms / DRAIN_PAUSE.as_millis() as u64 } else { 0 };
+    ITERATIONS_FREE + ITERATIONS_PER_EVENT * window.justified + paced
+}
+
+/// What ended the run, where that was not its own end.
+fn ending(judgement: &Judgement) -> Option<String> {
+    let message = judgement.message.as_deref().map(meaningful).unwrap_or_default();
+    let with = |what: &str, without: &str| match message.as_str() {
+        "" => format!("{without}."),
+        message => format!("{what}: {}", ended(message)),
+    };
+    if judgement.has(Word::Abort) {
+        return Some(with("The process died", "The process died without a message"));
+    }
+    if judgement.has(Word::Inconclusive) {
+        return Some(with("The measurement cannot tell", "The measurement cannot tell"));
+    }
+    if judgement.has(Word::NotApplicable) {
+        let plain = "The strategy declares that it does not offer this";
+        return Some(with("Not offered", plain));
+    }
+    if judgement.has(Word::Deadlock) {
+        return Some("The loop thread sleeps in a lock, and no poke reaches it.".to_owned());
+    }
+    if judgement.has(Word::Livelock) {
+        let turns = judgement.windows.iter().map(|w| w.iterations).max().unwrap_or(0);
+        return Some(format!(
+            "The nested loop was told to end and never did; GLib turned {} in it.",
+            times(turns)
+        ));
+    }
+    // Beside a stall a refusal is the lesser news.
+    if judgement.worst() == Word::Refused {
+        return Some(with("Refused", "The strategy refused"));
+    }
+    None
+}
+
+fn levels(judgement: &Judgement) -> Option<String> {
+    judgement
+        .has(Word::WrongLevel)
+        .then(|| "A nested loop ended though nobody had asked it to.".to_owned())
+}
+
+/// What the stalled sides owed.
+fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
+    let figures = &judgement.figures;
+    let sides = [
+        (Side::Async, "async", figures.async_due, figures.async_starved),
+        (Side::Glib, "GLib", figures.glib_due, figures.glib_starved),
+    ];
+    let stalled: Vec<_> = sides.into_iter().filter(|(.., starved)| *starved > 0).collect();
+    if !judgement.has(Word::Stall) || stalled.is_empty() {
+        return None;
+    }
+    let counts: Vec<String> = stalled
+        .iter()
+        .map(|(_, name, due, starved)| format!("{} of {due} {name}", due - starved.min(due)))
+        .collect();
+    let many = stalled.iter().any(|(_, _, due, _)| *due != 1);
+    let events = if many { "events" } else { "event" };
+    let mut text = format!("{} {events} due came", counts.join(" and "));
+    text.push_str(match (program.levels().is_empty(), opens_dialog(program)) {
+        (true, _) => "",
+        (false, true) => " before the dialog closed",
+        (false, false) => " before the nested loop closed",
+    });
+    let kinds: Vec<String> = judgement
+        .tallies
+        .iter()
+        .filter(|(kind, tally)| {
+            tally.due > 0 && stalled.iter().any(|(side, ..)| *side == kind.side())
+        })
+        .map(|(kind, tally)| {
+            let came = tally.due - tally.starved.min(tally.due);
+            format!("{} {came} of {}", kind.name(), tally.due)
+        })
+        .collect();
+    if judgement.has(Word::Split) && kinds.len() > 1 {
+        text.push_str(&format!(" ({})", kinds.join(", ")));
+    }
+    if judgement.findings.contains(&Finding::LostWakeUp) {
+        text.push_str("; waking both loops from outside produced what was missing");
+    }
+    text.push('.');
+    Some(text)
+}
+
+fn opens_dialog(program: &Program) -> bool {
+    let block_on = |step: &Step| matches!(step, Step::BlockOn { .. });
+    !program.steps().any(block_on)
+}
+
+fn lost(judgement: &Judgement) -> Option<String> {
+    let figures = &judgement.figures;
+    let never = |n: u32, side: &str| (n > 0).then(|| plural(n.into(), &format!("{side} event")));
+    let parts: Vec<String> = [never(figures.async_lost, "async"), never(figures.glib_lost, "GLib")]
+        .into_iter()
+        .flatten()
+        .collect();
+    (judgement.has(Word::Lost) && !parts.is_empty())
+        .then(|| format!("{} never came, though every window was closed.", parts.join(" and ")))
+}
+
+/// How often the loop turned, in the worst of the busy windows.
+fn turned(program: &Program, judgement: &Judgement) -> Option<String> {
+    if !judgement.has(Word::BusyLoop) {
+        return None;
+    }
+    let over = |w: &&WindowFigures| w.iterations * 1000 / limit(program, w);
+    let busy = judgement.windows.iter().filter(|w| w.busy).max_by_key(over);
+    let Some(window) = busy else {
+        return Some("GLib turned without sleeping until the run was ended.".to_owned());
+    };
+    let levels = program.levels();
+    let place = match window.name.as_str() {
+        name if levels.iter().any(|level| level == name) => format!(" in `{name}`"),
+        "quiet" => " while nothing was due".to_owned(),
+        _ if levels.is_empty() => String::new(),
+        _ => " outside the nested loops".to_owned(),
+    };
+    Some(format!(
+        "GLib turned {}{place} for {} done (limit {}) and {}.",
+        times(window.iterations),
+        plural(window.justified, "thing"),
+        grouped(limit(program, window)),
+        match window.switches {
+            0 => "never slept".to_owned(),
+            n => format!("slept {}", times(n)),
+        },
+    ))
+}
+
+fn fine(judgement: &Judgement) -> String {
+    let figures = &judgement.figures;
+    let mut text = match (figures.async_due, figures.glib_due) {
+        (0, 0) => "Nothing was due in a window".to_owned(),
+        (a, 0) => format!("All {} due came in time", plural(a.into(), "async event")),
+        (0, g) => format!("All {} due came in time", plural(g.into(), "GLib event")),
+        (a, g) => format!("All {a} async and {} due came in time", plural(g.into(), "GLib event")),
+    };
+    let late = figures.async_starved + figures.glib_starved;
+    if late > 0 {
+        let due = figures.async_due + figures.glib_due;
+        text = format!("{} of {due} events due came in time", due - late.min(due));
+    }
+    text.push_str(&format!(
+        "; GLib turned {} for {} done.",
+        times(figures.iterations),
+        plural(figures.justified, "thing")
+    ));
+    if judgement.findings.contains(&Finding::PanicCaught) {
+        text.push_str(" A panic was caught, and its task alone ended.");
+    }
+    text
+}
+
+/// When no figure says more than the word itself.
+fn plain(judgement: &Judgement) -> String {
+    let meaning = judgement.worst().meaning();
+    let mut chars = meaning.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase()).into_iter();
+    first.chain(chars).chain(['.']).collect()
+}
+
+/// What says something of a message, in ASCII and not too long.
+///
+/// A message has a line, or a part behind a semicolon, for each panic.
+/// Where one could not unwind, the one before it is the cause and it the consequence.
+fn meaningful(message: &str) -> String {
+    let noise = |line: &str| {
+        line.is_empty()
+            || line.starts_with("note:")
+            || line.starts_with("stack backtrace")
+            || (line.starts_with("thread '") && line.ends_with(':'))
+    };
+    let consequence =
+        |part: &str| part.contains("cannot unwind") || part.contains("non-unwinding panic");
+    let lines = || message.lines().map(str::trim).filter(|line| !noise(line));
+    let cause = lines().find_map(|line| match consequence(line) {
+        true => line.split("; ").find(|part| !consequence(part)),
+        false => Some(line),
+    });
+    let line = ascii(cause.or_else(|| lines().next()).unwrap_or("").trim());
+    if line.len() <= QUOTE {
+        return line;
+    }
+    let cut = line[..QUOTE].rfind(' ').unwrap_or(QUOTE);
+    format!("{}...", &line[..cut])
+}
+
+/// With a full stop, unless it ends a sentence already.
+fn ended(text: &str) -> String {
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
+
+fn times(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        n => format!("{} times", grouped(n)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loopnest_core::trace::Kind;
+
+    use super::super::tests::{case, program, quiet, strategy};
+    use super::*;
+    use loopnest_core::strategy::Owner;
+
+    #[test]
+    fn a_stall_with_a_busy_loop_gives_both_figures() {
+        let judgement = case(&[Word::Stall, Word::BusyLoop])
+            .tally(Kind::Timer, 28, 28)
+            .window("d", 141_000, 31, 0)
+            .found(Finding::Spin)
+            .found(Finding::Frozen(Side::Async))
+            .judgement();
+        let (text, rule) = why(&program("callback"), &strategy(Owner::Async), &judgement);
+        assert_eq!(
+            text,
+            "0 of 28 async events due came before the dialog closed. GLib turned 141 000 times \
+             in `d` for 31 things done (limit 264) and never slept."
+        );
+        assert_eq!(rule, "selector-source-stays-ready");
+    }
+
+    #[test]
+    fn an_abort_quotes_the_cause_and_not_its_consequence() {
+        let message = "thread 'main' panicked at main_context_futures.rs:100:5:\n\
+                       called `Result::unwrap()` on an `Err` value: EnterError\n\
+                       note: run with `RUST_BACKTRACE=1`\n\
+                       panic in a function that cannot unwind";
+        let judgement = case(&[Word::Abort]).message(message).judgement();
+        let (text, rule) = why(&program("task"), &strategy(Owner::Glib), &judgement);
+        assert_eq!(
+            text,
+            "The process died: called `Result::unwrap()` on an `Err` value: EnterError."
+        );
+        assert_eq!(rule, "executor-re-entered");
+    }
+
+    #[test]
+    fn the_panics_of_one_line_are_told_apart() {
+        let message = "called `Result::unwrap()` on an `Err` value: EnterError (glib/src/f.rs:9); \
+                       panic in a function that cannot unwind (core/src/panicking.rs:225)";
+        let judgement = case(&[Word::Abort]).message(message).judgement();
+        let (text, rule) = why(&program("task"), &strategy(Owner::Glib), &judgement);
+        assert!(text.ends_with("value: EnterError (glib/src/f.rs:9)."), "{text}");
+        assert_eq!(rule, "executor-re-entered");
+    }
+
+    #[test]
+    fn a_message_that_is_only_a_consequence_is_still_quoted() {
+        let judgement =
+            case(&[Word::Abort]).message("panic in a function that cannot unwind").judgement();
+        let (text, _) = why(&program("callback"), &strategy(Owner::Glib), &judgement);
+        assert_eq!(text, "The process died: panic in a function that cannot unwind.");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_a_word() {
+        let judgement = case(&[Word::Abort]).message(&"word ".repeat(100)).judgement();
+        let (text, _) = why(&program("callback"), &strategy(Owner::Glib), &judgement);
+        assert!(text.len() < 200 && text.ends_with("word..."), "{text}");
+    }
+
+    #[test]
+    fn split_progress_names_the_kinds() {
+        let judgement = case(&[Word::Stall, Word::Split])
+            .tally(Kind::Timer, 10, 10)
+            .tally(Kind::Io, 2, 0)
+            .judgement();
+        let (text, _) = why(&program("callback"), &strategy(Owner::Glib), &judgement);
+        assert_eq!(
+            text,
+            "2 of 12 async events due came before the dialog closed (timer 0 of 10, I/O 2 of 2)."
+        );
+    }
+
+    #[test]
+    fn a_lost_wake_up_says_what_the_poke_did() {
+        let judgement =
+            case(&[Word::Stall]).tally(Kind::Wake, 1, 1).found(Finding::LostWakeUp).judgement();
+        let (text, _) = why(&quiet(), &strategy(Owner::Glib), &judgement);
+        assert_eq!(
+            text,
+            "0 of 1 async event due came; waking both loops from outside produced what was \
+             missing."
+        );
+    }
+
+    #[test]
+    fn a_loop_that_is_drained_by_hand_may_turn_more_often() {
+        let judgement = case(&[Word::BusyLoop]).window("d", 5000, 0, 0).judgement();
+        let mut drained = program("callback");
+        let (text, _) = why(&drained, &strategy(Owner::Glib), &judgement);
+        assert!(text.contains("(limit 16)"), "{text}");
+        if let Step::Dialog { how, .. } = &mut drained.actors[0].steps[0] {
+            *how = How::Drain;
+        }
+        let (text, _) = why(&drained, &strategy(Owner::Glib), &judgement);
+        assert!(text.contains("(limit 76)"), "{text}");
+    }
+
+    #[test]
+    fn every_word_alone_gives_a_sentence() {
+        for word in Word::ALL {
+            let judgement = case(&[word]).judgement();
+            let (text, _) = why(&program("callback"), &strategy(Owner::Glib), &judgement);
+            assert!(text.len() > 10 && text.ends_with('.'), "{word}: {text}");
+        }
+    }
+
+    #[test]
+    fn both_sides_share_a_sentence() {
+        let judgement = case(&[Word::Stall, Word::BusyLoop])
+            .tally(Kind::Timer, 6, 6)
+            .tally(Kind::Timeout, 2, 1)
+            .window("run", 900, 0, 890)
+            .judgement();
+        let (text, _) = why(&quiet(), &strategy(Owner::Glib), &judgement);
+        assert_eq!(
+            text,
+            "0 of 6 async and 1 of 2 GLib events due came. GLib turned 900 times for 0 things \
+             done (limit 16) and slept 890 times."
+        );
+    }
+
+    #[test]
+    fn a_refusal_beside_a_stall_is_the_lesser_news() {
+        let judgement = case(&[Word::Stall, Word::Refused])
+            .message("nested refuses to block")
+            .tally(Kind::Timer, 6, 6)
+            .judgement();
+        let (text, _) = why(&program("callback"), &strategy(Owner::Async), &judgement);
+        assert_eq!(text, "0 of 6 async events due came before the dialog closed.");
+    }
+
+    #[test]
+    fn no_verdict_takes_more_than_two_sentences() {
+        let judgement = case(&[Word::Abort, Word::WrongLevel, Word::Stall, Word::BusyLoop])
+            .message("EnterError")
+            .tally(Kind::Timer, 3, 3)
+            .window("d", 1000, 0, 0)
+            .judgement();
+        let (text, _) = why(&program("callback"), &strategy(Owner::Glib), &judgement);
+        assert_eq!(text.matches(". ").count(), 1, "{text}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Helpers for the tests of this package: counting what a process holds, and ending loops.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::time::Duration;
+
+use glib::{MainContext, MainLoop};
+use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
+
+/// Counts the iterations of a context, as the harness does: a source of the highest priority that
+/// never is ready.
+#[derive(Debug)]
+pub struct Probe {
+    n: Rc<Cell<u64>>,
+    _source: Source<Count>,
+}
+
+#[derive(Debug)]
+struct Count(Rc<Cell<u64>>);
+
+impl Callbacks for Count {
+    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+        self.0.set(self.0.get() + 1);
+        Prepare::Wait(None)
+    }
+
+    fn check(&self, _this: SourceRef<'_>) -> bool {
+        false
+    }
+
+    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl Probe {
+    /// Begins to count.
+    pub fn new(context: &MainContext) -> Self {
+        let n = Rc::new(Cell::new(0));
+        let source = Source::new("probe", Count(n.clone()));
+        source.set_priority(-1000);
+        source.set_can_recurse(true);
+        source.attach(context);
+        Self { n, _source: source }
+    }
+
+    /// Iterations so far.
+    pub fn iterations(&self) -> u64 {
+        self.n.get()
+    }
+}
+
+/// Runs `then` on `context` once, after a time.
+pub fn after(context: &MainContext, time: Duration, then: impl FnOnce() + 'static) {
+    let mut then = Some(then);
+    let guard = glib::thread_guard::ThreadGuard::new(move || {
+        if let Some(then) = then.take() {
+            then();
+        }
+    });
+    let mut guard = Some(guard);
+    glib::timeout_source_new(time, None, glib::Priority::DEFAULT, move || {
+        if let Some(guard) = guard.take() {
+            (guard.into_inner())();
+        }
+        glib::ControlFlow::Break
+    })
+    .attach(Some(context));
+}
+
+/// Runs a nested loop of `context` for a time.
+pub fn nested_loop(context: &MainContext, time: Duration) {
+    let main_loop = MainLoop::new(Some(context), false);
+    let quit = main_loop.clone();
+    after(context, time, move || quit.quit());
+    main_loop.run();
+}
+
+/// How many descriptors this process has open.
+pub fn n_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// How many threads this process has.
+pub fn n_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// How much of this process is in memory, in KiB.
+pub fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
