@@ -34,7 +34,7 @@ use crate::protocol::WakeFlag;
 use crate::sync::{Arc, Mutex, lock, yield_now};
 
 /// How often [`Executor::run_slice`] looks at the clock: reading it costs about as much as
-/// polling a task that does nothing.
+/// polling a task that does nothing. It also looks after two and four polls, which may be long.
 const POLLS_PER_CLOCK: u32 = 8;
 
 /// A single-threaded executor that may be re-entered from the tasks it polls.
@@ -119,7 +119,8 @@ impl Executor {
             };
             runnable.run();
             polls += 1;
-            if polls.is_multiple_of(POLLS_PER_CLOCK) && Instant::now() >= end {
+            let look = polls.is_multiple_of(POLLS_PER_CLOCK) || matches!(polls, 2 | 4);
+            if look && Instant::now() >= end {
                 return if self.is_ready() { Slice::More } else { Slice::Empty };
             }
         }
@@ -252,7 +253,7 @@ impl<F: Future> Future for Body<F> {
         let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
-            Err(panic) => Err(panic),
+            Err(panic) => Err(Panic::new(panic)),
         };
         clear(this.future);
         Poll::Ready(result)
@@ -304,7 +305,32 @@ impl fmt::Debug for Spawner {
     }
 }
 
-type Panic = Box<dyn Any + Send>;
+/// What a panic carried. `Sync`, unlike the payload itself, so that errors holding one can go
+/// wherever errors go.
+pub struct Panic(std::sync::Mutex<Box<dyn Any + Send>>);
+
+impl Panic {
+    /// Wraps what `catch_unwind` gave.
+    pub fn new(payload: Box<dyn Any + Send>) -> Self {
+        Self(std::sync::Mutex::new(payload))
+    }
+
+    /// The payload, for `downcast`.
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Goes on with the panic.
+    pub fn resume(self) -> ! {
+        std::panic::resume_unwind(self.into_payload())
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Panic(..)")
+    }
+}
 
 /// Awaits a task. Dropping it lets the task go on, as in tokio and glib.
 #[must_use = "dropping the handle detaches the task; call `detach` to say so"]
@@ -313,24 +339,15 @@ pub struct JoinHandle<T> {
 }
 
 /// Why a task has no result.
-#[derive(thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// It was cancelled, or its executor is gone.
     #[error("the task was cancelled")]
     Cancelled,
-    /// It panicked; the payload is what `std::panic::resume_unwind` takes.
+    /// It panicked.
     #[error("the task panicked")]
-    Panicked(Box<dyn Any + Send>),
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cancelled => "Cancelled",
-            Self::Panicked(_) => "Panicked(..)",
-        })
-    }
+    Panicked(Panic),
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {

@@ -17,6 +17,7 @@ pub enum Word {
     /// Everything due inside a window was delivered inside it.
     Progress,
     /// The strategy does not offer this, by its own declaration.
+    #[serde(rename = "n/a")]
     NotApplicable,
     /// Turned down with a typed error; nothing was harmed.
     Refused,

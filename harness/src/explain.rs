@@ -110,11 +110,11 @@ fn ending(end: &End) -> Option<String> {
 /// What a finding means.
 fn sign(finding: Finding) -> &'static str {
     match finding {
-        Finding::Frozen(Side::Glib) => "GLib delivered nothing of most that it owed",
-        Finding::Frozen(_) => "the async side delivered nothing of most that it owed",
+        Finding::Frozen(Side::Glib) => "no kind of GLib's events went on in the window",
+        Finding::Frozen(_) => "no kind of async event went on in the window",
         Finding::LostWakeUp => "a poke (waking both loops from outside) produced what was owed",
-        Finding::Starved(Side::Glib) => "GLib was alive, but some of its kinds of event waited",
-        Finding::Starved(_) => "the async side was alive, but some of its kinds of event waited",
+        Finding::Starved(Side::Glib) => "some kinds of GLib's events went on, others did not",
+        Finding::Starved(_) => "some kinds of async event went on, others did not",
         Finding::Deferred(Side::Glib) => "what GLib owed came after the window was closed",
         Finding::Deferred(_) => "what the async side owed came after the window was closed",
         Finding::Spin => "the loop turned without sleeping",
@@ -220,6 +220,22 @@ mod tests {
         let text = explained(&program, Owner::Async, &real);
         assert!(text.contains("Rule: nested-loop-held-by-runtime"), "{text}");
         assert!(text.contains("qasync#59"), "{text}");
+    }
+
+    #[test]
+    fn a_lost_wake_up_shows_the_poke_and_what_it_produced() {
+        let program = quiet();
+        let mut events = ideal(&program).events;
+        let last = events.iter().rposition(|e| matches!(e.what, What::Reached(_))).unwrap();
+        let poke = events[last].at + ms(400);
+        events[last..].iter_mut().for_each(|event| event.at = poke + ms(1));
+        events.insert(last, Event { at: poke, what: What::PokeBegin(0), ..events[last] });
+        let text = explained(&program, Owner::Glib, &metered(events, |_| 0));
+        let row = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(row("  due").ends_with('x') && row(" mark").contains('P'), "{text}");
+        assert!(text.contains("Rule: lost-wake-up"), "{text}");
+        let poked = row("  overdue events that came with a poke");
+        assert_eq!(poked.split_whitespace().rev().take(3).collect::<Vec<_>>(), ["0", "0", "1"]);
     }
 
     #[test]

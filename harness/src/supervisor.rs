@@ -224,7 +224,23 @@ fn end_of(status: ExitStatus, stderr: &str) -> End {
         (None, Some(code)) if code == i32::from(CANNOT_BEGIN) => {
             End::Unknown { reason: stderr.trim().to_owned() }
         }
-        (signal, code) => End::Died { signal, code, message: message(stderr) },
+        (signal, code) => {
+            let said = message(stderr);
+            let how = match (signal, code) {
+                (Some(signal), _) => format!("killed by signal {}", name_of(signal)),
+                (None, code) => format!("exited with code {}", code.unwrap_or(-1)),
+            };
+            let message = if said.is_empty() { how } else { said };
+            End::Died { signal, code, message }
+        }
+    }
+}
+
+/// `11 (SIGSEGV)`.
+fn name_of(signal: i32) -> String {
+    match signal_hook::low_level::signal_name(signal) {
+        Some(name) => format!("{signal} ({name})"),
+        None => signal.to_string(),
     }
 }
 

@@ -47,7 +47,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use glib::{IOCondition, MainContext, MainLoop};
-use loopnest_core::executor::{Executor, JoinHandle, Slice, Spawner};
+use loopnest_core::executor::{Executor, JoinError, JoinHandle, Slice, Spawner};
 use tokio::runtime::{Builder, Handle, LocalRuntime};
 
 use crate::epoll::{self, Selector};
@@ -247,9 +247,7 @@ impl Dispatch {
         drop(waiter);
         match result.take() {
             Some(Ok(output)) => output,
-            Some(Err(loopnest_core::executor::JoinError::Panicked(panic))) => {
-                std::panic::resume_unwind(panic)
-            }
+            Some(Err(JoinError::Panicked(panic))) => panic.resume(),
             _ => unreachable!("the loop is quit only by the waiter, or by a panic that went on"),
         }
     }

@@ -28,7 +28,6 @@
 //! The tokio chapter of the gtk4-rs book and relm4 do this by hand, without cancellation,
 //! back-pressure or shutdown.
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -37,6 +36,7 @@ use std::sync::Arc;
 use std::thread;
 
 use glib::{MainContext, MainLoop};
+use loopnest_core::executor::Panic;
 use loopnest_core::protocol::handoff::{HandoffReceiver, HandoffSender, PushError, handoff};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, oneshot};
@@ -87,24 +87,15 @@ pub struct GlibHandle {
 }
 
 /// Why a call has no result.
-#[derive(thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The [`Handoff`] was dropped before the job was done.
     #[error("the GLib side is gone")]
     Gone,
-    /// The closure panicked; the payload is what `std::panic::resume_unwind` takes.
+    /// The closure panicked.
     #[error("the closure panicked on the GLib thread")]
-    Panicked(Box<dyn Any + Send>),
-}
-
-impl fmt::Debug for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gone => "Gone",
-            Self::Panicked(_) => "Panicked(..)",
-        })
-    }
+    Panicked(Panic),
 }
 
 impl Handoff {
@@ -248,7 +239,7 @@ impl GlibHandle {
         }
         match rx.await {
             Ok(Ok(result)) => Ok(result),
-            Ok(Err(panic)) => Err(CallError::Panicked(panic)),
+            Ok(Err(panic)) => Err(CallError::Panicked(Panic::new(panic))),
             Err(_) => Err(CallError::Gone),
         }
     }

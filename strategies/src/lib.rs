@@ -52,5 +52,5 @@ pub mod source;
 pub use dispatch::Dispatch;
 pub use gtk_rs::GtkRs;
 pub use handoff::Handoff;
-pub use loopnest_core::executor::{JoinError, JoinHandle, Spawner};
+pub use loopnest_core::executor::{JoinError, JoinHandle, Panic, Spawner};
 pub use nested::Nested;

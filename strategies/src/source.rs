@@ -103,6 +103,7 @@ impl<C: Callbacks> Source<C> {
 
     /// Makes a source; nothing happens until it is attached.
     pub fn new(name: &str, callbacks: C) -> Self {
+        ALIVE.fetch_add(1, Ordering::Relaxed);
         let cell = Box::into_raw(Box::new(Cell_ { home: thread_number(), callbacks }));
         let size = u32::try_from(size_of::<Raw<C>>()).unwrap_or(u32::MAX);
         // SAFETY: `FUNCS` is promoted to a static; `size` covers the header; GLib zeroes the rest,
@@ -228,6 +229,14 @@ impl fmt::Debug for SourceRef<'_> {
     }
 }
 
+/// Sources that were made and not yet finalised.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// How many sources of this wrapper there are in the process. For tests that look for leaks.
+pub fn n_alive() -> usize {
+    ALIVE.load(Ordering::Relaxed)
+}
+
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 /// A number for this thread; never given again, unlike an address.
@@ -303,6 +312,7 @@ unsafe extern "C" fn dispatch<C: Callbacks>(
 }
 
 unsafe extern "C" fn finalize<C: Callbacks>(source: *mut GSource) {
+    ALIVE.fetch_sub(1, Ordering::Relaxed);
     // SAFETY: as in `prepare`; GLib finalises a source once, so the box is taken once.
     let cell = unsafe { (*source.cast::<Raw<C>>()).cell };
     // SAFETY: nobody else has it any more.

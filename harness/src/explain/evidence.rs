@@ -7,7 +7,7 @@ use loopnest_core::trace::{Kind, Trace, What};
 use loopnest_core::verdict::{Judgement, WindowFigures};
 
 use super::WIDTH;
-use super::strip::nested;
+use super::strip::{cured, nested};
 use crate::report::text::grouped;
 use crate::rules::limit;
 
@@ -30,7 +30,7 @@ pub(super) fn table(
 ) -> String {
     let mut rows = Rows(Vec::new());
     rows.push("Evidence", ["measured", "limit", "reference"].map(str::to_owned));
-    deliveries(&mut rows, judgement, reference, real);
+    deliveries(&mut rows, judgement, reference, (ideal, real));
     let calm = judgement.windows.iter().filter(|w| !w.busy).take(CALM);
     for shown in judgement.windows.iter().filter(|w| w.busy).chain(calm) {
         window(&mut rows, program, shown, ideal);
@@ -63,42 +63,41 @@ fn none() -> String {
 }
 
 /// What was owed.
-fn deliveries(rows: &mut Rows, judgement: &Judgement, reference: &Judgement, real: &Trace) {
+fn deliveries(
+    rows: &mut Rows,
+    judgement: &Judgement,
+    reference: &Judgement,
+    (ideal, real): (&Trace, &Trace),
+) {
     for (kind, tally) in judgement.tallies.iter().filter(|(_, tally)| tally.due > 0) {
         let came = tally.due - tally.starved.min(tally.due);
-        let ideal = reference.tallies.iter().find(|(other, _)| other == kind);
-        let ideal = ideal.map_or(none(), |(_, t)| format!("{} / {}", t.due - t.starved, t.due));
+        let best = reference.tallies.iter().find(|(other, _)| other == kind);
+        let best = best.map_or(none(), |(_, t)| format!("{} / {}", t.due - t.starved, t.due));
         rows.add(
             &format!("{} events in time", kind.name()),
             format!("{came} / {}", tally.due),
             // More than half of a kind has to be missing in some window for a stall.
             "half".to_owned(),
-            ideal,
+            best,
         );
     }
     let lost: u32 = judgement.tallies.iter().map(|(_, tally)| tally.lost).sum();
     if lost > 0 {
         rows.add("events never delivered", lost.to_string(), "0".into(), "0".into());
     }
-    if let Some(cured) = poked(real) {
-        rows.add("events that came with a poke", cured.to_string(), "0".into(), "0".into());
+    if let Some(cured) = poked(ideal, real) {
+        rows.add("overdue events that came with a poke", cured.to_string(), "0".into(), "0".into());
     }
 }
 
-/// How many events came while a poke was in effect, if there was one.
-fn poked(real: &Trace) -> Option<usize> {
+/// How many overdue events came while a poke was in effect, if there was one.
+fn poked(ideal: &Trace, real: &Trace) -> Option<usize> {
     real.events.iter().find(|e| matches!(e.what, What::PokeBegin(_)))?;
-    let mut poking = false;
-    let mut n = 0;
-    for event in &real.events {
-        match event.what {
-            What::PokeBegin(_) => poking = true,
-            What::PokeEnd(_) | What::Close(_) => poking = false,
-            What::Reached(_) if poking => n += 1,
-            _ => {}
-        }
-    }
-    Some(n)
+    let due = ideal.events.iter().filter_map(|event| match event.what {
+        What::Reached(key) => Some((event, real.position(key)?)),
+        _ => None,
+    });
+    Some(due.filter(|(event, at)| cured(real, event, *at)).count())
 }
 
 /// How often the loop turned in a window; where that was too often, what else the thread did.

@@ -125,15 +125,13 @@ impl Sketch {
 
     /// What the ideal run delivers, and what became of it.
     fn due(&self, program: &Program, ideal: &Trace, real: &Trace) -> Vec<char> {
-        let last = self.column(end(ideal, real));
-        let mut cells = vec![' '; last + 1];
-        for event in &ideal.events {
-            let What::Reached(key) = event.what else {
-                continue;
-            };
-            let Some(cell) = cells.get_mut(self.column(event.at)) else {
-                continue;
-            };
+        let end = end(ideal, real);
+        let mut cells = vec![' '; self.column(end) + 1];
+        // Of a run that was cut short, what was due in its last moment shows nothing.
+        let shown = |event: &&Event| event.at < end || real.end == End::Finished;
+        for event in ideal.events.iter().filter(shown) {
+            let What::Reached(key) = event.what else { continue };
+            let Some(cell) = cells.get_mut(self.column(event.at)) else { continue };
             if *cell != 'x' {
                 *cell = if came(program, ideal, real, event, key) { 'o' } else { 'x' };
             }
@@ -186,15 +184,14 @@ impl Sketch {
 
 /// Whether an event came, and before the nested loop closed in which it was due.
 fn came(program: &Program, ideal: &Trace, real: &Trace, due: &Event, key: Key) -> bool {
-    let Some(at) = real.position(key) else {
+    let Some(at) = real.position(key) else { return false };
+    if cured(real, due, at) {
         return false;
-    };
+    }
     let mut inside: Option<(Duration, u16)> = None;
     for level in 0..program.levels().len() as u16 {
         let time = |what| ideal.find(what).map(|i| ideal.events[i].at);
-        let Some(open) = time(What::Open(level)) else {
-            continue;
-        };
+        let Some(open) = time(What::Open(level)) else { continue };
         let close = time(What::Close(level)).unwrap_or(Duration::MAX);
         let innermost = inside.is_none_or(|(since, _)| open > since);
         if due.at > open && due.at.saturating_add(MARGIN) <= close && innermost {
@@ -205,6 +202,16 @@ fn came(program: &Program, ideal: &Trace, real: &Trace, due: &Event, key: Key) -
         Some(close) => at < close,
         None => true,
     }
+}
+
+/// Whether an event, at index `at` of the real run, was overdue and came only with a poke.
+pub(super) fn cured(real: &Trace, due: &Event, at: usize) -> bool {
+    let mut before = real.events[..at].iter().rev();
+    let last = before
+        .find(|event| matches!(event.what, What::PokeBegin(_) | What::PokeEnd(_) | What::Close(_)));
+    last.is_some_and(|event| {
+        matches!(event.what, What::PokeBegin(_)) && event.at >= due.at + MARGIN
+    })
 }
 
 /// A nested loop of a run.

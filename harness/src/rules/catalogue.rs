@@ -136,17 +136,6 @@ pub const RULES: &[Rule] = &[
         fires: |e| e.has(Word::WrongLevel),
     },
     Rule {
-        name: "coop-budget",
-        title: "tokio's budget ran out and is never refilled",
-        text: "tokio gives a task 128 operations for each of its own polls. Where the whole GLib \
-               loop runs inside one such poll the budget is never refilled: from then on every \
-               channel says `Pending` and wakes its task at once, for ever.",
-        seen: &["gtk-rs/gtk-rs-core#1251", "Stremio/stremio-linux-shell#116"],
-        try_this: "do not run the GLib loop inside `block_on`; else wrap the future in \
-                   `tokio::task::unconstrained`",
-        fires: |e| e.is_about_coop() && (e.has(Word::Stall) || e.has(Word::Lost)),
-    },
-    Rule {
         name: "lost-wake-up",
         title: "nobody woke the loop",
         text: "What was owed came as soon as both loops were woken from outside. So it was \
@@ -156,6 +145,17 @@ pub const RULES: &[Rule] = &[
         try_this: "wake the other loop after every change, also from its own thread, and clear \
                    the wake flag before the queue is drained",
         fires: |e| e.found(Finding::LostWakeUp),
+    },
+    Rule {
+        name: "coop-budget",
+        title: "tokio's budget ran out and is never refilled",
+        text: "tokio gives a task 128 operations for each of its own polls. Where the whole GLib \
+               loop runs inside one such poll the budget is never refilled: from then on every \
+               channel says `Pending` and wakes its task at once, for ever.",
+        seen: &["gtk-rs/gtk-rs-core#1251", "Stremio/stremio-linux-shell#116"],
+        try_this: "do not run the GLib loop inside `block_on`; else wrap the future in \
+                   `tokio::task::unconstrained`",
+        fires: |e| e.is_about_coop() && (e.has(Word::Stall) || e.has(Word::Lost)),
     },
     Rule {
         name: "selector-source-stays-ready",

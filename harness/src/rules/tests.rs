@@ -267,6 +267,8 @@ fn the_coop_budget_needs_a_program_about_it() {
     fires("coop-budget", &coop(), Owner::Glib, frozen());
     misses("coop-budget", &quiet(), Owner::Glib, frozen());
     misses("coop-budget", &coop(), Owner::Glib, case(&[Word::Progress]));
+    // A poke does not refill the budget.
+    fires("lost-wake-up", &coop(), Owner::Glib, frozen().found(Finding::LostWakeUp));
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! `Nested` on the real loops: what the matrix does not see.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use std::ops::ControlFlow;
+
+use glib::MainContext;
+use loopnest_strategies::Nested;
+use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
+use loopnest_tests::{Probe, after};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Panics when dispatched.
+struct Bomb;
+
+impl Callbacks for Bomb {
+    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+        Prepare::Ready
+    }
+
+    fn check(&self, _this: SourceRef<'_>) -> bool {
+        true
+    }
+
+    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+        panic!("in a callback")
+    }
+}
+
+#[test]
+fn both_loops_live() {
+    for wake_after_dispatch in [true, false] {
+        let context = MainContext::new();
+        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
+        after(&context, 5 * MS, move || _ = tx.send(1));
+        let n = nested.block_on(async move {
+            // Something of tokio's ends the wait, also where a callback does not.
+            sleep(20 * MS).await;
+            rx.recv().await
+        });
+        assert_eq!(n, Some(1));
+    }
+}
+
+#[test]
+fn tokio_io_works() {
+    let nested = Nested::new(&MainContext::new(), true).expect("a runtime");
+    let byte = nested.block_on(async {
+        let (mut near, mut far) = tokio::net::UnixStream::pair().expect("a socket pair");
+        tokio::task::spawn_local(async move {
+            sleep(MS).await;
+            far.write_u8(7).await
+        });
+        near.read_u8().await.expect("a byte")
+    });
+    assert_eq!(byte, 7);
+}
+
+#[test]
+fn a_panic_in_a_callback_reaches_the_caller_of_block_on() {
+    for wake_after_dispatch in [true, false] {
+        let context = MainContext::new();
+        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        let bomb = Source::new("bomb", Bomb);
+        bomb.attach(&context);
+        let run = AssertUnwindSafe(|| nested.block_on(std::future::pending::<()>()));
+        let panic = catch_unwind(run).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"in a callback"));
+    }
+}
+
+#[test]
+fn an_idle_loop_sleeps_and_a_timer_costs_a_few_iterations() {
+    let context = MainContext::new();
+    let nested = Nested::new(&context, true).expect("a runtime");
+    let probe = Probe::new(&context);
+    nested.block_on(async { sleep(100 * MS).await });
+    assert!(probe.iterations() <= 8, "{} iterations for one timer", probe.iterations());
+}
+
+#[test]
+fn it_may_be_made_and_dropped_many_times() {
+    let context = MainContext::new();
+    for _ in 0..50 {
+        let nested = Nested::new(&context, true).expect("a runtime");
+        nested.block_on(async { sleep(MS).await });
+    }
+    assert!(!context.pending());
+}
