@@ -27,6 +27,9 @@ pub const ITERATIONS_PER_EVENT: u64 = 8;
 /// window closes.
 pub const MARGIN: Duration = Duration::from_millis(100);
 
+/// Outside nested loops, an event is starved when one that was due this much later comes first.
+pub const OVERTAKEN: Duration = Duration::from_millis(200);
+
 /// Fewer opportunity ticks than this share of the window's length, in percent, mean that the
 /// machine stood still and a stall proves nothing.
 pub const TICKS_PERCENT: u64 = 25;
@@ -43,6 +46,7 @@ pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
     let mut case = Case {
         ideal,
         real,
+        latest_due: latest_due(ideal, real),
         levels: program.levels(),
         drained: drained(program),
         floods: floods(program),
@@ -74,6 +78,8 @@ pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
 struct Case<'a> {
     ideal: &'a Trace,
     real: &'a Trace,
+    /// By index of the real trace: the latest due time of all that came before.
+    latest_due: Vec<Duration>,
     levels: Vec<String>,
     /// The levels that are drained by hand.
     drained: BTreeSet<u16>,
@@ -234,12 +240,19 @@ impl Case<'_> {
     }
 
     /// An event due outside all windows.
-    fn outside(&self, event: &Event, at: Option<usize>, cut: bool) -> Option<Option<Blame>> {
+    fn outside(&mut self, event: &Event, at: Option<usize>, cut: bool) -> Option<Option<Blame>> {
         match at {
             None if cut => None,
             // Without a window there is no "inside"; an event that came at all came in time,
-            // unless it had to be poked.
+            // unless it had to be poked, or what was due long after it came before it.
             Some(at) if self.cured(event, at) => Some(Some(Blame::Poke)),
+            Some(at) if self.overtaken(event, at) => {
+                if self.machine_ran(event.at, at) {
+                    return Some(Some(Blame::Deferred));
+                }
+                self.stood_still = true;
+                None
+            }
             Some(_) => Some(None),
             None => Some(Some(Blame::Never)),
         }
@@ -256,6 +269,29 @@ impl Case<'_> {
             }
         }
         false
+    }
+
+    /// Whether something that was due much later came before the event at index `at`.
+    fn overtaken(&self, ideal: &Event, at: usize) -> bool {
+        // GLib counts an interval from the last dispatch and catches nothing up: once late, such a
+        // source stays behind, and only its first firing tells whether it is let in at all.
+        let again = matches!(
+            ideal.what,
+            What::Reached(Key { kind: Kind::Timeout, step: FIRED, n: 1.., .. })
+        );
+        let overtaken = |&latest: &Duration| latest >= ideal.at + OVERTAKEN;
+        !again && self.latest_due.get(at).is_some_and(overtaken)
+    }
+
+    /// Whether the supervisor's clock ran from `due` until the event at index `at`.
+    fn machine_ran(&self, due: Duration, at: usize) -> bool {
+        let events = &self.real.events;
+        let before = events[..at].iter().rev().find(|event| event.at <= due);
+        let (from, ticks) = before.map_or((Duration::ZERO, 0), |e| (e.at, e.meter.ticks));
+        let time = events[at].at.saturating_sub(from);
+        let ticks = events[at].meter.ticks.saturating_sub(ticks);
+        let nominal = (time.as_millis() / TICK.as_millis()) as u64;
+        ticks * 100 >= nominal * TICKS_PERCENT
     }
 
     /// Whether the supervisor's clock ran while the window was open.
@@ -371,6 +407,10 @@ impl Case<'_> {
                 continue;
             };
             if self.real.find(What::Refused(level)).is_some() || !asked {
+                continue;
+            }
+            // A panic unwinds a nested loop without quitting it.
+            if self.real.find(What::Panicked).is_some_and(|panic| panic < close) {
                 continue;
             }
             if self.real.find(What::Quit(level)).is_none_or(|quit| quit > close) {
@@ -599,6 +639,27 @@ fn drained(program: &Program) -> BTreeSet<u16> {
     });
     let drained = hows.enumerate().filter(|(_, how)| *how == Some(How::Drain));
     drained.map(|(level, _)| level as u16).collect()
+}
+
+/// For each event of the real trace, the latest due time of all events before it.
+fn latest_due(ideal: &Trace, real: &Trace) -> Vec<Duration> {
+    let due: BTreeMap<Key, Duration> = ideal
+        .events
+        .iter()
+        .filter_map(|event| match event.what {
+            What::Reached(key) => Some((key, event.at)),
+            _ => None,
+        })
+        .collect();
+    let mut latest = Duration::ZERO;
+    let before = |event: &Event| {
+        let so_far = latest;
+        if let What::Reached(key) = event.what {
+            latest = latest.max(due.get(&key).copied().unwrap_or_default());
+        }
+        so_far
+    };
+    real.events.iter().map(before).collect()
 }
 
 fn positions(trace: &Trace) -> BTreeMap<Key, usize> {

@@ -243,7 +243,7 @@ pin_project! {
 }
 
 impl<F: Future> Future for Body<F> {
-    type Output = Result<F::Output, Panic>;
+    type Output = Result<Output<F::Output>, Panic>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -252,7 +252,7 @@ impl<F: Future> Future for Body<F> {
         };
         let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(output)) => Ok(output),
+            Ok(Poll::Ready(output)) => Ok(Output(Some(output))),
             Err(panic) => Err(Panic::new(panic)),
         };
         clear(this.future);
@@ -305,6 +305,22 @@ impl fmt::Debug for Spawner {
     }
 }
 
+/// A result that nobody may ever take. async-task aborts the process when dropping it panics.
+struct Output<T>(Option<T>);
+
+impl<T> Output<T> {
+    fn take(mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
+impl<T> Drop for Output<T> {
+    fn drop(&mut self) {
+        let output = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(output)));
+    }
+}
+
 /// What a panic carried. `Sync`, unlike the payload itself, so that errors holding one can go
 /// wherever errors go.
 pub struct Panic(std::sync::Mutex<Box<dyn Any + Send>>);
@@ -335,7 +351,7 @@ impl fmt::Debug for Panic {
 /// Awaits a task. Dropping it lets the task go on, as in tokio and glib.
 #[must_use = "dropping the handle detaches the task; call `detach` to say so"]
 pub struct JoinHandle<T> {
-    task: Option<FallibleTask<Result<T, Panic>>>,
+    task: Option<FallibleTask<Result<Output<T>, Panic>>>,
 }
 
 /// Why a task has no result.
@@ -390,7 +406,7 @@ impl<T> Future for JoinHandle<T> {
         Pin::new(task).poll(cx).map(|output| match output {
             None => Err(JoinError::Cancelled),
             Some(Err(panic)) => Err(JoinError::Panicked(panic)),
-            Some(Ok(output)) => Ok(output),
+            Some(Ok(output)) => output.take().ok_or(JoinError::Cancelled),
         })
     }
 }

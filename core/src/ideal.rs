@@ -49,12 +49,11 @@ pub fn ideal(program: &Program) -> Trace {
             }
         }
     };
-    // What is dropped with the world was never due.
-    log.freeze();
     world.clear();
     debug_assert_eq!(Arc::strong_count(&world), 1, "something outlives the ideal run");
     let mut log = log.lock();
     let mut events = std::mem::take(&mut log.events);
+    // What was dropped with the world was never due.
     if let Some(done) = events.iter().position(|e| e.what == What::Done) {
         events.truncate(done + 1);
     }

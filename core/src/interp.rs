@@ -115,7 +115,7 @@ impl Run {
                 let callback = Box::new(move || {
                     run.reached(index, FIRED, n, Kind::Timeout);
                     n += 1;
-                    run.callback(index, n - 1);
+                    run.callback(index);
                     run.end_after(n, times)
                 });
                 self.0.loops.add_timeout(priority, Duration::from_millis(every_ms), callback);
@@ -127,7 +127,7 @@ impl Run {
                         return ControlFlow::Continue(());
                     }
                     run.reached(index, FIRED, 0, Kind::Idle);
-                    run.callback(index, 0);
+                    run.callback(index);
                     run.end_after(1, 1)
                 });
                 self.0.loops.add_idle(priority, callback);
@@ -137,7 +137,7 @@ impl Run {
                 let callback = Box::new(move || {
                     run.reached(index, FIRED, n, Kind::Fd);
                     n += 1;
-                    run.callback(index, n - 1);
+                    run.callback(index);
                     run.end_after(n, times)
                 });
                 self.0.pipes[&pipe].watch(callback);
@@ -186,7 +186,7 @@ impl Run {
     }
 
     /// The body of a callback.
-    fn callback(&self, index: u16, firing: u32) {
+    fn callback(&self, index: u16) {
         let _guard = CallbackGuard(self);
         let steps = &self.0.program.actors[usize::from(index)].steps;
         for (i, step) in steps.iter().enumerate() {
@@ -200,7 +200,6 @@ impl Run {
                 step => self.step_now(index, step),
             }
         }
-        let _ = firing;
     }
 
     /// The body of a task.

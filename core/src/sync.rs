@@ -5,6 +5,11 @@
 //! The cfg is private (`loopnest_loom`, as crossbeam does): a plain `--cfg loom` would reach
 //! tokio and event-listener too.
 
+#[cfg(loopnest_loom)]
+pub mod channel;
+
+#[cfg(not(loopnest_loom))]
+pub use crossbeam_channel as channel;
 #[cfg(not(loopnest_loom))]
 pub use std::sync::{
     Arc, Mutex, MutexGuard,

@@ -82,8 +82,9 @@ pub struct RunArgs {
           value_parser = parse_seed, help_heading = "Repeat")]
     pub seed: u64,
     /// Cells at a time; one per processor by default
-    #[arg(short, long, value_name = "N", help_heading = "Repeat")]
-    pub jobs: Option<usize>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024),
+          help_heading = "Repeat")]
+    pub jobs: Option<u16>,
     /// How to print what was found
     #[arg(short, long, value_enum, default_value_t = Format::Human, help_heading = "Output")]
     pub format: Format,

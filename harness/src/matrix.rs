@@ -1,6 +1,5 @@
 //! Runs cells: interleaved, in an order shuffled from the seed, several at a time.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -64,31 +63,47 @@ pub struct Found {
     pub result: RunResult,
     /// The attempts of each cell, in the order of `result.cells`.
     pub attempts: Vec<Vec<Attempt>>,
+    /// Why it ended before its time, if a child could not be started. What was found until then
+    /// is here nevertheless.
+    pub failed: Option<io::Error>,
+}
+
+impl Found {
+    /// Itself, unless a child could not be started.
+    ///
+    /// # Errors
+    /// The reason for that.
+    pub fn whole(mut self) -> anyhow::Result<Self> {
+        match self.failed.take() {
+            None => Ok(self),
+            Some(error) => Err(anyhow::Error::new(error).context("cannot start a cell")),
+        }
+    }
 }
 
 /// Runs the plan.
 ///
 /// # Errors
-/// When a child cannot be started at all.
+/// When the plan names a strategy or a scenario that does not exist.
 pub fn run(
     registry: &Registry,
     plan: &Plan,
     progress: &dyn Progress,
     interrupted: &AtomicBool,
-) -> anyhow::Result<Found> {
+) -> Result<Found, Unknown> {
     let cells: Vec<Cell> = plan
         .cells
         .iter()
         .map(|(strategy, scenario)| Cell::new(registry, strategy, scenario))
         .collect::<Result<_, Unknown>>()?;
-    let queue = Mutex::new(order(cells.len(), plan.repeat, plan.seed));
+    let order = Mutex::new(order(cells.len(), plan.repeat, plan.seed));
     let attempts: Mutex<Vec<Vec<Attempt>>> = Mutex::new(vec![Vec::new(); cells.len()]);
     let failed: Mutex<Option<io::Error>> = Mutex::new(None);
     thread::scope(|scope| {
-        for _ in 0..plan.jobs.max(1) {
+        for _ in 0..plan.jobs.clamp(1, cells.len().max(1) * plan.repeat as usize) {
             scope.spawn(|| {
                 while !interrupted.load(Ordering::Relaxed) && lock(&failed).is_none() {
-                    let Some(index) = lock(&queue).pop_front() else {
+                    let Some(index) = lock(&order).next() else {
                         return;
                     };
                     let cell = &cells[index];
@@ -105,17 +120,15 @@ pub fn run(
             });
         }
     });
-    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(anyhow::Error::new(error).context("cannot start a cell"));
-    }
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let attempts = attempts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let partial = attempts.iter().any(|attempts| attempts.len() < plan.repeat as usize);
     let (results, attempts): (Vec<_>, Vec<_>) = cells
         .iter()
         .zip(attempts)
         .filter(|(_, attempts)| !attempts.is_empty())
         .map(|(cell, attempts)| (cell.result(&attempts), attempts))
         .unzip();
-    let partial = interrupted.load(Ordering::Relaxed);
     let result = RunResult {
         schema: SCHEMA,
         rules: RULES_VERSION,
@@ -125,19 +138,18 @@ pub fn run(
         partial,
         cells: results,
     };
-    Ok(Found { result, attempts })
+    Ok(Found { result, attempts, failed })
 }
 
 /// ABCABC, each round in an order of its own: drift of the machine falls on all cells alike.
-fn order(n_cells: usize, repeat: u32, seed: u64) -> VecDeque<usize> {
+/// A round is made when it begins, so that a million repeats take no memory beforehand.
+fn order(n_cells: usize, repeat: u32, seed: u64) -> impl Iterator<Item = usize> + Send {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut order = VecDeque::new();
-    for _ in 0..repeat {
+    (0..repeat).flat_map(move |_| {
         let mut round: Vec<usize> = (0..n_cells).collect();
         random.shuffle(&mut round);
-        order.extend(round);
-    }
-    order
+        round
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,5 +1,6 @@
 //! What there is to run: strategies and scenarios, by name.
 
+use loopnest_core::program::ProgramError;
 use loopnest_core::strategy::Strategy;
 use loopnest_core::{Program, Word};
 use loopnest_strategies::{control, family};
@@ -47,7 +48,7 @@ pub struct Unknown {
 
 fn did_you_mean(near: &[String]) -> String {
     match near {
-        [] => String::new(),
+        [] => "; `list` names them all".to_owned(),
         near => format!("; did you mean {}?", near.join(", ")),
     }
 }
@@ -60,9 +61,26 @@ impl Registry {
         self.strategies.insert(0, strategy);
     }
 
-    /// Adds a scenario.
-    pub fn add_scenario(&mut self, program: Program) {
+    /// Adds a planted subject: a strategy with a fault that you know, and the verdict that it must
+    /// get, worst first. `doctor` judges it with the others, and a harness that gets it wrong
+    /// refuses to report.
+    pub fn add_control(&mut self, strategy: Box<dyn Strategy>, verdict: &[Word]) {
+        let name = strategy.about().name;
+        self.strategies.retain(|s| s.about().name != name);
+        self.strategies.push(strategy);
+        self.controls.retain(|(known, _)| known != name);
+        self.controls.push((name.to_owned(), verdict.to_vec()));
+    }
+
+    /// Adds a scenario, in place of one of the same name.
+    ///
+    /// # Errors
+    /// When something in it is not defined, such as who quits a loop that nobody opens.
+    pub fn add_scenario(&mut self, program: Program) -> Result<(), ProgramError> {
+        program.check()?;
+        self.scenarios.retain(|p| p.name != program.name);
         self.scenarios.push(program);
+        Ok(())
     }
 
     /// All strategies; the planted subjects come last.
@@ -97,23 +115,35 @@ impl Registry {
     }
 
     /// Names of the strategies that match any of `patterns`, in order. `all` leaves out the
-    /// planted subjects, and so does every pattern that does not begin with `control`.
+    /// planted subjects, and so does every pattern that is not the name of one and does not begin
+    /// with `control`.
     pub fn select_strategies(&self, patterns: &[String]) -> Result<Vec<String>, Unknown> {
         let all: Vec<(String, bool)> = self
             .strategies()
             .map(|s| s.about())
-            .map(|about| (about.name.to_owned(), about.control))
+            .map(|about| (about.name.to_owned(), about.control || self.is_control(about.name)))
             .collect();
         let matches = |pattern: &str, (name, control): &(String, bool)| {
-            glob(pattern, name) && (!control || pattern.starts_with("control"))
+            let planted = || pattern == name || pattern.starts_with("control");
+            glob(pattern, name) && (!control || planted())
         };
         select("strategy", patterns, &all, matches, |(name, _)| name)
     }
 
-    /// Names of the scenarios that match any of `patterns`, in order.
+    /// Names of the scenarios that match any of `patterns`, in order. The one that planted subjects
+    /// are judged on is selected only by its name.
     pub fn select_scenarios(&self, patterns: &[String]) -> Result<Vec<String>, Unknown> {
-        let all: Vec<String> = self.scenario_names().map(str::to_owned).collect();
-        select("scenario", patterns, &all, |pattern, name| glob(pattern, name), |name| name)
+        let control = scenarios::control().name;
+        let mut all: Vec<String> = self.scenario_names().map(str::to_owned).collect();
+        all.push(control.clone());
+        let matches = |pattern: &str, name: &String| {
+            if *name == control { pattern == control } else { glob(pattern, name) }
+        };
+        select("scenario", patterns, &all, matches, |name| name)
+    }
+
+    fn is_control(&self, name: &str) -> bool {
+        self.controls.iter().any(|(known, _)| known == name)
     }
 
     fn strategy_names(&self) -> impl Iterator<Item = &'static str> {
@@ -155,10 +185,12 @@ fn unknown(what: &'static str, pattern: &str, names: Vec<&str>) -> Unknown {
     let mut near: Vec<(f64, &str)> = names
         .into_iter()
         .map(|name| (strsim::jaro_winkler(pattern, name), name))
-        .filter(|(likeness, _)| *likeness > 0.6)
+        .filter(|(likeness, _)| *likeness > 0.0)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let near = near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect();
+    // The nearest in any case; others only if they may well be meant.
+    let meant = near.iter().take(3).filter(|(likeness, _)| *likeness > 0.6).count();
+    let near = near.into_iter().take(meant.max(1)).map(|(_, name)| name.to_owned()).collect();
     Unknown { what, pattern: pattern.to_owned(), near }
 }
 
@@ -213,7 +245,34 @@ mod tests {
         let registry = Registry::default();
         let error = registry.select_strategies(&patterns(&["dispach"])).unwrap_err();
         assert_eq!(error.near.first().map(String::as_str), Some("dispatch"));
+        // However little it is alike.
         let error = registry.select_scenarios(&patterns(&["qqq"])).unwrap_err();
-        assert_eq!(error.to_string(), "no scenario matches `qqq`");
+        assert_eq!(error.near.len(), 1, "{error}");
+        let error = registry.select_scenarios(&patterns(&["zzz"])).unwrap_err();
+        assert_eq!(error.to_string(), "no scenario matches `zzz`; `list` names them all");
+    }
+
+    #[test]
+    fn the_scenario_of_the_planted_subjects_is_selected_only_by_its_name() -> Result<(), Unknown> {
+        let registry = Registry::default();
+        let all = registry.select_scenarios(&patterns(&["*", "all"]))?;
+        assert_eq!(all.len(), registry.scenarios().len());
+        let both = registry.select_scenarios(&patterns(&["control", "idle"]))?;
+        assert_eq!(both, ["idle", "control"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_scenario_is_added_in_place_of_its_namesake_and_only_if_it_is_well_formed() {
+        let mut registry = Registry::default();
+        let n = registry.scenarios().len();
+        let mut idle = registry.scenario("idle").unwrap();
+        idle.about = "Another one.".to_owned();
+        registry.add_scenario(idle.clone()).unwrap();
+        assert_eq!(registry.scenarios().len(), n);
+        assert_eq!(registry.scenario("idle").unwrap(), idle);
+        idle.actors.push(idle.actors[0].clone());
+        let error = registry.add_scenario(idle).unwrap_err();
+        assert_eq!(error.to_string(), "the name `waiter` is used twice");
     }
 }

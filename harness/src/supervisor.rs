@@ -35,14 +35,16 @@ const RETURN_TICKS: u64 = 100;
 /// No cell takes longer, whatever the machine does.
 const WALL_CAP: Duration = Duration::from_secs(60);
 
-/// How much of a child's stderr is kept.
-const STDERR_KEPT: u64 = 64 * 1024;
+/// How much of a child's stderr is kept of its beginning, and of its end.
+const STDERR_KEPT: u64 = 32 * 1024;
 
 /// How to start a child.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The program: this one.
     pub program: PathBuf,
+    /// What it is called in lists of processes.
+    pub name: PathBuf,
     /// Its arguments, up to those that the supervisor adds.
     pub args: Vec<String>,
 }
@@ -66,6 +68,7 @@ pub fn supervise(launch: &Launch, interrupted: &AtomicBool) -> io::Result<Outcom
     let page = Page::create()?;
     let mut stderr = File::from(memfd_create("loopnest-stderr", MemfdFlags::CLOEXEC)?);
     let child = Command::new(&launch.program)
+        .arg0(&launch.name)
         .args(&launch.args)
         .arg("--page")
         .arg(page.path())
@@ -82,45 +85,52 @@ pub fn supervise(launch: &Launch, interrupted: &AtomicBool) -> io::Result<Outcom
     let mut watch = Watch::new(child, &page);
     let stop = watch.until_over(interrupted)?;
     drop(watch);
-    stderr.seek(SeekFrom::Start(0))?;
-    let mut text = Vec::new();
-    stderr.take(STDERR_KEPT).read_to_end(&mut text)?;
-    let stderr = String::from_utf8_lossy(&text).into_owned();
+    let stderr = head_and_tail(&mut stderr)?;
     let end = match stop {
         Stop::Exited(status) => end_of(status, &stderr),
-        Stop::Deadline { last, in_lock } => End::Deadline { last, in_lock },
-        Stop::DoneButStays => End::Finished,
+        Stop::Deadline { last, in_lock, .. } => End::Deadline { last, in_lock },
         Stop::WallCap => End::Unknown { reason: "the wall-clock cap of 60 s was hit".to_owned() },
         Stop::Interrupted => End::Unknown { reason: "interrupted".to_owned() },
     };
     let end = match end {
-        End::Finished if page.overflowed() => {
+        End::Died { .. } | End::Unknown { .. } => end,
+        _ if page.overflowed() => {
             End::Unknown { reason: "more events than the shared page holds".to_owned() }
         }
         end => end,
     };
     let interrupted = matches!(stop, Stop::Interrupted);
     let events = page.events();
-    let mut meter = meter(&page);
-    if let Some(last) = events.last() {
+    let meter = match stop {
+        Stop::Deadline { meter, .. } => meter,
         // The thread is gone; its last reading stands in the last edge.
-        meter.switches = events.iter().map(|e| e.meter.switches).max().unwrap_or(0);
-        meter.cpu = events.iter().map(|e| e.meter.cpu).max().unwrap_or(last.meter.cpu);
-    }
+        _ => Meter {
+            switches: events.iter().map(|e| e.meter.switches).max().unwrap_or_default(),
+            cpu: events.iter().map(|e| e.meter.cpu).max().unwrap_or_default(),
+            ..meter(&page)
+        },
+    };
     let trace = Trace { events, meter, end, notes: page.notes() };
     Ok(Outcome { trace, stderr, interrupted })
 }
 
 enum Stop {
     Exited(ExitStatus),
+    /// Nothing new came, or all actors were done and the strategy did not return.
     Deadline {
         last: Meter,
         in_lock: bool,
+        meter: Meter,
     },
-    /// All actors were done, but the strategy did not return.
-    DoneButStays,
     WallCap,
     Interrupted,
+}
+
+/// How the child stands at a moment.
+#[derive(Default)]
+struct Sample {
+    meter: Meter,
+    in_lock: bool,
 }
 
 /// Kills and reaps the child when dropped, with everything it started.
@@ -137,8 +147,7 @@ impl<'a> Watch<'a> {
     fn until_over(&mut self, interrupted: &AtomicBool) -> io::Result<Stop> {
         let begun = Instant::now();
         let (mut ticks, mut news, mut news_at) = (0u64, 0u64, 0u64);
-        let mut done_at = None;
-        let mut before_last = (0u64, Meter::default());
+        let mut before = Sample::default();
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(Stop::Exited(status));
@@ -160,23 +169,25 @@ impl<'a> Watch<'a> {
             if events != news {
                 (news, news_at) = (events, ticks);
             }
-            if self.page.get(Counter::Done) != 0 {
-                let since = *done_at.get_or_insert(ticks);
-                if ticks >= since + RETURN_TICKS {
-                    return Ok(Stop::DoneButStays);
-                }
-                continue;
+            let done = self.page.get(Counter::Done) != 0;
+            let patience = if done { RETURN_TICKS } else { DEADLINE_TICKS };
+            if ticks == news_at + patience - LAST_TICKS {
+                before = self.sample();
             }
-            if ticks == news_at + DEADLINE_TICKS - LAST_TICKS {
-                before_last = (ticks, self.full_meter());
-            }
-            if ticks >= news_at + DEADLINE_TICKS {
-                let tid = self.page.get(Counter::Tid);
-                let in_lock = threads::is_in_lock(self.child.id(), tid);
-                let last = difference(&before_last.1, &self.full_meter());
-                return Ok(Stop::Deadline { last, in_lock });
+            if ticks >= news_at + patience {
+                let now = self.sample();
+                let last = difference(&before.meter, &now.meter);
+                // Asleep in a lock at both ends, and never awake between them.
+                let in_lock = before.in_lock && now.in_lock && last.switches == 0;
+                return Ok(Stop::Deadline { last, in_lock, meter: now.meter });
             }
         }
+    }
+
+    fn sample(&self) -> Sample {
+        let tid = self.page.get(Counter::Tid);
+        let in_lock = threads::is_in_lock(self.child.id(), tid);
+        Sample { meter: self.full_meter(), in_lock }
     }
 
     fn full_meter(&self) -> Meter {
@@ -197,6 +208,23 @@ impl Drop for Watch<'_> {
         }
         let _ = self.child.wait();
     }
+}
+
+/// The beginning and the end: a strategy that spins may write warnings for ever, and its last words
+/// are what killed it.
+fn head_and_tail(file: &mut File) -> io::Result<String> {
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(0))?;
+    let mut text = Vec::new();
+    if length <= 2 * STDERR_KEPT {
+        file.read_to_end(&mut text)?;
+    } else {
+        file.take(STDERR_KEPT).read_to_end(&mut text)?;
+        text.extend(format!("\n[{} bytes left out]\n", length - 2 * STDERR_KEPT).bytes());
+        file.seek(SeekFrom::End(-(STDERR_KEPT as i64)))?;
+        file.read_to_end(&mut text)?;
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn meter(page: &Page) -> Meter {
@@ -225,14 +253,21 @@ fn end_of(status: ExitStatus, stderr: &str) -> End {
             End::Unknown { reason: stderr.trim().to_owned() }
         }
         (signal, code) => {
-            let said = message(stderr);
-            let how = match (signal, code) {
-                (Some(signal), _) => format!("killed by signal {}", name_of(signal)),
-                (None, code) => format!("exited with code {}", code.unwrap_or(-1)),
-            };
-            let message = if said.is_empty() { how } else { said };
+            let message = panics(stderr).unwrap_or_else(|| last_words(signal, code, stderr));
             End::Died { signal, code, message }
         }
+    }
+}
+
+/// What ended a process that did not panic, and the last line that it wrote.
+fn last_words(signal: Option<i32>, code: Option<i32>, stderr: &str) -> String {
+    let how = match signal {
+        Some(signal) => format!("killed by signal {}", name_of(signal)),
+        None => format!("exited with code {}", code.unwrap_or(-1)),
+    };
+    match stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+        Some(line) => format!("{how}; its last words: {line}"),
+        None => how,
     }
 }
 
@@ -244,8 +279,8 @@ fn name_of(signal: i32) -> String {
     }
 }
 
-/// The messages of the panics in a child's stderr, or its last line.
-fn message(stderr: &str) -> String {
+/// The messages of the panics in a child's stderr.
+fn panics(stderr: &str) -> Option<String> {
     let lines: Vec<&str> = stderr.lines().collect();
     let panics: Vec<String> = lines
         .iter()
@@ -260,14 +295,7 @@ fn message(stderr: &str) -> String {
             format!("{what} ({})", parts.join("/"))
         })
         .collect();
-    if panics.is_empty() {
-        return lines
-            .iter()
-            .rev()
-            .find(|l| !l.trim().is_empty())
-            .map_or(String::new(), |l| l.trim().to_owned());
-    }
-    panics.join("; ")
+    (!panics.is_empty()).then(|| panics.join("; "))
 }
 
 #[cfg(test)]
@@ -282,12 +310,20 @@ mod tests {
                       thread 'main' panicked at library/core/src/panicking.rs:225:5:\n\
                       panic in a function that cannot unwind\n";
         assert_eq!(
-            message(stderr),
+            panics(stderr).unwrap_or_default(),
             "called `Result::unwrap()` on an `Err` value: EnterError \
              (glib-0.22.10/src/main.rs:255:40); \
              panic in a function that cannot unwind (core/src/panicking.rs:225:5)"
         );
-        assert_eq!(message("one\nlast\n\n"), "last");
-        assert_eq!(message(""), "");
+    }
+
+    #[test]
+    fn without_a_panic_the_message_is_the_signal_or_the_code_and_the_last_line() {
+        assert_eq!(panics("one\nlast\n\n"), None);
+        let killed = last_words(Some(9), None, "one\nlast\n\n");
+        assert_eq!(killed, "killed by signal 9 (SIGKILL); its last words: last");
+        assert_eq!(last_words(Some(11), None, ""), "killed by signal 11 (SIGSEGV)");
+        assert_eq!(last_words(Some(64), None, ""), "killed by signal 64");
+        assert_eq!(last_words(None, Some(3), ""), "exited with code 3");
     }
 }

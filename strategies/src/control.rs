@@ -26,7 +26,7 @@ pub struct Control {
     pub summary: &'static str,
     /// What a judge must say, worst first.
     pub verdict: &'static [Word],
-    plant: fn(&MainContext),
+    plant: fn(&MainContext, &Dispatch),
     deaf: bool,
 }
 
@@ -41,7 +41,7 @@ impl Control {
         name: &'static str,
         summary: &'static str,
         verdict: &'static [Word],
-        plant: fn(&MainContext),
+        plant: fn(&MainContext, &Dispatch),
     ) -> Self {
         Self { name, summary, verdict, plant, deaf: false }
     }
@@ -50,39 +50,39 @@ impl Control {
 /// All planted subjects.
 pub fn all() -> Vec<Control> {
     vec![
-        Control::new("control-correct", "nothing is wrong", &[Word::Progress], |_| {}),
+        Control::new("control-correct", "nothing is wrong", &[Word::Progress], |_, _| {}),
         Control {
             deaf: true,
             ..Control::new(
                 "control-lost-wake-up",
                 "a wake from another thread queues the task but does not wake the loop",
                 &[Word::Stall],
-                |_| {},
+                |_, _| {},
             )
         },
         Control::new(
             "control-starved",
             "a source that is always ready stands above everything else",
             &[Word::Stall, Word::BusyLoop],
-            |context| always_ready(context, Priority::HIGH, Duration::from_millis(1)),
+            |context, _| always_ready(context, Priority::HIGH, Duration::from_millis(1)),
         ),
         Control::new(
             "control-busy-idle",
             "an idle source that never ends",
             &[Word::BusyLoop],
-            |context| always_ready(context, Priority::DEFAULT_IDLE, Duration::ZERO),
+            |context, _| always_ready(context, Priority::DEFAULT_IDLE, Duration::ZERO),
         ),
         Control::new(
             "control-busy-high",
             "the same at a priority above the context's own wake-up: poll() is never called",
             &[Word::Stall, Word::BusyLoop],
-            |context| always_ready(context, Priority::HIGH, Duration::ZERO),
+            |context, _| always_ready(context, Priority::HIGH, Duration::ZERO),
         ),
         Control::new(
             "control-ticker",
             "a source that ticks every millisecond for nothing",
             &[Word::BusyLoop],
-            |context| {
+            |context, _| {
                 let tick = || ControlFlow::Continue;
                 glib::timeout_source_new(Duration::from_millis(1), None, Priority::DEFAULT, tick)
                     .attach(Some(context));
@@ -98,13 +98,15 @@ pub fn all() -> Vec<Control> {
             "control-panic-caught",
             "a task that nobody awaits panics",
             &[Word::Progress],
-            |_| {},
+            |_, dispatch| {
+                dispatch.spawn_local(async { panic!("planted panic in a task") }).detach();
+            },
         ),
         Control::new(
             "control-panic-abort",
             "a glib-rs closure panics",
             &[Word::Abort],
-            |context| {
+            |context, _| {
                 let strike = || panic!("planted panic in a closure");
                 glib::timeout_source_new(STRIKE, None, Priority::DEFAULT, strike)
                     .attach(Some(context));
@@ -123,7 +125,7 @@ fn always_ready(context: &MainContext, priority: Priority, pause: Duration) {
     .attach(Some(context));
 }
 
-fn deadlock(context: &MainContext) {
+fn deadlock(context: &MainContext, _: &Dispatch) {
     let locks = Arc::new((Mutex::new(()), Mutex::new(())));
     let theirs = locks.clone();
     thread::spawn(move || {
@@ -160,10 +162,7 @@ impl Strategy for Control {
         let dispatch =
             if self.deaf { Dispatch::with_ring(&context, || {}) } else { Dispatch::new(&context) };
         let dispatch = dispatch.map_err(set_up)?;
-        (self.plant)(&context);
-        if self.name == "control-panic-caught" {
-            dispatch.spawn_local(async { panic!("planted panic in a task") }).detach();
-        }
+        (self.plant)(&context, &dispatch);
         run_dispatch(&dispatch, start);
         Ok(())
     }

@@ -28,7 +28,9 @@
 //!
 //! # Limits
 //!
-//! - A nested loop opened by a task on tokio's own queue, as above.
+//! - A nested loop opened by a task on tokio's own queue, as above, or inside another runtime's
+//!   `block_on`. One of our tasks that calls `tokio::task::yield_now` there waits too: tokio keeps
+//!   the wake for the scheduler that stands on the stack.
 //! - tokio's cooperative budget does not apply to our tasks: one that never waits keeps the thread.
 //! - Linux only: it stands on `epoll_wait`.
 //!
@@ -41,6 +43,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -48,21 +51,11 @@ use std::time::{Duration, Instant};
 
 use glib::{IOCondition, MainContext, MainLoop};
 use loopnest_core::executor::{Executor, JoinError, JoinHandle, Slice, Spawner};
-use tokio::runtime::{Builder, Handle, LocalRuntime};
+use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
 
 use crate::epoll::{self, Selector};
+use crate::pace::{self, Backlog, Later, SLICE, Work};
 use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
-
-/// How long our tasks may run in one dispatch before GLib's other sources get their turn.
-const SLICE: Duration = Duration::from_millis(2);
-
-/// Work left after a slice goes on at this priority (`G_PRIORITY_DEFAULT_IDLE`), below GTK's
-/// redraws at 120 and level with idle callbacks.
-const BACKLOG_PRIORITY: i32 = 200;
-
-/// Work left waits at most this long: below a flood of GLib sources at default priority the
-/// backlog would never run.
-const BACKLOG_AGE: Duration = Duration::from_millis(10);
 
 /// tokio and an executor as sources of a GLib context.
 ///
@@ -70,7 +63,10 @@ const BACKLOG_AGE: Duration = Duration::from_millis(10);
 /// run. Any loop of that context runs them: `MainLoop::run`, `gtk::Application::run`,
 /// `MainContext::iteration`, and every loop nested in these.
 ///
-/// Dropping it drops all tasks, then the runtime.
+/// Dropping it drops all tasks, then the runtime, which waits for what `spawn_blocking` runs.
+/// Dropped inside one of its own tasks, it does so when that dispatch is over.
+///
+/// On a context that another thread iterates, nothing here runs.
 ///
 /// ```
 /// use std::time::Duration;
@@ -88,7 +84,7 @@ const BACKLOG_AGE: Duration = Duration::from_millis(10);
 pub struct Dispatch {
     // Declared, and so dropped, in this order: no callbacks, then no tasks, then no runtime.
     main: Source<MainCallbacks>,
-    _backlog: Source<BacklogCallbacks>,
+    _later: Later<Shared>,
     shared: Rc<Shared>,
     context: MainContext,
 }
@@ -97,8 +93,9 @@ struct Shared {
     executor: Executor,
     runtime: LocalRuntime,
     turn: Rc<Turn>,
-    /// Work was left after a slice at this time.
-    backlog: Cell<Option<Instant>>,
+    backlog: Backlog,
+    /// The foreign runtime in whose `block_on` a turn was refused, and how deep that was.
+    held: Cell<Option<(Id, i32)>>,
     warned: Cell<bool>,
 }
 
@@ -126,12 +123,9 @@ pub(crate) fn is_turning() -> bool {
 }
 
 /// Stands in for tokio's wait during a turn.
-#[derive(Default)]
 struct Turn {
-    /// tokio's epoll descriptor, learnt in the first turn.
-    epfd: Cell<Option<RawFd>>,
-    /// A turn is on the stack.
-    running: Cell<bool>,
+    /// tokio's epoll descriptor.
+    epfd: RawFd,
     state: Cell<State>,
     /// A wait was answered with what the kernel had.
     answered: Cell<bool>,
@@ -147,7 +141,8 @@ impl Dispatch {
     /// Attaches a runtime and an executor to `context`.
     ///
     /// # Errors
-    /// When the system gives no descriptors for the runtime.
+    /// When the system gives no descriptors for the runtime, or when this crate was linked into a
+    /// library that is loaded at run time: see *Linking* in the crate's documentation.
     ///
     /// # Panics
     /// Inside another runtime's `block_on`.
@@ -162,39 +157,30 @@ impl Dispatch {
         ring: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
-        let executor = Executor::new(ring);
+        let epfd = epoll::descriptor_of(&runtime)?;
         let shared = Rc::new(Shared {
-            executor,
+            executor: Executor::new(ring),
             runtime,
-            turn: Rc::default(),
-            backlog: Cell::new(None),
+            turn: Rc::new(Turn::new(epfd)),
+            backlog: Backlog::default(),
+            held: Cell::new(None),
             warned: Cell::new(false),
         });
-        // tokio says its descriptor only by waiting on it.
+        // What the first turn finds is the first deadline.
         shared.turn(Instant::now() + SLICE);
-        let Some(epfd) = shared.turn.epfd.get() else {
-            return Err(std::io::Error::other(
-                "tokio did not call epoll_wait; is this program linked so that libc's is taken?",
-            ));
+        let callbacks = MainCallbacks {
+            shared: shared.clone(),
+            tag: Cell::new(None),
+            watching: Cell::new(true),
         };
-        let main = Source::new(
-            "loopnest dispatch",
-            MainCallbacks {
-                shared: shared.clone(),
-                tag: Cell::new(None),
-                watching: Cell::new(true),
-            },
-        );
+        let main = Source::new("loopnest dispatch", callbacks);
         main.set_can_recurse(true);
-        // SAFETY: the runtime owns the descriptor and outlives the source: see the field order.
-        let epfd = unsafe { BorrowedFd::borrow_raw(epfd) };
-        main.callbacks().tag.set(Some(main.as_ref().add_fd(epfd, IOCondition::IN)));
-        let backlog = Source::new("loopnest backlog", BacklogCallbacks(shared.clone()));
-        backlog.set_can_recurse(true);
-        backlog.set_priority(BACKLOG_PRIORITY);
+        // SAFETY: the callbacks hold `shared` and with it the runtime, which owns the descriptor.
+        let tag = unsafe { main.add_borrowed_fd(BorrowedFd::borrow_raw(epfd), IOCondition::IN) };
+        main.callbacks().tag.set(Some(tag));
         main.attach(context);
-        backlog.attach(context);
-        Ok(Self { main, _backlog: backlog, shared, context: context.clone() })
+        let later = pace::later("loopnest dispatch, later", shared.clone(), context);
+        Ok(Self { main, _later: later, shared, context: context.clone() })
     }
 
     /// Starts a task on this thread. It may hold anything and use tokio's sockets and timers.
@@ -212,6 +198,9 @@ impl Dispatch {
     }
 
     /// tokio's handle, for libraries that want one.
+    ///
+    /// Do not call its `block_on` on this thread: it waits for the runtime to be driven by this
+    /// very thread, and so for ever. [`Dispatch::block_on`] is the one to take.
     ///
     /// What is spawned through it lives on tokio's own queue: see *Limits* on top of this module.
     pub fn handle(&self) -> &Handle {
@@ -254,7 +243,7 @@ impl Dispatch {
 
     /// Whether the caller stands inside a task on tokio's own queue, where tokio cannot be turned.
     pub fn is_inside_library_task(&self) -> bool {
-        self.shared.turn.running.get()
+        is_turning()
     }
 
     /// How many of our tasks live.
@@ -281,73 +270,153 @@ impl Shared {
     /// Runs tokio until it would park, at the longest until `end`.
     fn turn(&self, end: Instant) {
         let turn = &self.turn;
-        turn.running.set(true);
-        TURNS.set(TURNS.get() + 1);
         turn.begin(end);
-        let installed = epoll::install(turn.clone());
+        let _installed = epoll::install(turn.clone());
+        let mut standing = None;
         self.runtime.block_on(poll_fn(|cx| {
+            // From here on, and not before: tokio may refuse to block on anything at all.
+            standing.get_or_insert_with(Standing::new);
             if turn.state.get() != State::Running {
                 return Poll::Ready(());
             }
             turn.waker.replace(Some(cx.waker().clone()));
             Poll::Pending
         }));
-        drop(installed);
-        TURNS.set(TURNS.get() - 1);
-        turn.running.set(false);
+    }
+
+    /// Whether tokio cannot be turned now: a turn, or another runtime's `block_on`, is on the
+    /// stack, and tokio refuses to nest.
+    fn is_held(&self, depth: i32) -> bool {
+        if is_turning() {
+            return true;
+        }
+        let Some((runtime, held_at)) = self.held.get() else { return false };
+        let inside = Handle::try_current().is_ok_and(|current| current.id() == runtime);
+        let held = inside && depth >= held_at;
+        if !held {
+            self.held.set(None);
+            // The turn that was refused has learnt no deadline.
+            self.turn.deadline.set(Some(Instant::now()));
+        }
+        held
+    }
+
+    /// As [`turn`](Self::turn); `false` when another runtime's `block_on` is on the stack.
+    fn try_turn(&self, end: Instant) -> bool {
+        // To be inside a runtime and to be inside its `block_on` look alike from here, and only
+        // the latter refuses.
+        let ours = self.runtime.handle().id();
+        let foreign = Handle::try_current().ok().filter(|current| current.id() != ours);
+        let Some(foreign) = foreign else {
+            self.turn(end);
+            return true;
+        };
+        let turned = catch_unwind(AssertUnwindSafe(|| self.turn(end))).is_ok();
+        if !turned {
+            self.held.set(Some((foreign.id(), glib::main_depth() - 1)));
+        }
+        turned
     }
 
     /// Runs our tasks and tokio in turn until both have nothing to do, for about one slice.
     ///
     /// The last turn finds nothing, and says how long nothing will be found: that spares the
     /// iterations that tokio's own wake-ups would cost, one for each timer a task arms.
-    fn run(&self) {
+    fn run_slice(&self) -> bool {
         let end = Instant::now() + SLICE;
-        let _entered = self.runtime.enter();
-        let more = if self.turn.running.get() {
-            self.warn();
-            self.run_tasks_inside_turn() == Slice::More
-        } else {
-            loop {
-                // tokio gets its turn even when our tasks have used up the time.
-                let slice = self.executor.run_until(end);
-                self.turn(end);
-                let out_of_time = self.turn.state.get() == State::OutOfTime;
-                if slice == Slice::More || out_of_time || Instant::now() >= end {
-                    break true;
-                }
-                if self.turn.state.get() == State::Idle && !self.executor.is_ready() {
-                    break false;
-                }
+        if self.is_held(glib::main_depth() - 1) {
+            return self.run_tasks_only(end);
+        }
+        loop {
+            // tokio gets its turn even when our tasks have used up the time.
+            let slice = {
+                let _entered = self.runtime.enter();
+                self.executor.run_until(end)
+            };
+            if !self.try_turn(end) {
+                return self.run_tasks_only(end);
             }
-        };
-        self.backlog.set(more.then(Instant::now));
+            let out_of_time = self.turn.state.get() == State::OutOfTime;
+            if slice == Slice::More || out_of_time || Instant::now() >= end {
+                return true;
+            }
+            if self.turn.state.get() == State::Idle && !self.executor.is_ready() {
+                return false;
+            }
+        }
     }
 
-    /// Here tokio's budget of the task on the stack is in force and is never refilled: a channel
-    /// would say "not now" and wake at once, for ever (gtk-rs-core#1251).
-    fn run_tasks_inside_turn(&self) -> Slice {
-        let end = Instant::now() + SLICE;
+    /// Where tokio is held. Its budget of the task on the stack is in force and is never refilled: a
+    /// channel would say "not now" and wake at once, for ever (gtk-rs-core#1251).
+    fn run_tasks_only(&self, end: Instant) -> bool {
+        self.warn();
+        let _entered = self.runtime.enter();
         let slice = pin!(poll_fn(|_| Poll::Ready(self.executor.run_until(end))));
         let slice = pin!(tokio::task::unconstrained(slice));
-        match slice.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(slice) => slice,
-            Poll::Pending => Slice::Empty,
-        }
+        slice.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(Slice::More)
     }
 
     fn warn(&self) {
         if !self.warned.replace(true) {
             tracing::warn!(
-                "a nested loop was opened inside a task spawned with tokio::spawn: tokio's I/O \
-                 and timers wait until it closes; open it from a task of Dispatch::spawn_local"
+                "a nested loop was opened inside a task spawned with tokio::spawn, or inside another \
+                 runtime's block_on: tokio's I/O and timers wait until it closes; open it from a \
+                 callback or from a task of Dispatch::spawn_local"
             );
         }
     }
 }
 
+/// A turn on the stack, also while a panic unwinds it.
+struct Standing(());
+
+impl Standing {
+    fn new() -> Self {
+        TURNS.set(TURNS.get() + 1);
+        Self(())
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        TURNS.set(TURNS.get() - 1);
+    }
+}
+
+impl Work for Shared {
+    fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    fn run(&self) {
+        // What tasks do wrong stays in them; what is left are misuses of tokio, such as a guard of
+        // `Handle::enter` that a task keeps across an await. They must not end the source.
+        match catch_unwind(AssertUnwindSafe(|| self.run_slice())) {
+            Ok(more) => self.backlog.set(more),
+            Err(_) => {
+                tracing::error!("a panic outside of all tasks; the loop goes on");
+                self.backlog.set(true);
+            }
+        }
+    }
+}
+
 impl Turn {
+    fn new(epfd: RawFd) -> Self {
+        Self {
+            epfd,
+            state: Cell::default(),
+            answered: Cell::default(),
+            end: Cell::default(),
+            deadline: Cell::default(),
+            waker: RefCell::default(),
+        }
+    }
+
     fn begin(&self, end: Instant) {
+        // A turn that runs out of time learns no deadline, and an old one would bring what is left
+        // forward again and again.
+        self.deadline.set(None);
         self.state.set(State::Running);
         self.answered.set(false);
         self.end.set(Some(end));
@@ -363,12 +432,11 @@ impl Turn {
 
 impl Selector for Turn {
     fn wait(&self, epfd: RawFd, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
-        // A library may have an epoll of its own; the first wait of the first turn is tokio's.
-        if *self.epfd.get().get_or_insert(epfd) != epfd {
+        // A library may have an epoll of its own.
+        if epfd != self.epfd {
             kernel(timeout);
             return;
         }
-        self.epfd.set(Some(epfd));
         if timeout == 0 {
             // Tasks of tokio's own are ready or a timer has expired. It will ask again.
             kernel(0);
@@ -393,7 +461,7 @@ impl Selector for Turn {
 struct MainCallbacks {
     shared: Rc<Shared>,
     tag: Cell<Option<FdTag>>,
-    /// Whether the descriptor is being polled for.
+    /// Whether tokio can be turned, and so its descriptor and its deadline count.
     watching: Cell<bool>,
 }
 
@@ -412,10 +480,8 @@ impl MainCallbacks {
 
     /// What is left of the time until something is due by the clock.
     fn wait(&self) -> Option<Duration> {
-        let turn = &self.shared.turn;
-        let deadline = turn.deadline.get().filter(|_| !turn.running.get());
-        let aged = self.shared.backlog.get().map(|since| since + BACKLOG_AGE);
-        let due = [deadline, aged].into_iter().flatten().min()?;
+        let deadline = self.shared.turn.deadline.get().filter(|_| self.watching.get());
+        let due = [deadline, self.shared.backlog.due()].into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
     }
 
@@ -426,8 +492,8 @@ impl MainCallbacks {
 
 impl Callbacks for MainCallbacks {
     fn prepare(&self, this: SourceRef<'_>) -> Prepare {
-        let backlog = self.shared.backlog.get().is_some();
-        self.watch(this, !backlog && !self.shared.turn.running.get());
+        let backlog = self.shared.backlog.is_left();
+        self.watch(this, !backlog && !self.shared.is_held(glib::main_depth()));
         if !backlog && self.shared.executor.prepare() {
             return Prepare::Ready;
         }
@@ -438,33 +504,12 @@ impl Callbacks for MainCallbacks {
     }
 
     fn check(&self, _this: SourceRef<'_>) -> bool {
-        let ready = self.shared.executor.check() && self.shared.backlog.get().is_none();
+        let ready = self.shared.executor.check() && !self.shared.backlog.is_left();
         ready || self.is_due()
     }
 
     fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
         self.shared.run();
-        ControlFlow::Continue(())
-    }
-}
-
-/// Ready when work was left after a slice.
-struct BacklogCallbacks(Rc<Shared>);
-
-impl Callbacks for BacklogCallbacks {
-    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        match self.0.backlog.get() {
-            Some(_) => Prepare::Ready,
-            None => Prepare::Wait(None),
-        }
-    }
-
-    fn check(&self, _this: SourceRef<'_>) -> bool {
-        self.0.backlog.get().is_some()
-    }
-
-    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
-        self.0.run();
         ControlFlow::Continue(())
     }
 }

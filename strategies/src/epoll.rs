@@ -8,13 +8,15 @@
 //! On a thread where nobody [installed](install) a [`Selector`] it goes straight to the kernel,
 //! and so does every wait on a descriptor that the selector does not claim.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::io;
 use std::marker::PhantomData;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use libc::{c_int, epoll_event};
+use tokio::runtime::LocalRuntime;
 
 use crate::source::carry_panic;
 
@@ -25,6 +27,37 @@ pub(crate) trait Selector {
     /// `kernel` asks the kernel with another timeout and says how many events there are; the last
     /// answer is what the caller of `epoll_wait` gets. Not asking means no events.
     fn wait(&self, epfd: RawFd, timeout: c_int, kernel: &mut dyn FnMut(c_int) -> c_int);
+}
+
+/// Finds the descriptor that `runtime` waits on, which tokio says only by waiting on it.
+///
+/// # Errors
+/// When this program's waits do not come here. In a library that is loaded at run time (a plugin,
+/// an extension of Python) libc's `epoll_wait` stands before ours.
+pub(crate) fn descriptor_of(runtime: &LocalRuntime) -> io::Result<RawFd> {
+    #[derive(Default)]
+    struct Learner(Cell<Option<RawFd>>);
+    impl Selector for Learner {
+        fn wait(&self, epfd: RawFd, _timeout: c_int, kernel: &mut dyn FnMut(c_int) -> c_int) {
+            self.0.set(Some(epfd));
+            kernel(0);
+        }
+    }
+    let learner = Rc::new(Learner::default());
+    let _installed = install(learner.clone());
+    // tokio's first wait could last for ever if it did not come here, so this one goes first.
+    let mut nothing = epoll_event { events: 0, u64: 0 };
+    // SAFETY: there is room for one event. There is no descriptor -1, so none is written.
+    unsafe { libc::epoll_wait(-1, &mut nothing, 1, 0) };
+    if learner.0.take() != Some(-1) {
+        return Err(io::Error::other(
+            "calls to epoll_wait do not reach this crate; it must be linked into the program \
+             itself, not into a library that is loaded at run time",
+        ));
+    }
+    // Yielding makes tokio look at its descriptor once.
+    runtime.block_on(tokio::task::yield_now());
+    learner.0.get().ok_or_else(|| io::Error::other("tokio did not call epoll_wait"))
 }
 
 thread_local! {

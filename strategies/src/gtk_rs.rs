@@ -50,6 +50,12 @@ impl GtkRs {
     }
 
     /// Runs `root` to completion on glib's executor, with the runtime entered.
+    ///
+    /// Does not return while any source of the context is always ready: glib drains the context
+    /// first (glib 0.22, `MainContext::block_on`).
+    ///
+    /// # Panics
+    /// When another thread owns the context; with the panic of `root`.
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
         let _entered = self.runtime.enter();
         self.context.block_on(root)

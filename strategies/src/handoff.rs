@@ -30,32 +30,23 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::panic::resume_unwind;
 use std::thread;
 
 use glib::{MainContext, MainLoop};
-use loopnest_core::executor::Panic;
-use loopnest_core::protocol::handoff::{HandoffReceiver, HandoffSender, PushError, handoff};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
-
-/// Jobs that may wait for GLib before senders have to.
-const CAPACITY: usize = 1024;
-
-/// Jobs done in one dispatch before GLib's other sources get their turn.
-const BATCH: usize = 64;
-
-type Job = Box<dyn FnOnce() + Send>;
+use crate::jobs::JobQueue;
+pub use crate::jobs::{CallError, GlibHandle};
+use crate::source;
 
 /// tokio on a thread of its own, with a way back to this thread's GLib context.
 ///
 /// Make it on the thread that iterates the context.
-/// Dropping it stops tokio, drops its tasks, and joins the thread; jobs not yet done are dropped
+/// Dropping it stops tokio, drops its tasks, and joins the thread, but does not wait for what
+/// `spawn_blocking` runs; jobs not yet done are dropped
 /// and whoever waits for them gets [`CallError::Gone`].
 ///
 /// ```
@@ -72,30 +63,10 @@ type Job = Box<dyn FnOnce() + Send>;
 /// ```
 pub struct Handoff {
     handle: Handle,
-    glib: GlibHandle,
     context: MainContext,
-    source: Source<Jobs>,
+    jobs: JobQueue,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
-}
-
-/// Gets work done on the GLib thread, from any other.
-#[derive(Clone)]
-pub struct GlibHandle {
-    jobs: HandoffSender<Job>,
-    room: Arc<Semaphore>,
-}
-
-/// Why a call has no result.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The [`Handoff`] was dropped before the job was done.
-    #[error("the GLib side is gone")]
-    Gone,
-    /// The closure panicked.
-    #[error("the closure panicked on the GLib thread")]
-    Panicked(Panic),
 }
 
 impl Handoff {
@@ -110,17 +81,13 @@ impl Handoff {
         let thread = thread::Builder::new().name("loopnest tokio".to_owned()).spawn(move || {
             // Ends when the sender is used or dropped.
             let _ = runtime.block_on(stopped);
+            // Without waiting for what `spawn_blocking` runs, which may wait for GLib.
+            runtime.shutdown_background();
         })?;
-        let ring = context.clone();
-        let (sender, receiver) = handoff(CAPACITY, move || ring.wakeup());
-        let source = Source::new("loopnest handoff", Jobs(receiver));
-        source.set_can_recurse(true);
-        source.attach(context);
         Ok(Self {
             handle,
-            glib: GlibHandle { jobs: sender, room: Arc::new(Semaphore::new(CAPACITY)) },
             context: context.clone(),
-            source,
+            jobs: JobQueue::new(context),
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -138,7 +105,7 @@ impl Handoff {
 
     /// A handle that gets work done on the GLib thread.
     pub fn glib(&self) -> GlibHandle {
-        self.glib.clone()
+        self.jobs.handle()
     }
 
     /// tokio's handle.
@@ -194,82 +161,12 @@ impl fmt::Debug for Handoff {
 
 impl Drop for Handoff {
     fn drop(&mut self) {
-        self.source.destroy();
-        // New calls find it closed, and those that wait for room stop waiting.
-        self.glib.room.close();
-        while let Some(job) = self.source.callbacks().0.pop() {
-            drop(job);
-        }
+        // First, so that whoever waits for a job does not wait for the end of tokio.
+        self.jobs.close();
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // The thread only runs tokio, which keeps panics in their tasks.
             let _ = thread.join();
         }
-    }
-}
-
-impl GlibHandle {
-    /// Runs `f` on the GLib thread and gives its result.
-    ///
-    /// Waits for room while too many jobs are queued. Dropping the future before the job begins
-    /// cancels it.
-    ///
-    /// # Errors
-    /// When the GLib side is gone, or `f` panicked.
-    pub async fn call<R: Send + 'static>(
-        &self,
-        f: impl FnOnce() -> R + Send + 'static,
-    ) -> Result<R, CallError> {
-        let Ok(room) = self.room.clone().acquire_owned().await else {
-            return Err(CallError::Gone);
-        };
-        let (tx, rx) = oneshot::channel();
-        let job: Job = Box::new(move || {
-            drop(room);
-            if tx.is_closed() {
-                return;
-            }
-            // If nobody waits any more there is nobody to tell.
-            drop(tx.send(catch_unwind(AssertUnwindSafe(f))));
-        });
-        match self.jobs.push(job) {
-            Ok(()) => {}
-            // There is room by the semaphore, so only a receiver that is gone refuses.
-            Err(PushError::Full(_) | PushError::Gone(_)) => return Err(CallError::Gone),
-        }
-        match rx.await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(panic)) => Err(CallError::Panicked(Panic::new(panic))),
-            Err(_) => Err(CallError::Gone),
-        }
-    }
-}
-
-impl fmt::Debug for GlibHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GlibHandle")
-            .field("room", &self.room.available_permits())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Ready when a job waits.
-struct Jobs(HandoffReceiver<Job>);
-
-impl Callbacks for Jobs {
-    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        if self.0.prepare() { Prepare::Ready } else { Prepare::Wait(None) }
-    }
-
-    fn check(&self, _this: SourceRef<'_>) -> bool {
-        self.0.check()
-    }
-
-    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
-        for _ in 0..BATCH {
-            let Some(job) = self.0.pop() else { break };
-            job();
-        }
-        ControlFlow::Continue(())
     }
 }

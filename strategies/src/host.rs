@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,20 +54,30 @@ pub trait Tasks: Send + Sync + 'static {
 /// Spawns `task` and runs a nested loop until it is done.
 pub fn block_on_nested<T: Tasks + ?Sized>(tasks: &T, context: &MainContext, task: BoxFuture) {
     let main_loop = MainLoop::new(Some(context), false);
-    let quit = main_loop.clone();
+    let quit = Quit(main_loop.clone());
     let quitting = async move {
+        // Dropped with the task, also when it panics or is cancelled.
+        let _quit = quit;
         task.await;
-        // By way of the context, because a task on another thread may be done before the loop has
-        // begun, and a quit before that is forgotten (gmain.c 2.74.6, line 4446).
-        let context = quit.context();
-        let quit = move || {
-            quit.quit();
-            glib::ControlFlow::Break
-        };
-        glib::idle_source_new(None, Priority::DEFAULT, quit).attach(Some(&context));
     };
     drop(tasks.spawn(Home::Local, Box::pin(quitting)));
     source::run(&main_loop);
+}
+
+/// Quits a loop when dropped.
+struct Quit(MainLoop);
+
+impl Drop for Quit {
+    fn drop(&mut self) {
+        // By way of the context, because a task on another thread may be done before the loop has
+        // begun, and a quit before that is forgotten (gmain.c 2.74.6, line 4446).
+        let main_loop = self.0.clone();
+        let quit = move || {
+            main_loop.quit();
+            glib::ControlFlow::Break
+        };
+        glib::idle_source_new(None, Priority::DEFAULT, quit).attach(Some(&self.0.context()));
+    }
 }
 
 /// The real loops: the default GLib context and tokio, with `T` for what the strategy adds.
@@ -299,7 +309,7 @@ impl Pipe for OsPipe {
         let fd = Arc::new(fd);
         let watch = Watch { fd: fd.clone(), callback: RefCell::new(callback) };
         let source = Source::new("pipe", watch);
-        source.as_ref().add_fd(fd.as_fd(), IOCondition::IN | IOCondition::HUP);
+        source.add_fd(fd, IOCondition::IN | IOCondition::HUP);
         source.attach(&self.context);
         source.release();
     }

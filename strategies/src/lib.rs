@@ -37,20 +37,26 @@
 //!
 //! This crate defines `epoll_wait`, and the linker takes it before libc's for everything in your
 //! program, on every thread. Without a strategy at work on the calling thread it does what libc's
-//! does.
+//! does. libc must be linked dynamically, as it is on every distribution that ships GTK: a static
+//! libc brings its own definition along. In a library that is loaded at run time (a plugin, an
+//! extension of Python) libc's comes first, and [`Dispatch`] and [`Nested`] say so with an error.
 
 pub mod control;
 pub mod dispatch;
 mod epoll;
 pub mod family;
+pub mod gasync;
 pub mod gtk_rs;
 pub mod handoff;
 pub mod host;
+pub mod jobs;
 pub mod nested;
+mod pace;
 pub mod source;
 
 pub use dispatch::Dispatch;
 pub use gtk_rs::GtkRs;
 pub use handoff::Handoff;
+pub use jobs::{GlibHandle, JobQueue};
 pub use loopnest_core::executor::{JoinError, JoinHandle, Panic, Spawner};
 pub use nested::Nested;

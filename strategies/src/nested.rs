@@ -72,8 +72,10 @@ struct GlibSelector {
     context: MainContext,
     main_loop: MainLoop,
     wake_after_dispatch: bool,
-    /// The source in the context, from the first wait on.
-    source: RefCell<Option<(RawFd, Source<Ready>)>>,
+    /// tokio's epoll descriptor.
+    epfd: RawFd,
+    /// The source in the context while a root is run.
+    source: RefCell<Option<Source<Ready>>>,
     /// Wakes the root future when a callback panicked.
     root: RefCell<Option<Waker>>,
 }
@@ -92,10 +94,12 @@ impl Nested {
     /// callback is polled at once; without it this is asyncio-glib as published.
     ///
     /// # Errors
-    /// When the system gives no descriptors for the runtime.
+    /// When the system gives no descriptors for the runtime, or when this crate was linked into a
+    /// library that is loaded at run time: see *Linking* in the crate's documentation.
     pub fn new(context: &MainContext, wake_after_dispatch: bool) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
         let selector = Rc::new(GlibSelector {
+            epfd: epoll::descriptor_of(&runtime)?,
             context: context.clone(),
             main_loop: MainLoop::new(Some(context), false),
             wake_after_dispatch,
@@ -110,6 +114,7 @@ impl Nested {
     /// # Panics
     /// With the panic of `root`, or of a callback of a [`Source`]; inside a runtime.
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
+        let _attached = self.selector.attach();
         let _installed = epoll::install(self.selector.clone());
         let mut root = pin!(root);
         let output = self.runtime.block_on(poll_fn(|cx| {
@@ -145,27 +150,23 @@ impl fmt::Debug for Nested {
     }
 }
 
-impl Drop for Nested {
-    fn drop(&mut self) {
-        // Before the runtime closes the descriptor that it watches.
-        let source = self.selector.source.take();
-        drop(source);
-    }
-}
-
 impl Selector for GlibSelector {
     fn wait(&self, epfd: RawFd, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
-        if !self.claims(epfd) {
+        // A library may have an epoll of its own.
+        if epfd != self.epfd {
             kernel(timeout);
             return;
         }
         if timeout == 0 {
-            // tokio is busy and only looks; GLib gets one look as well.
+            // tokio is busy and only looks; GLib gets one look as well, and a deadline of an earlier
+            // wait must not win it.
+            self.arm(-1);
             self.context.iteration(false);
         } else {
             self.arm(timeout);
             if self.wake_after_dispatch {
                 self.context.iteration(true);
+                self.arm(-1);
             } else {
                 source::run_keeping(&self.main_loop);
             }
@@ -180,28 +181,27 @@ impl Selector for GlibSelector {
 }
 
 impl GlibSelector {
-    /// Whether `epfd` is tokio's, which the first wait tells.
-    fn claims(&self, epfd: RawFd) -> bool {
-        let mut source = self.source.borrow_mut();
-        let (known, _) = source.get_or_insert_with(|| {
-            let ready = Ready { main_loop: self.main_loop.clone(), deadline: Cell::new(None) };
-            let source = Source::new("loopnest nested", ready);
-            // SAFETY: the runtime owns the descriptor; `Nested::drop` destroys the source first.
-            let fd = unsafe { BorrowedFd::borrow_raw(epfd) };
-            source.as_ref().add_fd(fd, IOCondition::IN);
-            source.attach(&self.context);
-            (epfd, source)
-        });
-        *known == epfd
+    /// Puts the source into the context until the guard goes. Nobody drains the descriptor after
+    /// that, and a ready source would make every other loop of the context spin.
+    fn attach(&self) -> Attached<'_> {
+        let ready = Ready { main_loop: self.main_loop.clone(), deadline: Cell::new(None) };
+        let source = Source::new("loopnest nested", ready);
+        // SAFETY: the guard, which destroys the source, cannot outlive the runtime, which owns the
+        // descriptor: both are borrowed from `Nested`.
+        let _tag =
+            unsafe { source.add_borrowed_fd(BorrowedFd::borrow_raw(self.epfd), IOCondition::IN) };
+        source.attach(&self.context);
+        Attached { selector: self, before: self.source.replace(Some(source)) }
     }
 
     /// Lets the source be ready after `timeout` milliseconds.
     ///
-    /// As in asyncio-glib, the deadline is left standing when the wait is over.
+    /// asyncio-glib leaves the deadline standing when the wait is over, until the next one; so does
+    /// this without `wake_after_dispatch`.
     fn arm(&self, timeout: i32) {
         let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
         let source = self.source.borrow();
-        let Some((_, source)) = &*source else { return };
+        let Some(source) = &*source else { return };
         if self.wake_after_dispatch {
             // Not the ready time: each change of one writes the context's eventfd, which would
             // end a wait that ends with the first iteration (asyncio-glib#9).
@@ -214,6 +214,19 @@ impl GlibSelector {
             });
             source.as_ref().set_ready_time(at);
         }
+    }
+}
+
+/// The source is in the context.
+struct Attached<'a> {
+    selector: &'a GlibSelector,
+    before: Option<Source<Ready>>,
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        let source = self.selector.source.replace(self.before.take());
+        drop(source);
     }
 }
 

@@ -22,7 +22,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,6 +66,8 @@ pub struct Source<C: Callbacks> {
 struct Cell_<C> {
     home: usize,
     callbacks: C,
+    /// Descriptors that are watched.
+    kept: RefCell<Vec<Box<dyn Any>>>,
 }
 
 /// The memory that GLib allocates for us: its own header, then ours.
@@ -104,8 +106,12 @@ impl<C: Callbacks> Source<C> {
     /// Makes a source; nothing happens until it is attached.
     pub fn new(name: &str, callbacks: C) -> Self {
         ALIVE.fetch_add(1, Ordering::Relaxed);
-        let cell = Box::into_raw(Box::new(Cell_ { home: thread_number(), callbacks }));
-        let size = u32::try_from(size_of::<Raw<C>>()).unwrap_or(u32::MAX);
+        let cell = Box::into_raw(Box::new(Cell_ {
+            home: thread_number(),
+            callbacks,
+            kept: RefCell::default(),
+        }));
+        let size = const { size_of::<Raw<C>>() as u32 };
         // SAFETY: `FUNCS` is promoted to a static; `size` covers the header; GLib zeroes the rest,
         // and no callback can run before the source is attached, by when `cell` is set.
         let source = unsafe {
@@ -136,9 +142,40 @@ impl<C: Callbacks> Source<C> {
         unsafe { ffi::g_source_set_priority(self.raw(), priority) };
     }
 
-    /// Attaches it to `context`, once.
+    /// Attaches it to `context`.
+    ///
+    /// # Panics
+    /// When it is attached already, or was destroyed.
     pub fn attach(&self, context: &glib::MainContext) {
-        self.source.attach(Some(context));
+        // Not by way of glib-rs, which takes the id for one that is not zero without looking.
+        // SAFETY: both are alive.
+        let id = unsafe { ffi::g_source_attach(self.raw(), context.to_glib_none().0) };
+        assert_ne!(id, 0, "a source can be attached once, and not after it was destroyed");
+    }
+
+    /// Watches a descriptor, and keeps it for as long as the source lives. Readiness makes the
+    /// source ready by itself.
+    pub fn add_fd(&self, fd: impl AsFd + 'static, condition: glib::IOCondition) -> FdTag {
+        // SAFETY: the descriptor is kept, and so stays open, until the source is finalised.
+        let tag = unsafe { self.add_borrowed_fd(fd.as_fd(), condition) };
+        // SAFETY: as in `callbacks`.
+        unsafe { (*self.callbacks).kept.borrow_mut().push(Box::new(fd)) };
+        tag
+    }
+
+    /// Watches a descriptor of somebody else.
+    ///
+    /// # Safety
+    /// The descriptor stays open until the source is destroyed.
+    pub(crate) unsafe fn add_borrowed_fd(
+        &self,
+        fd: BorrowedFd<'_>,
+        condition: glib::IOCondition,
+    ) -> FdTag {
+        // SAFETY: the source is alive, and GLib only polls the number.
+        let tag =
+            unsafe { ffi::g_source_add_unix_fd(self.raw(), fd.as_raw_fd(), condition.bits()) };
+        FdTag { source: self.as_ref().number(), tag }
     }
 
     /// The callbacks.
@@ -182,15 +219,6 @@ impl<C: Callbacks> fmt::Debug for Source<C> {
 }
 
 impl SourceRef<'_> {
-    /// Watches a descriptor. Readiness makes the source ready by itself.
-    ///
-    /// The descriptor must stay open for as long as it is watched.
-    pub fn add_fd(&self, fd: BorrowedFd<'_>, condition: glib::IOCondition) -> FdTag {
-        // SAFETY: the source is alive for as long as a `SourceRef` is. GLib only polls the number.
-        let tag = unsafe { ffi::g_source_add_unix_fd(self.raw, fd.as_raw_fd(), condition.bits()) };
-        FdTag { source: self.number(), tag }
-    }
-
     /// Changes what is watched for; costs a write to the context's eventfd.
     pub fn modify_fd(&self, tag: FdTag, condition: glib::IOCondition) {
         if tag.source == self.number() {

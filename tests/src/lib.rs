@@ -1,5 +1,7 @@
 //! Helpers for the tests of this package: counting what a process holds, and ending loops.
 
+pub mod bus;
+
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -87,4 +89,17 @@ pub fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+/// Counts how often an idle source of a priority gets to run; GTK redraws at 120.
+pub fn count_idle(context: &MainContext, priority: i32) -> Rc<Cell<u32>> {
+    let n = Rc::new(Cell::new(0));
+    let count = glib::thread_guard::ThreadGuard::new(n.clone());
+    glib::idle_source_new(None, glib::Priority::from(priority), move || {
+        count.get_ref().set(count.get_ref().get() + 1);
+        std::thread::sleep(Duration::from_millis(1));
+        glib::ControlFlow::Continue
+    })
+    .attach(Some(context));
+    n
 }

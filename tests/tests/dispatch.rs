@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use glib::{MainContext, MainLoop};
 use loopnest_strategies::{Dispatch, JoinError};
-use loopnest_tests::{Probe, after, nested_loop};
+use loopnest_tests::{Probe, after, count_idle, nested_loop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
@@ -177,15 +177,7 @@ fn glib_sources_run_under_a_flood_of_tasks() {
             })
             .detach();
     }
-    let (low, ticks) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
-    let n = glib::thread_guard::ThreadGuard::new(low.clone());
-    // GTK's redraw priority, below the default.
-    glib::idle_source_new(None, glib::Priority::from(120), move || {
-        n.get_ref().set(n.get_ref().get() + 1);
-        std::thread::sleep(MS);
-        glib::ControlFlow::Continue
-    })
-    .attach(Some(&context));
+    let (low, ticks) = (count_idle(&context, 120), Rc::new(Cell::new(0)));
     let count = ticks.clone();
     dispatch
         .spawn_local(async move {
@@ -358,4 +350,81 @@ fn a_spawner_starts_tasks_from_any_thread_and_outlives_its_executor() {
     drop(dispatch);
     let late = spawner.spawn(async { 42 });
     assert!(matches!(futures::executor::block_on(late), Err(JoinError::Cancelled)));
+}
+
+#[test]
+fn a_deadline_that_has_passed_does_not_bring_a_flood_forward() {
+    let (context, dispatch) = dispatch();
+    let redraws = count_idle(&context, 120);
+    dispatch.spawn_local(async { sleep(20 * MS).await }).detach();
+    dispatch.handle().spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    nested_loop(&context, 300 * MS);
+    assert!(redraws.get() >= 30, "{} redraws in 300 ms", redraws.get());
+}
+
+#[test]
+fn a_nested_loop_inside_another_runtime_neither_spins_nor_ends_the_source() {
+    let (context, dispatch) = dispatch();
+    let (probe, ticks) = (Rc::new(Probe::new(&context)), Rc::new(Cell::new(0)));
+    let count = ticks.clone();
+    dispatch
+        .spawn_local(async move {
+            loop {
+                sleep(MS).await;
+                count.set(count.get() + 1);
+            }
+        })
+        .detach();
+    let (inner, meter, turned) = (context.clone(), probe.clone(), Rc::new(Cell::new(0)));
+    let set = turned.clone();
+    after(&context, 20 * MS, move || {
+        let other = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let before = meter.iterations();
+        other.block_on(async { nested_loop(&inner, 100 * MS) });
+        set.set(meter.iterations() - before);
+    });
+    nested_loop(&context, 300 * MS);
+    assert!(turned.get() > 0 && turned.get() <= 16, "{} iterations while held", turned.get());
+    let before = ticks.get();
+    nested_loop(&context, 100 * MS);
+    assert!(ticks.get() > before + 10, "the ticker goes on afterwards");
+}
+
+#[test]
+fn a_guard_kept_across_an_await_does_not_end_the_source() {
+    let (context, dispatch) = dispatch();
+    let handle = dispatch.handle().clone();
+    let task = dispatch.spawn_local(async move {
+        let _entered = handle.enter();
+        sleep(5 * MS).await;
+    });
+    nested_loop(&context, 50 * MS);
+    task.cancel();
+    assert_eq!(dispatch.block_on(async { 1 }), 1);
+}
+
+#[test]
+fn two_on_one_thread_share_the_fate_of_a_library_task() {
+    let context = MainContext::new();
+    let one = Dispatch::new(&context).expect("a runtime");
+    let two = Dispatch::new(&context).expect("a runtime");
+    let ticks = Rc::new(Cell::new(0));
+    let count = ticks.clone();
+    two.spawn_local(async move {
+        loop {
+            sleep(MS).await;
+            count.set(count.get() + 1);
+        }
+    })
+    .detach();
+    let nested = context.clone();
+    let task = one.handle().spawn(async move { nested_loop(&nested, 50 * MS) });
+    one.block_on(task).expect("no panic");
+    let before = ticks.get();
+    nested_loop(&context, 100 * MS);
+    assert!(ticks.get() > before + 10, "the other one goes on afterwards");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use glib::MainContext;
 use loopnest_strategies::Handoff;
 use loopnest_strategies::handoff::CallError;
-use loopnest_tests::{Probe, after, nested_loop};
+use loopnest_tests::{Probe, after, count_idle, nested_loop};
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
@@ -183,4 +183,53 @@ fn block_on_nests_in_callbacks() {
     });
     handoff.block_on(async { sleep(50 * MS).await });
     assert_eq!(sum.get(), 2);
+}
+
+#[test]
+fn a_flood_of_calls_lets_gtk_draw() {
+    let (context, handoff) = handoff();
+    let redraws = count_idle(&context, 120);
+    for _ in 0..100 {
+        let glib = handoff.glib();
+        handoff.spawn(async move { while glib.call(|| thread::sleep(MS)).await.is_ok() {} });
+    }
+    nested_loop(&context, 400 * MS);
+    assert!(redraws.get() >= 20, "{} redraws in 400 ms", redraws.get());
+}
+
+#[test]
+fn a_destructor_that_panics_in_a_cancelled_call_does_not_end_the_queue() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let (context, handoff) = handoff();
+    let (glib, bomb) = (handoff.glib(), Bomb);
+    let call = handoff.spawn(async move {
+        let call = glib.call(move || {
+            let _bomb = &bomb;
+        });
+        drop(tokio::time::timeout(5 * MS, call).await);
+    });
+    while !call.is_finished() {
+        thread::sleep(MS);
+    }
+    nested_loop(&context, 20 * MS);
+    let carried = loopnest_strategies::source::resume_carried_panic;
+    assert!(catch_unwind(carried).is_err(), "the panic is there for who wants it");
+    let glib = handoff.glib();
+    assert!(handoff.block_on(async move { glib.call(|| ()).await }).is_ok());
+}
+
+#[test]
+fn dropping_it_does_not_wait_for_blocking_work() {
+    let (context, handoff) = handoff();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    handoff.handle().spawn_blocking(move || stopped.recv());
+    nested_loop(&context, 20 * MS);
+    // Would hang here for as long as `stop` lives.
+    drop(handoff);
+    drop(stop);
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use glib::MainContext;
 use loopnest_strategies::Nested;
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
-use loopnest_tests::{Probe, after};
+use loopnest_tests::{Probe, after, count_idle, nested_loop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
@@ -91,4 +91,51 @@ fn it_may_be_made_and_dropped_many_times() {
         nested.block_on(async { sleep(MS).await });
     }
     assert!(!context.pending());
+}
+
+#[test]
+fn other_loops_of_the_context_sleep_when_it_is_not_running() {
+    for wake_after_dispatch in [true, false] {
+        let context = MainContext::new();
+        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        nested.block_on(async { sleep(20 * MS).await });
+        let probe = Probe::new(&context);
+        nested_loop(&context, 100 * MS);
+        assert!(probe.iterations() <= 4, "{} iterations", probe.iterations());
+    }
+}
+
+#[test]
+fn glib_sources_run_under_a_flood_of_tasks() {
+    for wake_after_dispatch in [true, false] {
+        let context = MainContext::new();
+        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        let redraws = count_idle(&context, 120);
+        nested.block_on(async {
+            let flood = tokio::task::spawn_local(async {
+                loop {
+                    tokio::task::yield_now().await;
+                }
+            });
+            sleep(300 * MS).await;
+            flood.abort();
+        });
+        assert!(redraws.get() >= 30, "{} redraws in 300 ms", redraws.get());
+    }
+}
+
+#[test]
+fn a_library_with_an_epoll_of_its_own_is_not_taken_for_tokio() {
+    let context = MainContext::new();
+    let nested = Nested::new(&context, true).expect("a runtime");
+    let (tx, rx) = tokio::sync::oneshot::channel();
+    after(&context, 5 * MS, move || _ = tx.send(7));
+    let n = nested.block_on(async {
+        // Waits on a descriptor of its own, on this thread, before tokio does.
+        let theirs = polling::Poller::new().expect("an epoll");
+        let mut events = polling::Events::new();
+        theirs.wait(&mut events, Some(MS)).expect("to wait");
+        rx.await.expect("an answer")
+    });
+    assert_eq!(n, 7);
 }

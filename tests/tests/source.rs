@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -190,7 +189,7 @@ fn a_tag_is_of_no_use_with_another_source() {
     let (read, _write) = rustix::pipe::pipe().unwrap();
     let one = always(|_| ControlFlow::Continue(()));
     let other = always(|_| ControlFlow::Continue(()));
-    let tag = one.as_ref().add_fd(read.as_fd(), IOCondition::IN);
+    let tag = one.add_fd(read, IOCondition::IN);
     other.as_ref().modify_fd(tag, IOCondition::OUT);
     assert!(other.as_ref().query_fd(tag).is_empty());
 }
@@ -214,7 +213,7 @@ fn a_ready_descriptor_makes_its_source_ready_whatever_check_says() {
     let context = MainContext::new();
     let n = Rc::new(Cell::new(0));
     let source = Source::new("fd", Fd(n.clone()));
-    source.as_ref().add_fd(read.as_fd(), IOCondition::IN);
+    source.add_fd(read, IOCondition::IN);
     source.attach(&context);
     context.iteration(false);
     assert_eq!(n.get(), 0);
@@ -258,4 +257,21 @@ fn the_helpers_run_a_nested_loop() {
     after(&context, Duration::from_millis(1), move || set.set(true));
     nested_loop(&context, Duration::from_millis(5));
     assert!(seen.get());
+}
+
+#[test]
+#[should_panic(expected = "attached once")]
+fn a_source_is_not_attached_twice() {
+    let context = MainContext::new();
+    let source = always(|_| ControlFlow::Continue(()));
+    source.attach(&context);
+    source.attach(&context);
+}
+
+#[test]
+#[should_panic(expected = "attached once")]
+fn a_destroyed_source_is_not_attached() {
+    let source = always(|_| ControlFlow::Continue(()));
+    source.destroy();
+    source.attach(&MainContext::new());
 }

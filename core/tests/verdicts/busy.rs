@@ -64,10 +64,10 @@ fn a_busy_dialog_does_not_make_the_rest_of_the_run_busy() {
 #[test]
 fn iterations_of_an_inner_dialog_are_taken_from_the_run_once() {
     let ideal = tape().level(0, 100, 1000).level(1, 200, 600);
-    let verdict = judge(&ideal, ideal.clone().turns(300, 16, 16));
-    assert_eq!(verdict.window("level-1").iterations, 16);
-    assert_eq!(verdict.window("level-0").iterations, 16);
-    assert_eq!(verdict.window("run").iterations, 0);
+    let verdict = judge(&ideal, ideal.clone().turns(300, 10, 10).turns(50, 14, 14));
+    assert_eq!(verdict.window("level-1").iterations, 10);
+    assert_eq!(verdict.window("level-0").iterations, 10);
+    assert_eq!(verdict.window("run").iterations, 14);
 }
 
 #[test]
@@ -97,6 +97,17 @@ fn a_loop_drained_inside_another_one_is_not_the_other_ones_fault() {
     let real = window().turns(300, 300 / 5, 300 / 5);
     judge_program(&program(&[How::Run, How::Drain]), &window(), real.clone()).says("progress");
     judge_program(&program(&[How::Run, How::Run]), &window(), real).says("busy-loop");
+}
+
+#[test]
+fn only_the_time_that_a_window_shares_with_a_drained_loop_counts() {
+    // 100 ms of quiet inside a drained dialog of 300 ms.
+    let ideal = tape().level(0, 100, 400).quiet(200, 300);
+    let paced = 100 / 5 + ITERATIONS_FREE;
+    let real = |iterations| ideal.clone().turns(250, iterations, iterations);
+    let program = program(&[How::Drain]);
+    judge_program(&program, &ideal, real(paced)).says("progress");
+    judge_program(&program, &ideal, real(paced + 1)).says("busy-loop");
 }
 
 #[test]

@@ -136,6 +136,30 @@ fn of_two_dialogs_opened_at_once_the_one_opened_last_is_the_inner_one() {
 }
 
 #[test]
+fn of_two_dialogs_that_close_at_once_the_one_opened_last_is_the_inner_one() {
+    let ideal = tape()
+        .at(100, What::Open(0))
+        .at(200, What::Open(1))
+        .reached(300, Kind::Timer)
+        .at(1000, What::Close(1))
+        .at(1000, What::Close(0));
+    let real = tape()
+        .at(100, What::Open(0))
+        .at(200, What::Open(1))
+        .at(1000, What::Close(1))
+        .reached(1001, Kind::Timer)
+        .at(1002, What::Close(0));
+    judge(&ideal, real).says("stall");
+}
+
+#[test]
+fn what_is_due_just_before_a_close_is_not_judged_by_what_comes_afterwards() {
+    let ideal = tape().level(0, 100, 1000).reached(950, Kind::Timer).reached(1200, Kind::Timeout);
+    let real = ideal.clone().late(Kind::Timer, 950..=950, 1201);
+    judge(&ideal, real).says("progress");
+}
+
+#[test]
 fn some_kinds_stalled_while_others_went_on_is_split() {
     // An ancestor was measured whose I/O went on while its timers froze.
     let ideal = dialog().every(50, 160..=900, Kind::Io);
@@ -152,6 +176,14 @@ fn a_kind_that_lost_a_single_event_did_not_simply_go_on() {
     judge(&ideal, real)
         .says("stall")
         .because(&[Finding::Starved(Side::Async), Finding::Deferred(Side::Async)]);
+}
+
+#[test]
+fn the_reason_for_a_stall_is_that_of_the_kinds_that_stalled() {
+    // A single byte came late, but that is not why the timers never came.
+    let ideal = dialog().every(50, 160..=900, Kind::Io);
+    let real = ideal.clone().never(Kind::Timer, 150..=900).late(Kind::Io, 860..=860, 1001);
+    judge(&ideal, real).says("lost").because(&[Finding::Starved(Side::Async)]);
 }
 
 #[test]
@@ -241,6 +273,13 @@ fn what_never_comes_while_a_window_is_open_is_a_stall() {
 }
 
 #[test]
+fn what_never_comes_while_another_window_is_open_is_a_stall() {
+    let ideal = dialog().level(1, 1200, 1500);
+    let real = ideal.clone().never(Kind::Timer, 150..=900).cut(1500).without(What::Done);
+    judge(&ideal, real.killed(0)).says("stall");
+}
+
+#[test]
 fn what_never_comes_where_nothing_nests_is_a_stall() {
     let ideal = tape().every(10, 10..=100, Kind::Timer).at(100, What::Done);
     judge(&ideal, tape().killed(0)).says("stall").because(&[Finding::Frozen(Side::Async)]).tally(
@@ -274,6 +313,14 @@ fn a_window_that_closed_before_its_time_delivers_what_was_due_later_elsewhere() 
 }
 
 #[test]
+fn what_is_due_at_the_moment_of_a_close_before_its_time_is_not_judged() {
+    let ideal = tape().level(0, 100, 1000).reached(400, Kind::Timer);
+    let real = |close| tape().level(0, 100, close).reached(close, Kind::Timer);
+    judge(&ideal, real(400)).says("progress").tally(Kind::Timer, 0, 0, 0);
+    judge(&ideal, real(401)).says("stall").tally(Kind::Timer, 1, 1, 0);
+}
+
+#[test]
 fn a_level_that_the_real_run_never_opened_is_not_judged() {
     let ideal = dialog();
     let real = ideal.clone().without(What::Open(0)).without(What::Close(0)).refuses(100, 0, "no");
@@ -301,9 +348,33 @@ fn an_async_flood_is_a_window_too_and_begins_with_its_step() {
     let program = program_of(ActorKind::Task, vec![step]);
     let ideal = tape().every(10, 10..=1100, Kind::Timeout).reached(1000, Kind::Task);
     let real = |times| ideal.clone().late(Kind::Timeout, times, 1001);
-    // Before the flood there is no window.
-    judge_program(&program, &ideal, real(10..=590)).says("progress");
-    judge_program(&program, &ideal, real(600..=900)).says("stall").tally(Kind::Timeout, 31, 31, 0);
+    // Ticks before 600 are due outside, so it is 31 that count.
+    judge_program(&program, &ideal, real(600..=740)).says("progress").tally(
+        Kind::Timeout,
+        31,
+        15,
+        0,
+    );
+    judge_program(&program, &ideal, real(600..=750)).says("stall").tally(Kind::Timeout, 31, 16, 0);
+}
+
+#[test]
+fn where_nothing_nests_what_is_overtaken_by_far_was_starved() {
+    let ran = |later| {
+        let ideal = tape().reached(100, Kind::Wake).reached(later, Kind::Timeout);
+        let real = tape().reached(later, Kind::Timeout).reached(later + 1, Kind::Wake);
+        judge(&ideal, real)
+    };
+    // A thread that was not on a processor for a while may come second.
+    ran(299).says("progress");
+    ran(300).says("stall").because(&[Finding::Frozen(Side::Async), Finding::Deferred(Side::Async)]);
+}
+
+#[test]
+fn where_nothing_nests_what_is_late_together_with_all_else_is_progress() {
+    let ideal = tape().reached(100, Kind::Wake).reached(2000, Kind::Timeout);
+    let real = tape().reached(1999, Kind::Wake).reached(2000, Kind::Timeout);
+    judge(&ideal, real).says("progress");
 }
 
 #[test]

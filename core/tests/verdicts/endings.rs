@@ -114,15 +114,24 @@ fn a_drained_loop_at_its_own_pace_does_not_turn() {
 
 #[test]
 fn asleep_for_ever_in_a_lock_is_a_deadlock() {
-    let real = |in_lock, iterations| {
-        let last = Meter { iterations, ..Meter::default() };
+    let real = |in_lock, iterations, useful| {
+        let last = Meter { iterations, useful, ..Meter::default() };
         dialog().cut(300).ends(End::Deadline { last, in_lock })
     };
-    judge(&dialog(), real(true, 0)).says("deadlock").because(&[]);
-    judge(&dialog(), real(true, 1)).says("stall");
-    judge(&dialog(), real(false, 0))
+    judge(&dialog(), real(true, 0, 0)).says("deadlock").because(&[]);
+    judge(&dialog(), real(true, 1, 0)).says("stall");
+    judge(&dialog(), real(true, 0, 1)).says("stall");
+    judge(&dialog(), real(false, 0, 0))
         .says("stall")
         .because(&[Finding::Frozen(Side::Async), Finding::Frozen(Side::Glib)]);
+}
+
+#[test]
+fn what_went_on_before_a_deadlock_is_no_split() {
+    let ideal = dialog().every(50, 160..=890, Kind::Io);
+    let last = Meter::default();
+    let real = ideal.clone().never(Kind::Timer, 150..=900).cut(895);
+    judge(&ideal, real.ends(End::Deadline { last, in_lock: true })).says("deadlock");
 }
 
 #[test]

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use loopnest_core::classify;
+use loopnest_core::classify::{
+    DRAIN_PAUSE, ITERATIONS_FREE, ITERATIONS_PER_EVENT, MARGIN, OVERTAKEN, RULES_VERSION, TICK,
+    TICKS_PERCENT,
+};
 use loopnest_core::program::How;
 use loopnest_core::trace::Kind;
 
@@ -38,6 +42,15 @@ fn lateness_is_the_median_and_earliness_the_greatest() {
     let real = real.into_iter().fold(tape(), |tape, ms| tape.reached(ms, Kind::Timer));
     let figures = judge(&ideal, real).0.figures;
     assert_eq!((figures.timer_late_us, figures.timer_early_us), (3000, 1000));
+}
+
+#[test]
+fn the_limits_are_those_of_their_version() {
+    // Whoever changes one changes the version, and METHODOLOGY.md.
+    assert_eq!(RULES_VERSION, 1);
+    assert_eq!((ITERATIONS_FREE, ITERATIONS_PER_EVENT, TICKS_PERCENT), (16, 8, 25));
+    let millis = [MARGIN, OVERTAKEN, TICK, DRAIN_PAUSE].map(|limit| limit.as_millis());
+    assert_eq!(millis, [100, 200, 10, 5]);
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 use std::thread;
+use std::time::Duration;
 
-use loopnest_core::Word;
-
-use super::{launch, on_interrupt, print};
+use super::run::jobs;
+use super::{launch, misjudged, on_interrupt, print};
 use crate::exit::Exit;
 use crate::machine;
 use crate::matrix::{self, Plan, Silent};
 use crate::registry::Registry;
+use crate::report::text::wrap;
 use crate::threads;
 
 pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
@@ -18,8 +19,10 @@ pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
     let m = machine::describe();
     writeln!(text, "ok    glib {}, tokio {}, {}, {} cpus", m.glib, m.tokio, m.os, m.cpus)?;
     let (pid, tid) = (std::process::id(), threads::this_thread());
+    // A process as young as this may not have given up the processor yet, nor been charged for it.
+    thread::sleep(Duration::from_millis(1));
     let readable =
-        threads::voluntary_switches(pid, tid) > 0 || !threads::cpu_time(pid, tid).is_zero();
+        threads::voluntary_switches(pid, tid) > 0 && !threads::cpu_time(pid, tid).is_zero();
     if readable {
         writeln!(text, "ok    /proc tells context switches and processor time of a thread")?;
     } else {
@@ -39,26 +42,25 @@ pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
             .collect(),
         repeat,
         seed: 0,
-        jobs: thread::available_parallelism().map_or(1, usize::from),
+        jobs: jobs(),
         launch: launch()?,
     };
     let interrupted = on_interrupt()?;
-    let found = matrix::run(registry, &plan, &Silent, &interrupted)?;
+    let found = matrix::run(registry, &plan, &Silent, &interrupted)?.whole()?;
     if found.result.partial {
         return Ok(Exit::Interrupted);
     }
-    for (name, known) in registry.controls() {
-        let Some(cell) = found.result.cell(name, "control") else { continue };
-        let right = cell.verdict == *known && !cell.is_mixed();
-        able &= right;
-        let said = cell.text();
-        if right {
-            writeln!(text, "ok    {name}: {said} {}/{}", cell.agree, cell.repeats)?;
-        } else {
-            let known: Vec<_> = known.iter().copied().map(Word::name).collect();
-            let known = known.join("+");
-            writeln!(text, "fail  {name}: {said} {}/{}, is {known}", cell.agree, cell.repeats)?;
-            writeln!(text, "      {}", cell.why)?;
+    let missed = misjudged(registry, &found.result);
+    able &= missed.is_empty();
+    for cell in &found.result.cells {
+        let (name, said, votes) =
+            (&cell.strategy, cell.text(), format!("{}/{}", cell.agree, cell.repeats));
+        match missed.iter().find(|(missed, _)| missed.strategy == *name) {
+            None => writeln!(text, "ok    {name}: {said} {votes}")?,
+            Some((_, known)) => {
+                writeln!(text, "fail  {name}: {said} {votes}, is {known}")?;
+                writeln!(text, "{}", wrap(&cell.why, 80, 6))?;
+            }
         }
     }
     if able {

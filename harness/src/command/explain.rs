@@ -20,7 +20,7 @@ pub(super) fn explain(registry: &Registry, cell: &CellId) -> anyhow::Result<Exit
         launch: launch()?,
     };
     let interrupted = on_interrupt()?;
-    let found = matrix::run(registry, &plan, &Silent, &interrupted)?;
+    let found = matrix::run(registry, &plan, &Silent, &interrupted)?.whole()?;
     let Some(attempt) = found.attempts.first().and_then(|attempts| attempts.first()) else {
         return Ok(Exit::Interrupted);
     };

@@ -22,7 +22,7 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
         launch: launch()?,
     };
     let interrupted = on_interrupt()?;
-    let mut found = matrix::run(registry, &plan, &Silent, &interrupted)?;
+    let mut found = matrix::run(registry, &plan, &Silent, &interrupted)?.whole()?;
     Expectations::built_in().map_err(usage)?.apply(&mut found.result);
     if let Some(path) = &args.timeline {
         write_timeline(registry, &found, path)?;
@@ -35,6 +35,10 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
     writeln!(text, "{}", cell.why)?;
     let exit = match wanted {
         None => Exit::Ok,
+        Some(words) if cell.is_inconclusive() && words != cell.verdict => {
+            writeln!(text, "whether it was seen again cannot be told")?;
+            Exit::Inconclusive
+        }
         Some(words) if words == cell.verdict && !cell.is_mixed() => {
             writeln!(text, "seen again")?;
             Exit::Ok

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{launch, on_interrupt, print, style, usage, write_out};
+use super::{launch, misjudged, on_interrupt, print, say, style, usage, write_out};
 use crate::cli::{FailOn, ProgressKind, RunArgs};
 use crate::exit::Exit;
 use crate::expect::Expectations;
@@ -22,7 +22,7 @@ use crate::timeline;
 pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let cells = select(registry, &args.strategy, &args.scenario)?;
     if cells.is_empty() {
-        eprintln!("the selection leaves no cell to run");
+        say("the selection leaves no cell to run");
         return Ok(Exit::NothingRun);
     }
     if args.dry_run {
@@ -39,43 +39,67 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let plan = Plan {
         repeat: args.repeat,
         seed: args.seed,
-        jobs: args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+        jobs: args.jobs.map_or_else(jobs, usize::from),
         launch: launch()?,
         cells,
     };
     let bar = Bar::new(args.progress, plan.cells.len() as u64 * u64::from(plan.repeat));
-    let mut found = matrix::run(registry, &plan, &bar, &interrupted)?;
+    let found = matrix::run(registry, &plan, &bar, &interrupted);
     bar.finish();
+    let mut found = found?;
     if let Some(expectations) = &expectations {
         expectations.apply(&mut found.result);
     }
-    finish(registry, args, &found, expectations)
+    finish(registry, args, found, expectations)
 }
 
 fn finish(
     registry: &Registry,
     args: &RunArgs,
-    found: &Found,
+    found: Found,
     expectations: Option<Expectations>,
 ) -> anyhow::Result<Exit> {
+    let missed = misjudged(registry, &found.result);
+    if !missed.is_empty() {
+        for (cell, known) in missed {
+            let (name, said) = (&cell.strategy, cell.text());
+            say(format_args!("error: {name} was judged {said} and is {known}"));
+        }
+        say("this machine cannot measure: verdicts found on it mean nothing");
+        return Ok(Exit::CannotMeasure);
+    }
     let style = style(args.color, args.output.is_some(), args.full);
     let text = report::render(&found.result, args.format, &style)?;
     write_out(args.output.as_deref(), &text)?;
     if let Some(path) = &args.timeline {
-        write_timeline(registry, found, path)?;
+        write_timeline(registry, &found, path)?;
     }
-    if found.result.partial {
+    let result = found.whole()?.result;
+    if result.partial {
         return Ok(Exit::Interrupted);
     }
-    if let (true, Some(path), Some(mut all)) = (args.write_expectations, &args.expect, expectations)
-    {
-        all.learn(&found.result);
-        std::fs::write(path, all.render())
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        eprintln!("wrote {}", path.display());
-        return Ok(Exit::Ok);
+    match (&args.expect, expectations) {
+        (Some(path), Some(all)) if args.write_expectations => learn(all, path, result),
+        _ => Ok(exit(&result, args.fail_on)),
     }
-    Ok(exit(&found.result, args.fail_on))
+}
+
+/// Writes what was found into the expectation file. What cannot be expected is named, and decides
+/// the exit code as it would have without being asked to write.
+fn learn(mut all: Expectations, path: &Path, mut found: RunResult) -> anyhow::Result<Exit> {
+    let left = all.learn(&found);
+    all.save(path)?;
+    say(format_args!("wrote {}", path.display()));
+    for cell in left {
+        say(format_args!("left {cell} as it was: it is inconclusive, or its repeats disagree"));
+    }
+    all.apply(&mut found);
+    Ok(exit(&found, FailOn::Unexpected))
+}
+
+/// As many cells at a time as there are processors.
+pub(super) fn jobs() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The cells of a selection, strategies outside, in the order of the matrix.
@@ -85,10 +109,7 @@ pub(super) fn select(
     scenarios: &[String],
 ) -> anyhow::Result<Vec<(String, String)>> {
     let strategies = registry.select_strategies(strategies)?;
-    let scenarios = match scenarios {
-        [one] if one == "control" => vec![one.clone()],
-        scenarios => registry.select_scenarios(scenarios)?,
-    };
+    let scenarios = registry.select_scenarios(scenarios)?;
     let cells = strategies
         .iter()
         .flat_map(|strategy| scenarios.iter().map(move |s| (strategy.clone(), s.clone())));
@@ -98,9 +119,12 @@ pub(super) fn select(
 /// What is expected: a file, nothing, or what was built in.
 pub(super) fn expectations(args: &RunArgs) -> anyhow::Result<Option<Expectations>> {
     match &args.expect {
+        Some(path) if path.as_os_str() == "none" && args.write_expectations => {
+            Err(usage("--write-expectations needs a file, and `--expect none` names none"))
+        }
         Some(path) if path.as_os_str() == "none" => Ok(None),
-        Some(path) if args.write_expectations && !path.exists() => {
-            Ok(Some(Expectations::default()))
+        Some(path) if args.write_expectations => {
+            Expectations::load_or_new(path).map(Some).map_err(usage)
         }
         Some(path) => Expectations::load(path).map(Some).map_err(usage),
         None => Expectations::built_in().map(Some).map_err(usage),
@@ -204,7 +228,7 @@ impl Progress for Bar {
             bar.inc(1);
         }
         if self.plain {
-            eprintln!("{id} {verdict}");
+            say(format_args!("{id} {verdict}"));
         }
     }
 }

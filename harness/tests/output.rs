@@ -1,0 +1,222 @@
+//! What goes to stdout, to stderr and to files, and what happens where they do not take it.
+
+mod common;
+
+use std::fs::{self, File};
+use std::process::Stdio;
+
+use common::{Ran, Running, closed_pipe, folder, harness, run};
+use serde_json::Value;
+
+/// A cell that takes a quarter of a second.
+const QUICK: [&str; 4] = ["-s", "dispatch", "-c", "wake-from-callback"];
+
+const FORMATS: [&str; 6] = ["human", "json", "jsonl", "csv", "junit", "markdown"];
+
+fn full_device() -> Stdio {
+    File::options().write(true).open("/dev/full").expect("Linux has one").into()
+}
+
+/// A stored run with good verdicts and bad ones.
+fn stored() -> (tempfile::TempDir, std::path::PathBuf) {
+    let (folder, path) = folder();
+    let file = path.join("run.json");
+    let cells = ["-s", "nested", "-s", "gtk-rs", "-c", "idle", "-c", "dialog-from-task"];
+    let args = cells.iter().chain(&["--full", "-f", "json", "--expect", "none", "-o"]);
+    run(harness(args).arg(&file)).exits(0);
+    (folder, file)
+}
+
+#[track_caller]
+fn fits(ran: &Ran, width: usize) {
+    let wide = ran.stdout.lines().find(|line| line.chars().count() > width);
+    assert_eq!(wide, None, "wider than {width}:\n{}", ran.stdout);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for args in [
+        &QUICK[..],
+        &["-s", "dispatch", "-c", "wake-from-callback", "-f", "json"],
+        &["list"],
+        &["list", "--json"],
+        &["--dry-run"],
+        &["--help"],
+        &["completions", "bash"],
+        &["explain", "dispatch/wake-from-callback"],
+        &["replay", "dispatch/wake-from-callback"],
+    ] {
+        let running = Running::start_with(&mut harness(args), closed_pipe(), Stdio::piped());
+        let ran = running.wait().exits(0);
+        assert_eq!(ran.stderr, "", "{args:?}");
+    }
+}
+
+#[test]
+fn nobody_who_listens_to_stderr_is_no_error_either() {
+    let args = QUICK.iter().chain(&["--progress", "plain", "-f", "json"]);
+    let mut command = harness(args);
+    let command = command.env("HARNESS_X", "for a warning");
+    let ran = Running::start_with(command, Stdio::piped(), closed_pipe()).wait().exits(0);
+    assert_eq!(ran.cell().text(), "progress");
+    let mut command = harness(["-s", "nosuch"]);
+    Running::start_with(&mut command, Stdio::piped(), closed_pipe()).wait().exits(2);
+}
+
+#[test]
+fn a_disk_that_is_full_costs_the_exit_code_but_not_the_result() {
+    let args = QUICK.iter().chain(&["-f", "json", "-o", "/dev/full"]);
+    let ran = run(&mut harness(args)).exits(70);
+    assert!(ran.stderr.starts_with("error: cannot write /dev/full"), "{ran:#?}");
+    assert!(ran.stderr.contains("No space left"), "{ran:#?}");
+    assert_eq!(ran.cell().text(), "progress");
+
+    for args in [&QUICK[..], &["list"], &["--dry-run"], &["completions", "fish"]] {
+        let running = Running::start_with(&mut harness(args), full_device(), Stdio::piped());
+        let ran = running.wait().exits(70);
+        assert!(ran.stderr.starts_with("error: cannot write to stdout: No space"), "{ran:#?}");
+    }
+
+    let args = QUICK.iter().chain(&["--timeline", "/dev/full"]);
+    let ran = run(&mut harness(args)).exits(70);
+    assert!(ran.stdout.contains("wake-from-callback  progress"), "{ran:#?}");
+    assert!(ran.stderr.contains("cannot write /dev/full"), "{ran:#?}");
+}
+
+#[test]
+fn a_result_in_a_file_leaves_stdout_empty_and_has_no_escape_codes() {
+    let (_folder, path) = folder();
+    let file = path.join("matrix.txt");
+    let mut command = harness(QUICK);
+    let ran = run(command.arg("-o").arg(&file).env("CLICOLOR_FORCE", "1")).exits(0);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+    let text = fs::read_to_string(&file).expect("it was written");
+    assert!(text.contains("wake-from-callback  progress") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_who_asks_for_it() {
+    let (_folder, file) = stored();
+    for (flag, variables, colour) in [
+        ("--color=auto", &[][..], false),
+        ("--color=always", &[], true),
+        ("--color=never", &[], false),
+        ("--color=always", &[("NO_COLOR", "1")], true),
+        ("--color=never", &[("CLICOLOR_FORCE", "1")], false),
+        ("--color=auto", &[("CLICOLOR_FORCE", "1")], true),
+        ("--color=auto", &[("CLICOLOR_FORCE", "0")], false),
+        ("--color=auto", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+        ("--color=auto", &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "")], true),
+    ] {
+        let mut command = harness(["report", flag]);
+        let ran = run(command.arg(&file).envs(variables.iter().copied())).exits(0);
+        assert_eq!(ran.stdout.contains('\u{1b}'), colour, "{flag} {variables:?}");
+    }
+    // Scripts read the other formats: those stay plain.
+    for format in &FORMATS[1..] {
+        let ran = run(harness(["report", "--color=always", "-f", format]).arg(&file)).exits(0);
+        assert!(!ran.stdout.contains('\u{1b}'), "{format}");
+    }
+}
+
+#[test]
+fn people_get_no_line_that_is_wider_than_their_terminal() {
+    let args = ["-s", "all", "-c", "dialog-from-t*", "-c", "idle", "-c", "block-on-in-dialog"];
+    let ran = run(harness(args).env("COLUMNS", "80").args(["--expect", "none"])).exits(0);
+    assert!(ran.stdout.contains("block-on-in-dialog"), "{ran:#?}");
+    fits(&ran, 80);
+    assert!(ran.stdout.is_ascii(), "{ran:#?}");
+}
+
+#[test]
+fn a_stored_run_is_printed_again_in_every_format_and_width() {
+    let (_folder, file) = stored();
+    for format in FORMATS {
+        let ran = run(harness(["report", "-f", format]).arg(&file)).exits(0);
+        assert!(ran.stdout.contains("dialog-from-task"), "{format}: {ran:#?}");
+        assert!(ran.stdout.ends_with('\n'), "{format}");
+        assert_eq!(ran.stderr, "", "{format}");
+    }
+    for (columns, width) in [("80", 80), ("132", 132), ("", 80), ("0", 80), ("wide", 80)] {
+        let ran = run(harness(["report"]).arg(&file).env("COLUMNS", columns)).exits(0);
+        fits(&ran, width);
+        assert!(ran.stdout.contains("busy-loop"), "{columns}: {ran:#?}");
+    }
+    // Where there is too little room, words are still whole.
+    let ran = run(harness(["report"]).arg(&file).env("COLUMNS", "20")).exits(0);
+    for word in ["stall", "busy-loop", "abort", "progress"] {
+        assert!(ran.stdout.contains(word), "{word}: {ran:#?}");
+    }
+}
+
+#[test]
+fn what_is_stored_is_what_is_printed() {
+    let (_folder, file) = stored();
+    let again = run(harness(["report", "-f", "json"]).arg(&file)).exits(0);
+    assert_eq!(again.stdout, fs::read_to_string(&file).expect("it was written"));
+    assert!(again.result().cells.iter().all(|cell| cell.judgements.len() == 1));
+}
+
+#[test]
+fn every_list_fits_eighty_columns_and_its_json_parses() {
+    let whole = run(&mut harness(["list"])).exits(0);
+    fits(&whole, 80);
+    for what in ["strategies", "scenarios", "verdicts", "rules"] {
+        let text = run(&mut harness(["list", what])).exits(0);
+        assert!(whole.stdout.contains(&text.stdout), "{what} is a part of the whole");
+        let json = run(&mut harness(["list", what, "--json"])).exits(0);
+        let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+        let rows = json[what].as_array().expect("rows");
+        assert!(rows.len() > 8, "{what}: {rows:?}");
+        for row in rows {
+            let name = row["name"].as_str().expect("a name");
+            assert!(text.stdout.contains(&format!("\n  {name}\n")), "{what}: {name}");
+        }
+    }
+    let json = run(&mut harness(["list", "--json"])).exits(0);
+    let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!(json.as_object().map(serde_json::Map::len), Some(4));
+}
+
+#[test]
+fn there_are_completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run(&mut harness(["completions", shell])).exits(0);
+        assert!(ran.stdout.contains("harness") && ran.stdout.contains("strategy"), "{shell}");
+        assert_eq!(ran.stderr, "", "{shell}");
+    }
+}
+
+#[test]
+fn a_timeline_is_a_trace_that_viewers_open() {
+    let (_folder, path) = folder();
+    let file = path.join("trace.json");
+    let args = ["-s", "nested", "-s", "dispatch", "-c", "dialog-from-callback", "--timeline"];
+    run(harness(args).arg(&file).args(["--expect", "none"])).exits(0);
+    let read = || -> Value {
+        serde_json::from_slice(&fs::read(&file).expect("it was written")).expect("JSON")
+    };
+    let trace = read();
+    let events = trace["traceEvents"].as_array().expect("events");
+    assert!(events.len() > 100, "{}", events.len());
+    for event in events {
+        assert!(event["ph"].is_string() && event["pid"].is_number(), "{event}");
+        // Only what names processes and threads has no time.
+        assert!(event["ph"] == "M" || event["ts"].is_number(), "{event}");
+    }
+    let text = trace.to_string();
+    assert!(text.contains("nested/dialog-from-callback"));
+    assert!(text.contains("dispatch/dialog-from-callback"));
+
+    let replay = ["replay", "dispatch/wake-from-callback", "--timeline"];
+    run(harness(replay).arg(&file)).exits(0);
+    assert!(read()["traceEvents"].as_array().is_some_and(|events| !events.is_empty()));
+}
+
+#[test]
+fn progress_is_silent_where_nobody_watches_and_lines_where_asked_for() {
+    for (kind, lines) in [("auto", 0), ("none", 0), ("plain", 1)] {
+        let ran = run(&mut harness(QUICK.iter().chain(&["--progress", kind]))).exits(0);
+        assert_eq!(ran.stderr.lines().count(), lines, "{kind}: {ran:#?}");
+    }
+}

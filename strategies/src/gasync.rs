@@ -1,0 +1,215 @@
+//! GAsyncResult calls as futures, with cancellation.
+//!
+//! An asynchronous GLib call is started with a callback and finished with a `GAsyncResult`.
+//! gio's Rust bindings make one call of the two: a function that takes a `GCancellable` and a
+//! closure for the result. Here that becomes something to await, on either side:
+//!
+//! - [`call`]: on the GLib thread. The result need not be `Send`. Unlike `gio::GioFuture` it says
+//!   when the thread does not own the context instead of panicking, and it works in every
+//!   executor: in [`Dispatch`](crate::Dispatch), in a task of [`Nested`](crate::Nested), in glib's
+//!   own, and in a loop nested in any of these.
+//! - [`GlibHandle::gasync`]: from any thread, in any tokio task. The call is started on the
+//!   context's thread by a job, never by `MainContext::invoke`.
+//!
+//! # What cancellation guarantees
+//!
+//! Dropping the future cancels the `GCancellable`.
+//! A call that has not begun is not started.
+//! One that has begun is told; its result, `G_IO_ERROR_CANCELLED` or whatever came first, is
+//! dropped when the context is iterated next (GTask's contract: exactly one callback, in the
+//! context of the start), and only then is the data of its closure freed.
+//! Handlers of the `cancelled` signal run in the thread that drops the future
+//! (`g_cancellable_cancel`).
+//!
+//! # Thread rules
+//!
+//! A GAsyncResult call belongs to the thread-default context of the thread that starts it, and its
+//! callback runs there (`g_task_new`). That thread must own the context: gio panics otherwise
+//! (gio 0.22, `bus_get`), and this gives [`NoResult::NotOwner`].
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use gio::Cancellable;
+use gio::prelude::CancellableExt;
+use glib::MainContext;
+use tokio::sync::oneshot;
+
+use crate::jobs::GlibHandle;
+
+/// Why a call has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoResult {
+    /// The closure for the result was dropped unused: the context, or the GLib side, is gone.
+    #[error("the call was given up: its GLib context is gone")]
+    Gone,
+    /// Another thread owns the context.
+    #[error("this thread does not own its GLib context; use GlibHandle::gasync")]
+    NotOwner,
+}
+
+/// Takes the result of a call, once. Dropping it unused ends the future with
+/// [`NoResult::Gone`].
+pub struct Resolver<T>(oneshot::Sender<T>);
+
+impl<T> Resolver<T> {
+    /// Hands the result over. If the future is gone, so is the result.
+    pub fn resolve(self, result: T) {
+        drop(self.0.send(result));
+    }
+}
+
+impl<T> fmt::Debug for Resolver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver")
+    }
+}
+
+/// Makes a future of a call that is started with a callback; see [the module](self).
+///
+/// The call is started when the future is polled first.
+///
+/// ```
+/// use gio::prelude::*;
+/// use loopnest_strategies::{Dispatch, gasync};
+///
+/// let dispatch = Dispatch::new(&glib::MainContext::default())?;
+/// let file = gio::File::for_path("/proc/self/comm");
+/// let (contents, _etag) = dispatch
+///     .block_on(gasync::call(move |cancellable, done| {
+///         file.load_contents_async(Some(cancellable), move |result| done.resolve(result));
+///     }))?
+///     .expect("a file that is always there");
+/// assert!(!contents.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn call<T, F>(start: F) -> Call<T, F>
+where
+    F: FnOnce(&Cancellable, Resolver<T>),
+{
+    Call { start: Some(start), running: None }
+}
+
+/// A call on the GLib thread. Dropping it cancels.
+#[must_use = "a call is started when it is polled"]
+pub struct Call<T, F> {
+    start: Option<F>,
+    running: Option<Running<T>>,
+}
+
+// Nothing is pinned: the closure is moved out to be called.
+impl<T, F> Unpin for Call<T, F> {}
+
+impl<T, F> fmt::Debug for Call<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("started", &self.running.is_some()).finish()
+    }
+}
+
+impl<T, F> Future for Call<T, F>
+where
+    F: FnOnce(&Cancellable, Resolver<T>),
+{
+    type Output = Result<T, NoResult>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(start) = self.start.take() {
+            let context = MainContext::ref_thread_default();
+            // Held while the call is started, which is when gio asks for it.
+            let Ok(_owner) = context.acquire() else {
+                return Poll::Ready(Err(NoResult::NotOwner));
+            };
+            let (running, resolver) = Running::new();
+            start(&running.cancellable, resolver);
+            self.running = Some(running);
+        }
+        match &mut self.running {
+            Some(running) => running.poll(cx),
+            None => Poll::Ready(Err(NoResult::Gone)),
+        }
+    }
+}
+
+/// A call that was started, or is about to be.
+struct Running<T> {
+    cancellable: Cancellable,
+    result: oneshot::Receiver<T>,
+    over: bool,
+}
+
+impl<T> Running<T> {
+    fn new() -> (Self, Resolver<T>) {
+        let (tx, result) = oneshot::channel();
+        (Self { cancellable: Cancellable::new(), result, over: false }, Resolver(tx))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, NoResult>> {
+        if self.over {
+            return Poll::Ready(Err(NoResult::Gone));
+        }
+        let result = std::task::ready!(Pin::new(&mut self.result).poll(cx));
+        self.over = true;
+        Poll::Ready(result.map_err(|_| NoResult::Gone))
+    }
+}
+
+impl<T> Drop for Running<T> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.cancellable.cancel();
+        }
+    }
+}
+
+impl GlibHandle {
+    /// Makes a future of a call that is started on the GLib thread; see [`gasync`](self).
+    ///
+    /// ```
+    /// use gio::prelude::*;
+    /// use loopnest_strategies::Handoff;
+    ///
+    /// let handoff = Handoff::new(&glib::MainContext::default())?;
+    /// let glib = handoff.glib();
+    /// let contents = handoff.block_on(async move {
+    ///     // A tokio task on another thread.
+    ///     glib.gasync(|cancellable, done| {
+    ///         gio::File::for_path("/proc/self/comm")
+    ///             .load_contents_async(Some(cancellable), move |result| done.resolve(result));
+    ///     })
+    ///     .await
+    /// })?;
+    /// assert!(contents.is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NoResult::Gone`] when the GLib side is gone, before the call or during it.
+    pub async fn gasync<T, F>(&self, start: F) -> Result<T, NoResult>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Cancellable, Resolver<T>) + Send + 'static,
+    {
+        let (mut running, resolver) = Running::new();
+        let (cancellable, context) = (running.cancellable.clone(), self.context().clone());
+        let job = move || {
+            // Dropped before the job began.
+            if cancellable.is_cancelled() {
+                return;
+            }
+            let started = context.with_thread_default(|| start(&cancellable, resolver));
+            debug_assert!(started.is_ok(), "jobs run on the thread that owns the context");
+        };
+        self.push(job).await.map_err(|_| NoResult::Gone)?;
+        let result = std::future::poll_fn(|cx| running.poll(cx));
+        let gone = self.gone();
+        tokio::pin!(gone);
+        tokio::select! {
+            biased;
+            result = result => result,
+            () = gone => Err(NoResult::Gone),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Work for the GLib thread, from any other: a bounded queue and one `GSource`.
+//!
+//! Never `MainContext::invoke`: it runs the closure on the calling thread whenever nobody owns the
+//! context at that moment (gmain.c 2.74.6, line 6362).
+//!
+//! The source may recurse, so a job that opens a nested loop does not keep the others out of it.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use glib::MainContext;
+use loopnest_core::executor::Panic;
+use loopnest_core::protocol::handoff::{HandoffReceiver, HandoffSender, handoff};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::pace::{self, Backlog, Later, SLICE, Work};
+use crate::source::{Callbacks, Prepare, Source, SourceRef, carry_panic};
+
+/// Jobs that may wait for GLib before senders have to.
+const CAPACITY: usize = 1024;
+
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+/// The GLib end: make it on the thread that iterates the context, and keep it there.
+///
+/// When it is dropped, jobs not yet done are dropped, and whoever waits for one, or for a
+/// GAsyncResult call that one has started, gets an error.
+pub struct JobQueue {
+    main: Source<MainCallbacks>,
+    later: Later<Jobs>,
+    handle: GlibHandle,
+}
+
+/// Gets work done on the GLib thread, from any other.
+#[derive(Clone)]
+pub struct GlibHandle {
+    jobs: HandoffSender<Job>,
+    room: Arc<Semaphore>,
+    /// Never has a permit; closed when the queue goes.
+    gone: Arc<Semaphore>,
+    context: MainContext,
+}
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The GLib side was dropped before the job was done.
+    #[error("the GLib side is gone")]
+    Gone,
+    /// The closure panicked.
+    #[error("the closure panicked on the GLib thread")]
+    Panicked(Panic),
+}
+
+impl JobQueue {
+    /// Attaches a queue to `context`.
+    pub fn new(context: &MainContext) -> Self {
+        let ring = context.clone();
+        let (jobs, receiver) = handoff(CAPACITY, move || ring.wakeup());
+        let queue = Rc::new(Jobs { queue: receiver, backlog: Backlog::default() });
+        let main = Source::new("loopnest jobs", MainCallbacks(queue.clone()));
+        main.set_can_recurse(true);
+        main.attach(context);
+        let later = pace::later("loopnest jobs, later", queue, context);
+        let handle = GlibHandle {
+            jobs,
+            room: Arc::new(Semaphore::new(CAPACITY)),
+            gone: Arc::new(Semaphore::new(0)),
+            context: context.clone(),
+        };
+        Self { main, later, handle }
+    }
+
+    /// Drops the jobs that wait and lets no more in.
+    pub(crate) fn close(&self) {
+        self.main.destroy();
+        self.later.destroy();
+        // New calls find it closed, and those that wait stop waiting.
+        self.handle.room.close();
+        self.handle.gone.close();
+        while let Some(job) = self.main.callbacks().0.queue.pop() {
+            drop(job);
+        }
+    }
+
+    /// A handle for other threads.
+    pub fn handle(&self) -> GlibHandle {
+        self.handle.clone()
+    }
+}
+
+impl fmt::Debug for JobQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobQueue").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl Drop for JobQueue {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl GlibHandle {
+    /// Runs `f` on the GLib thread and gives its result.
+    ///
+    /// Waits for room while too many jobs are queued. Dropping the future before the job begins
+    /// cancels it.
+    ///
+    /// # Errors
+    /// When the GLib side is gone, or `f` panicked.
+    pub async fn call<R: Send + 'static>(
+        &self,
+        f: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, CallError> {
+        let (tx, rx) = oneshot::channel();
+        self.push(move || {
+            if !tx.is_closed() {
+                // If nobody waits any more there is nobody to tell.
+                drop(tx.send(catch_unwind(AssertUnwindSafe(f))));
+            }
+        })
+        .await?;
+        match rx.await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(panic)) => Err(CallError::Panicked(Panic::new(panic))),
+            Err(_) => Err(CallError::Gone),
+        }
+    }
+
+    /// Queues a job once there is room.
+    pub(crate) async fn push(&self, job: impl FnOnce() + Send + 'static) -> Result<(), CallError> {
+        let Ok(room) = self.room.clone().acquire_owned().await else {
+            return Err(CallError::Gone);
+        };
+        let job: Job = Box::new(move || {
+            drop(room);
+            job();
+        });
+        // There is room by the semaphore, so only a receiver that is gone refuses.
+        self.jobs.push(job).map_err(|_| CallError::Gone)
+    }
+
+    /// Completes when the GLib side is gone.
+    pub(crate) async fn gone(&self) {
+        // There never is a permit, so this ends with the semaphore.
+        let _ = self.gone.acquire().await;
+    }
+
+    pub(crate) fn context(&self) -> &MainContext {
+        &self.context
+    }
+}
+
+impl fmt::Debug for GlibHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GlibHandle")
+            .field("room", &self.room.available_permits())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Jobs {
+    queue: HandoffReceiver<Job>,
+    backlog: Backlog,
+}
+
+impl Work for Jobs {
+    fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    fn run(&self) {
+        let end = Instant::now() + SLICE;
+        while let Some(job) = self.queue.pop() {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
+                // The others' jobs must not end with the source.
+                carry_panic(panic);
+                break;
+            }
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        self.backlog.set(self.queue.check());
+    }
+}
+
+/// Ready when a job waits.
+struct MainCallbacks(Rc<Jobs>);
+
+impl Callbacks for MainCallbacks {
+    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+        match self.0.backlog.due() {
+            Some(due) => match due.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => Prepare::Ready,
+                wait => Prepare::Wait(Some(wait)),
+            },
+            None if self.0.queue.prepare() => Prepare::Ready,
+            None => Prepare::Wait(None),
+        }
+    }
+
+    fn check(&self, _this: SourceRef<'_>) -> bool {
+        let waits = self.0.queue.check();
+        match self.0.backlog.due() {
+            Some(due) => Instant::now() >= due,
+            None => waits,
+        }
+    }
+
+    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+        self.0.run();
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,83 @@
+//! Work that does not fit into one dispatch: how it goes on without keeping GTK from drawing.
+//!
+//! A dispatch does about one [`SLICE`] of work. What is left goes on from a second source at
+//! [`PRIORITY`], below GTK's redraws at 120 and level with idle callbacks.
+//! When GLib itself is flooded at default priority that source would never run, so what is left is
+//! brought forward once it is [`AGE`] old.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use glib::MainContext;
+
+use crate::source::{Callbacks, Prepare, Source, SourceRef};
+
+/// How long one dispatch may work before GLib's other sources get their turn.
+pub(crate) const SLICE: Duration = Duration::from_millis(2);
+
+/// Priority of what is left (`G_PRIORITY_DEFAULT_IDLE`).
+const PRIORITY: i32 = 200;
+
+/// What is left waits at most this long.
+const AGE: Duration = Duration::from_millis(10);
+
+/// Whether work is left, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog(Cell<Option<Instant>>);
+
+impl Backlog {
+    /// Says whether work is left now.
+    pub(crate) fn set(&self, more: bool) {
+        self.0.set(more.then(Instant::now));
+    }
+
+    /// Whether work is left.
+    pub(crate) fn is_left(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// When what is left is to be brought forward.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.0.get().map(|since| since + AGE)
+    }
+}
+
+/// Something done in slices.
+pub(crate) trait Work: 'static {
+    /// Where it says that work is left.
+    fn backlog(&self) -> &Backlog;
+    /// Does a slice.
+    fn run(&self);
+}
+
+/// The second source.
+pub(crate) type Later<W> = Source<LaterCallbacks<W>>;
+
+/// Attaches the source that goes on with what `work` leaves.
+pub(crate) fn later<W: Work>(name: &str, work: Rc<W>, context: &MainContext) -> Later<W> {
+    let source = Source::new(name, LaterCallbacks(work));
+    source.set_can_recurse(true);
+    source.set_priority(PRIORITY);
+    source.attach(context);
+    source
+}
+
+/// Ready while work is left.
+pub(crate) struct LaterCallbacks<W>(Rc<W>);
+
+impl<W: Work> Callbacks for LaterCallbacks<W> {
+    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+        if self.0.backlog().is_left() { Prepare::Ready } else { Prepare::Wait(None) }
+    }
+
+    fn check(&self, _this: SourceRef<'_>) -> bool {
+        self.0.backlog().is_left()
+    }
+
+    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+        self.0.run();
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,426 @@
+//! GAsyncResult calls as futures: a real D-Bus daemon, real files, real processes.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures::future::join_all;
+use futures::{FutureExt, TryFutureExt};
+use gio::prelude::*;
+use gio::{Cancellable, DBusConnection, DBusConnectionFlags, IOErrorEnum};
+use glib::MainContext;
+use glib::variant::ToVariant;
+use loopnest_strategies::gasync::{self, NoResult, Resolver};
+use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, Handoff, JobQueue, Nested};
+use loopnest_tests::bus::PrivateBus;
+use loopnest_tests::nested_loop;
+use tokio::time::{sleep, timeout};
+
+const MS: Duration = Duration::from_millis(1);
+
+type Reply = Result<glib::Variant, glib::Error>;
+
+fn connect(
+    address: String,
+) -> impl FnOnce(&Cancellable, Resolver<Result<DBusConnection, glib::Error>>) + Send {
+    move |cancellable, done| {
+        let flags = DBusConnectionFlags::AUTHENTICATION_CLIENT
+            | DBusConnectionFlags::MESSAGE_BUS_CONNECTION;
+        let done = move |result| done.resolve(result);
+        DBusConnection::for_address(&address, flags, None, Some(cancellable), done);
+    }
+}
+
+fn get_id(bus: &DBusConnection) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
+    method(bus, "GetId", None)
+}
+
+fn method(
+    bus: &DBusConnection,
+    name: &'static str,
+    parameters: Option<glib::Variant>,
+) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
+    let bus = bus.clone();
+    move |cancellable, done| {
+        bus.call(
+            Some("org.freedesktop.DBus"),
+            "/org/freedesktop/DBus",
+            "org.freedesktop.DBus",
+            name,
+            parameters.as_ref(),
+            None,
+            gio::DBusCallFlags::NONE,
+            -1,
+            Some(cancellable),
+            move |result| done.resolve(result),
+        );
+    }
+}
+
+/// Runs the same future on every strategy, on the GLib thread.
+fn on_every_strategy<F: Future<Output = ()> + 'static>(test: impl Fn() -> F) {
+    let context = MainContext::default();
+    let _owner = context.acquire().expect("nobody else runs it");
+    Dispatch::new(&context).expect("a runtime").block_on(test());
+    Nested::new(&context, true).expect("a runtime").block_on(test());
+    GtkRs::new(&context).expect("a runtime").block_on(test());
+}
+
+#[test]
+fn a_private_bus_answers_on_every_strategy() {
+    let bus = PrivateBus::start();
+    let address = bus.address().to_owned();
+    on_every_strategy(|| {
+        let address = address.clone();
+        async move {
+            let bus = gasync::call(connect(address)).await.expect("a result").expect("a bus");
+            let id = gasync::call(get_id(&bus)).await.expect("a result").expect("a reply");
+            assert_eq!(id.child_value(0).str().map(str::len), Some(32));
+        }
+    });
+    // The bridge has its tasks on another thread: the remote face.
+    let context = MainContext::default();
+    let handoff = Handoff::new(&context).expect("a runtime");
+    let glib = handoff.glib();
+    handoff.block_on(async move {
+        let bus = glib.gasync(connect(address)).await.expect("a result").expect("a bus");
+        let id = glib.gasync(get_id(&bus)).await.expect("a result").expect("a reply");
+        assert_eq!(id.child_value(0).str().map(str::len), Some(32));
+    });
+}
+
+#[test]
+fn errors_come_through_as_they_are() {
+    let bus = PrivateBus::start();
+    let address = bus.address().to_owned();
+    on_every_strategy(|| {
+        let address = address.clone();
+        async move {
+            let bus = gasync::call(connect(address)).await.expect("a result").expect("a bus");
+            let call = gasync::call(method(&bus, "NoSuchMethod", None));
+            let error = call.await.expect("a result").expect_err("no such method");
+            assert_eq!(error.kind::<gio::DBusError>(), Some(gio::DBusError::UnknownMethod));
+            let bad = connect("unix:path=/nonexistent/socket".to_owned());
+            assert!(gasync::call(bad).await.expect("a result").is_err());
+        }
+    });
+}
+
+#[test]
+fn a_call_goes_on_in_a_loop_nested_in_its_own_strategy() {
+    let bus = PrivateBus::start();
+    let address = bus.address().to_owned();
+    let context = MainContext::default();
+    let dispatch = Dispatch::new(&context).expect("a runtime");
+    let bus = dispatch.block_on(gasync::call(connect(address))).expect("a result");
+    let bus = bus.expect("a bus");
+    let n = Rc::new(Cell::new(0));
+    let count = n.clone();
+    dispatch
+        .spawn_local(async move {
+            loop {
+                let reply = gasync::call(get_id(&bus)).await.expect("a result");
+                count.set(count.get() + u32::from(reply.is_ok()));
+            }
+        })
+        .detach();
+    let (count, nested) = (n.clone(), context.clone());
+    let inside = dispatch.block_on(async move {
+        sleep(5 * MS).await;
+        let before = count.get();
+        nested_loop(&nested, 100 * MS);
+        count.get() - before
+    });
+    assert!(inside > 10, "{inside} replies in a nested loop");
+}
+
+#[test]
+fn dropping_the_future_cancels_and_frees_the_closure() {
+    let context = MainContext::default();
+    let dispatch = Dispatch::new(&context).expect("a runtime");
+    let (held, cancelled) = (Rc::new(()), Rc::new(Cell::new(false)));
+    let (inside, seen) = (held.clone(), cancelled.clone());
+    dispatch.block_on(async move {
+        let process =
+            gio::Subprocess::newv(&["sleep".as_ref(), "60".as_ref()], gio::SubprocessFlags::NONE)
+                .expect("a process");
+        let waiting = process.clone();
+        let wait = gasync::call(move |cancellable, done: Resolver<()>| {
+            waiting.wait_async(Some(cancellable), move |result| {
+                let _inside = &inside;
+                let error = result.expect_err("it was cancelled");
+                seen.set(error.matches(IOErrorEnum::Cancelled));
+                done.resolve(());
+            });
+        });
+        assert!(timeout(20 * MS, wait).await.is_err());
+        process.force_exit();
+        // The callback comes with the next iterations.
+        sleep(20 * MS).await;
+    });
+    assert!(cancelled.get());
+    assert_eq!(Rc::strong_count(&held), 1);
+}
+
+#[test]
+fn a_call_dropped_before_it_was_polled_is_never_started() {
+    let started = Rc::new(Cell::new(false));
+    let set = started.clone();
+    let call = gasync::call(move |_, _: Resolver<()>| set.set(true));
+    drop(call);
+    assert!(!started.get());
+}
+
+#[test]
+fn a_late_start_is_skipped_when_the_remote_future_is_gone() {
+    let context = MainContext::new();
+    let jobs = JobQueue::new(&context);
+    let glib = jobs.handle();
+    let (tx, rx) = std::sync::mpsc::channel::<()>();
+    let remote = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(async move {
+            let call = glib.gasync(move |_, done| {
+                drop(tx);
+                done.resolve(());
+            });
+            assert!(timeout(10 * MS, call).await.is_err(), "nobody runs the context");
+        });
+    });
+    remote.join().expect("the time-out");
+    while context.iteration(false) {}
+    assert_eq!(rx.recv(), Err(std::sync::mpsc::RecvError), "the closure was dropped");
+}
+
+#[test]
+fn a_glib_side_that_goes_ends_calls_with_an_error() {
+    let context = MainContext::new();
+    let jobs = JobQueue::new(&context);
+    let (before, during) = (jobs.handle(), jobs.handle());
+    let remote = |glib: GlibHandle, start: fn(&Cancellable, Resolver<()>)| {
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.expect("a runtime").block_on(glib.gasync(start))
+        })
+    };
+    // One that is never finished, as a call into a service that hangs.
+    let during = remote(during, |_, done| std::mem::forget(done));
+    nested_loop(&context, 20 * MS);
+    let before = remote(before, |_, done| done.resolve(()));
+    std::thread::sleep(20 * MS);
+    drop(jobs);
+    drop(context);
+    assert_eq!(during.join().expect("no panic"), Err(NoResult::Gone));
+    assert_eq!(before.join().expect("no panic"), Err(NoResult::Gone));
+}
+
+#[test]
+fn a_resolver_dropped_unused_and_a_foreign_context_are_typed_errors() {
+    let context = MainContext::new();
+    let dispatch = Dispatch::new(&context).expect("a runtime");
+    let dropped = dispatch.block_on(gasync::call(|_, done: Resolver<()>| drop(done)));
+    assert_eq!(dropped, Err(NoResult::Gone));
+
+    let default = MainContext::default();
+    let _owner = default.acquire().expect("nobody else runs it");
+    let elsewhere = std::thread::spawn(|| {
+        futures::executor::block_on(gasync::call(|_, done: Resolver<()>| done.resolve(())))
+    });
+    assert_eq!(elsewhere.join().expect("no panic"), Err(NoResult::NotOwner));
+}
+
+#[test]
+fn a_bus_that_is_killed_ends_a_hundred_calls_with_errors() {
+    for nested in [false, true] {
+        let mut daemon = PrivateBus::start();
+        let context = MainContext::default();
+        let dispatch = Dispatch::new(&context).expect("a runtime");
+        let address = daemon.address().to_owned();
+        let bus = dispatch.block_on(gasync::call(connect(address))).expect("a result");
+        let bus = bus.expect("a bus");
+        bus.set_exit_on_close(false);
+        // A name that nobody owns and that takes its time: the daemon is stopped first.
+        let calls: Vec<_> = (0..100).map(|_| gasync::call(get_id(&bus))).collect();
+        let ended = Rc::new(Cell::new(0));
+        let count = ended.clone();
+        let (polled_tx, polled) = tokio::sync::oneshot::channel();
+        let all = dispatch.spawn_local(async move {
+            let all = join_all(calls.into_iter().map(|call| {
+                let count = count.clone();
+                async move {
+                    let failed = call.await.expect("a result").is_err();
+                    count.set(count.get() + 1);
+                    failed
+                }
+            }));
+            _ = polled_tx.send(());
+            all.await
+        });
+        let (inner, done) = (context.clone(), ended.clone());
+        dispatch.block_on(async move {
+            polled.await.expect("the calls begin");
+            daemon.kill();
+            if nested {
+                for _ in 0..50 {
+                    nested_loop(&inner, 20 * MS);
+                    if done.get() == 100 {
+                        break;
+                    }
+                }
+                assert_eq!(done.get(), 100, "all ended inside nested loops");
+            }
+        });
+        let failed = dispatch.block_on(async { timeout(5000 * MS, all).await });
+        let failed = failed.expect("in time").expect("no panic");
+        assert_eq!(failed.len(), 100);
+        assert!(failed.iter().any(|failed| *failed));
+    }
+}
+
+#[test]
+fn signals_names_and_served_objects_go_through_the_same_thread() {
+    let bus = PrivateBus::start();
+    let address = bus.address().to_owned();
+    let context = MainContext::default();
+    let dispatch = Dispatch::new(&context).expect("a runtime");
+    dispatch.block_on(async move {
+        let open = || gasync::call(connect(address.clone()));
+        let server = open().await.expect("a result").expect("a bus");
+        let client = open().await.expect("a result").expect("a bus");
+        let (tx, mut changed) = tokio::sync::mpsc::unbounded_channel();
+        let _subscription = client.subscribe_to_signal(
+            Some("org.freedesktop.DBus"),
+            Some("org.freedesktop.DBus"),
+            Some("NameOwnerChanged"),
+            None,
+            Some("org.loopnest.Test"),
+            gio::DBusSignalFlags::NONE,
+            move |signal| _ = tx.send(signal.parameters.child_value(0).str().map(str::to_owned)),
+        );
+        // The match must have reached the daemon before the name changes hands.
+        gasync::call(get_id(&client)).await.expect("a result").expect("a reply");
+        let name = ("org.loopnest.Test", 0u32).to_variant();
+        let owned = gasync::call(method(&server, "RequestName", Some(name)));
+        owned.await.expect("a result").expect("the name");
+        let name = timeout(5000 * MS, changed.recv()).await.expect("in time");
+        assert_eq!(name.flatten().as_deref(), Some("org.loopnest.Test"));
+
+        let xml = "<node><interface name='org.loopnest.Test'><method name='Double'>\
+                   <arg type='u' direction='in'/><arg type='u' direction='out'/>\
+                   </method></interface></node>";
+        let node = gio::DBusNodeInfo::for_xml(xml).expect("good XML");
+        let interface = node.lookup_interface("org.loopnest.Test").expect("the interface");
+        let _registration = server
+            .register_object("/", &interface)
+            .method_call(|_, _, _, _, _, parameters, invocation| {
+                let n: (u32,) = parameters.get().expect("a number");
+                invocation.return_value(Some(&(n.0 * 2,).to_variant()));
+            })
+            .build()
+            .expect("to serve");
+        let reply = gasync::call(move |cancellable, done| {
+            client.call(
+                Some("org.loopnest.Test"),
+                "/",
+                "org.loopnest.Test",
+                "Double",
+                Some(&(21u32,).to_variant()),
+                None,
+                gio::DBusCallFlags::NONE,
+                -1,
+                Some(cancellable),
+                move |result: Reply| done.resolve(result),
+            );
+        });
+        let reply = reply.await.expect("a result").expect("a reply");
+        assert_eq!(reply.get::<(u32,)>(), Some((42,)));
+    });
+}
+
+#[test]
+fn files_are_read_written_and_watched() {
+    let context = MainContext::default();
+    let dispatch = Dispatch::new(&context).expect("a runtime");
+    dispatch.block_on(async {
+        let name = format!("loopnest-{}-{}", std::process::id(), fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        let file = gio::File::for_path(&path);
+        let write = file.clone();
+        let written = gasync::call(move |cancellable, done| {
+            write.replace_contents_async(
+                b"hello".to_vec(),
+                None,
+                false,
+                gio::FileCreateFlags::NONE,
+                Some(cancellable),
+                move |result| done.resolve(result.map(|_| ()).map_err(|(_, error)| error)),
+            );
+        });
+        written.await.expect("a result").expect("to write");
+        let monitor =
+            file.monitor_file(gio::FileMonitorFlags::NONE, Cancellable::NONE).expect("a monitor");
+        let (tx, mut events) = tokio::sync::mpsc::unbounded_channel();
+        monitor.connect_changed(move |_, _, _, event| _ = tx.send(event));
+        let read = file.clone();
+        let contents = gasync::call(move |cancellable, done| {
+            read.load_contents_async(Some(cancellable), move |result| done.resolve(result));
+        });
+        let (contents, _) = contents.await.expect("a result").expect("to read");
+        assert_eq!(&contents[..], b"hello");
+        std::fs::remove_file(&path).expect("to remove");
+        let event = timeout(5000 * MS, events.recv()).await.expect("in time");
+        assert_eq!(event, Some(gio::FileMonitorEvent::Deleted));
+    });
+}
+
+/// Calls that are dropped at a random moment, or not, each with a witness that is held for as long
+/// as anything of the call lives.
+#[test]
+fn calls_cancelled_at_random_moments_resolve_once_and_leave_nothing() {
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let bus = PrivateBus::start();
+    let address = bus.address().to_owned();
+    let context = MainContext::default();
+    let handoff = Handoff::new(&context).expect("a runtime");
+    let dispatch = Dispatch::new(&context).expect("a runtime");
+    let bus = dispatch.block_on(gasync::call(connect(address))).expect("a result");
+    let bus = bus.expect("a bus");
+    // The connection's own start-up holds it for a moment.
+    dispatch.block_on(async { sleep(20 * MS).await });
+    let references = bus.ref_count();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (witness, resolved) = (std::sync::Arc::new(()), std::sync::Arc::new(AtomicU32::new(0)));
+    let mut calls = Vec::new();
+    for _ in 0..2_000 {
+        let (held, count) = (witness.clone(), resolved.clone());
+        let start = get_id(&bus);
+        let patience = Duration::from_micros(random.u64(0..3_000));
+        let start = move |cancellable: &Cancellable, done: Resolver<Reply>| {
+            let _held = held;
+            start(cancellable, done);
+        };
+        let count = move |ended: bool| _ = count.fetch_add(u32::from(ended), Ordering::SeqCst);
+        if random.bool() {
+            let task = dispatch.spawn_local(async move {
+                count(timeout(patience, gasync::call(start)).await.is_ok());
+            });
+            calls.push(task.map_ok(|()| ()).map_err(|_| ()).boxed_local());
+        } else {
+            let glib = handoff.glib();
+            let task = handoff.spawn(async move {
+                count(timeout(patience, glib.gasync(start)).await.is_ok());
+            });
+            calls.push(task.map_err(|_| ()).boxed_local());
+        }
+    }
+    let ended = dispatch.block_on(join_all(calls));
+    assert!(ended.iter().all(Result::is_ok), "every call ends");
+    // Cancelled ones give their closures back as the context is iterated.
+    dispatch.block_on(async { sleep(100 * MS).await });
+    assert!(resolved.load(Ordering::SeqCst) <= 2_000);
+    assert_eq!(std::sync::Arc::strong_count(&witness), 1);
+    assert_eq!(bus.ref_count(), references);
+}
