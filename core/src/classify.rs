@@ -5,12 +5,14 @@
 //! `METHODOLOGY.md` has the formulae; [`RULES_VERSION`] changes with them.
 
 use std::cmp::Reverse;
+mod figures;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::program::{ActorKind, How, Program, Side, Step};
+use crate::program::{ActorKind, How, Program, Step};
 use crate::trace::{CANCELLED, End, Event, FIRED, Key, Kind, Meter, Trace, What};
-use crate::verdict::{Figures, Finding, Judgement, Tally, WindowFigures, Word};
+use crate::verdict::{Finding, Judgement, Tally, WindowFigures, Word};
 
 /// Version of the rules below.
 pub const RULES_VERSION: u32 = 1;
@@ -29,6 +31,9 @@ pub const MARGIN: Duration = Duration::from_millis(100);
 
 /// Outside nested loops, an event is starved when one that was due this much later comes first.
 pub const OVERTAKEN: Duration = Duration::from_millis(200);
+
+/// Beside a flood, one of this many events has to come in time.
+pub const FLOOD_SHARE: usize = 8;
 
 /// Fewer opportunity ticks than this share of the window's length, in percent, mean that the
 /// machine stood still and a stall proves nothing.
@@ -120,8 +125,16 @@ struct Count {
 
 impl Count {
     /// Late by chance is a minority; an event that came only when it was poked never is chance.
-    fn stalled(&self) -> bool {
-        self.blames.len() * 2 > self.due as usize || self.blames.contains(&Blame::Poke)
+    ///
+    /// Beside a flood, how much comes in time is the share of the processor that the process gets,
+    /// and only next to nothing is starvation.
+    fn stalled(&self, window: Option<Window>) -> bool {
+        let came = (self.due as usize).saturating_sub(self.blames.len());
+        let enough = match window {
+            Some(Window::Flood(_)) => came * FLOOD_SHARE >= self.due as usize,
+            _ => came >= self.blames.len(),
+        };
+        !enough || self.blames.contains(&Blame::Poke)
     }
 }
 
@@ -258,17 +271,23 @@ impl Case<'_> {
         }
     }
 
-    /// Whether the event, at index `at`, came while a poke was in effect and no window closed
-    /// meanwhile, and was late already when the poke came.
+    /// Whether a poke brought the event at index `at`: it came while one was in effect and no window
+    /// closed meanwhile, it was late already when the poke came, and its side had delivered nothing
+    /// since it was due. A side that is alive and late was not asleep.
     fn cured(&self, ideal: &Event, at: usize) -> bool {
-        for event in self.real.events[..at].iter().rev() {
-            match event.what {
-                What::PokeBegin(_) => return event.at >= ideal.at + MARGIN,
-                What::PokeEnd(_) | What::Close(_) => return false,
-                _ => {}
-            }
-        }
-        false
+        let What::Reached(key) = ideal.what else { return false };
+        let before = &self.real.events[..at];
+        let edge = before.iter().rposition(|event| {
+            matches!(event.what, What::PokeBegin(_) | What::PokeEnd(_) | What::Close(_))
+        });
+        let Some(poke) = edge.filter(|&i| matches!(before[i].what, What::PokeBegin(_))) else {
+            return false;
+        };
+        let asleep = !before[..poke].iter().any(|event| {
+            let What::Reached(other) = event.what else { return false };
+            other.kind.side() == key.kind.side() && event.at > ideal.at
+        });
+        asleep && before[poke].at >= ideal.at + MARGIN
     }
 
     /// Whether something that was due much later came before the event at index `at`.
@@ -319,19 +338,22 @@ impl Case<'_> {
                 .filter(|((w, kind), _)| *w == window && kind.side() == side)
                 .map(|(_, count)| count)
                 .collect();
-            if !mine.iter().any(|c| c.stalled()) {
+            if !mine.iter().any(|c| c.stalled(window)) {
                 continue;
             }
             self.words.insert(Word::Stall);
             // What came in time before the trouble began does not show that anything went on.
-            let since = mine.iter().filter(|c| c.stalled()).filter_map(|c| c.first_bad).min();
-            if mine.iter().any(|c| c.blames.is_empty() && c.last_good >= since) {
+            let since = mine.iter().filter(|c| c.stalled(window)).filter_map(|c| c.first_bad).min();
+            let flood = matches!(window, Some(Window::Flood(_)));
+            let went_on = |c: &Count| c.blames.is_empty() || (flood && !c.stalled(window));
+            if mine.iter().any(|c| went_on(c) && c.last_good >= since) {
                 self.words.insert(Word::Split);
             }
-            let blamed = |blame| mine.iter().any(|c| c.stalled() && c.blames.contains(&blame));
+            let blamed =
+                |blame| mine.iter().any(|c| c.stalled(window) && c.blames.contains(&blame));
             self.findings.insert(if blamed(Blame::Poke) {
                 Finding::LostWakeUp
-            } else if mine.iter().all(|c| c.stalled()) {
+            } else if mine.iter().all(|c| c.stalled(window)) {
                 Finding::Frozen(side)
             } else {
                 Finding::Starved(side)
@@ -340,49 +362,6 @@ impl Case<'_> {
                 self.findings.insert(Finding::Deferred(side));
             }
         }
-    }
-
-    /// Figures of every nested loop, every quiet window, and the rest of the run.
-    fn windows(&self) -> Vec<WindowFigures> {
-        let end = self.last();
-        let mut windows = Vec::new();
-        let mut nested = Meter::default();
-        let mut nested_time = Duration::ZERO;
-        for (i, event) in self.real.events.iter().enumerate() {
-            let (name, closing) = match event.what {
-                What::Open(level) => (self.levels[usize::from(level)].clone(), What::Close(level)),
-                What::QuietBegin => ("quiet".to_owned(), What::QuietEnd),
-                _ => continue,
-            };
-            let close = self.real.events[i..].iter().find(|e| e.what == closing);
-            let (at, meter) = close.map_or(end, |e| (e.at, e.meter));
-            let paced = self.paced(event.at, at);
-            windows.push(window(name, at.saturating_sub(event.at), event.meter, meter, paced));
-            if matches!(event.what, What::Open(_)) && event.depth == 1 {
-                nested_time += at.saturating_sub(event.at);
-                nested.iterations += meter.iterations.saturating_sub(event.meter.iterations);
-                nested.useful += meter.useful.saturating_sub(event.meter.useful);
-                nested.switches += meter.switches.saturating_sub(event.meter.switches);
-                nested.cpu += meter.cpu.saturating_sub(event.meter.cpu);
-            }
-        }
-        let time = end.0.saturating_sub(nested_time);
-        windows.push(window("run".to_owned(), time, nested, end.1, 0));
-        windows
-    }
-
-    /// Iterations that the program itself asked for between two times, by draining loops by hand.
-    fn paced(&self, from: Duration, to: Duration) -> u64 {
-        let drained = self.drained.iter().map(|&level| {
-            let Some(open) = self.real.find(What::Open(level)) else {
-                return 0;
-            };
-            let close = self.real.find(What::Close(level));
-            let close = close.map_or(to, |i| self.real.events[i].at);
-            let time = close.min(to).saturating_sub(self.real.events[open].at.max(from));
-            (time.as_millis() / DRAIN_PAUSE.as_millis()) as u64
-        });
-        drained.sum()
     }
 
     fn last(&self) -> (Duration, Meter) {
@@ -513,75 +492,6 @@ impl Case<'_> {
         edges.any(|edge| self.real.find(edge).is_none())
     }
 
-    fn figures(&self, tallies: &BTreeMap<Kind, Tally>, windows: &[WindowFigures]) -> Figures {
-        let mut figures = Figures::default();
-        for (kind, tally) in tallies {
-            let (due, starved, lost) = match kind.side() {
-                Side::Glib => {
-                    (&mut figures.glib_due, &mut figures.glib_starved, &mut figures.glib_lost)
-                }
-                _ => (&mut figures.async_due, &mut figures.async_starved, &mut figures.async_lost),
-            };
-            *due += tally.due;
-            *starved += tally.starved;
-            *lost += tally.lost;
-        }
-        let worst = windows.iter().max_by_key(|w| w.iterations * 1000 / (w.justified + 1));
-        if let Some(worst) = worst {
-            figures.iterations = worst.iterations;
-            figures.justified = worst.justified;
-            figures.cpu_ratio = f64::from(worst.cpu_permille) / 1000.0;
-        }
-        figures.longest_gap_ms = self.longest_gap().as_millis() as u64;
-        (figures.timer_late_us, figures.timer_early_us) = self.lateness();
-        figures
-    }
-
-    /// The longest stretch of a nested loop without an async event.
-    fn longest_gap(&self) -> Duration {
-        let mut longest = Duration::ZERO;
-        let mut since: Option<Duration> = None;
-        for event in &self.real.events {
-            let mark = match event.what {
-                What::Open(_) => {
-                    since.get_or_insert(event.at);
-                    continue;
-                }
-                What::Reached(key) => key.kind.side() == Side::Async,
-                What::Close(_) => true,
-                _ => false,
-            };
-            if let (true, Some(start)) = (mark, since) {
-                longest = longest.max(event.at.saturating_sub(start));
-                let closed = matches!(event.what, What::Close(_)) && event.depth <= 1;
-                since = (!closed).then_some(event.at);
-            }
-        }
-        // A window that never closed is a gap up to the end.
-        since.map_or(longest, |start| longest.max(self.last().0.saturating_sub(start)))
-    }
-
-    /// Median lateness and greatest earliness of async timers, in microseconds.
-    fn lateness(&self) -> (i64, i64) {
-        let positions = positions(self.real);
-        let mut late: Vec<i64> = self
-            .ideal
-            .events
-            .iter()
-            .filter_map(|due| {
-                let What::Reached(key) = due.what else {
-                    return None;
-                };
-                let at = self.real.events[*positions.get(&key)?].at;
-                (key.kind == Kind::Timer).then(|| at.as_micros() as i64 - due.at.as_micros() as i64)
-            })
-            .collect();
-        late.sort_unstable();
-        let median = late.get(late.len() / 2).copied().unwrap_or(0);
-        let early = late.first().map_or(0, |&first| (-first).max(0));
-        (median, early)
-    }
-
     fn spans(&self) -> Vec<Span> {
         let events = &self.ideal.events;
         let levels = (0..self.levels.len() as u16).filter_map(|level| {
@@ -670,19 +580,4 @@ fn positions(trace: &Trace) -> BTreeMap<Key, usize> {
         }
     }
     positions
-}
-
-fn window(name: String, time: Duration, from: Meter, to: Meter, paced: u64) -> WindowFigures {
-    let iterations = to.iterations.saturating_sub(from.iterations);
-    let justified = to.useful.saturating_sub(from.useful);
-    let cpu = to.cpu.saturating_sub(from.cpu).as_micros();
-    WindowFigures {
-        name,
-        ms: time.as_millis() as u64,
-        iterations,
-        justified,
-        switches: to.switches.saturating_sub(from.switches),
-        cpu_permille: (cpu * 1000 / time.as_micros().max(1)) as u32,
-        busy: iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified + paced,
-    }
 }

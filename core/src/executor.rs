@@ -377,6 +377,8 @@ impl<T> JoinHandle<T> {
     pub fn detach(self) {}
 
     /// Cancels the task: it is not polled again, and its future is dropped on its own thread.
+    ///
+    /// Takes the handle, unlike tokio's `abort`: nothing is left to be awaited.
     pub fn cancel(mut self) {
         // Dropping an async-task handle cancels.
         drop(self.task.take());

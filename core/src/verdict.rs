@@ -147,7 +147,7 @@ pub struct Tally {
 pub struct WindowFigures {
     /// The level's name, `quiet` or `run`.
     pub name: String,
-    /// How long it was open, in milliseconds.
+    /// How long it was open, in milliseconds; with a poke in it, how long until the first.
     pub ms: u64,
     /// GLib iterations inside it.
     pub iterations: u64,

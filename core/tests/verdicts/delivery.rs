@@ -238,8 +238,16 @@ fn what_comes_between_poke_and_close_was_cured_what_comes_after_was_not() {
 fn a_single_lost_wake_up_among_many_events_is_a_stall() {
     // Without the poke the program would hang: no majority can excuse that.
     let ideal = dialog().every(50, 160..=890, Kind::Wake);
+    let real = ideal.clone().late(Kind::Wake, 410..=660, 670).late(Kind::Timer, 410..=660, 670);
+    judge(&ideal, real.poke(665, 725)).says("stall").because(&[Finding::LostWakeUp]);
+}
+
+#[test]
+fn what_a_side_that_is_alive_delivers_late_was_not_cured_by_a_poke() {
+    // On a busy machine much is late, and some of it falls into a poke that was meant for others.
+    let ideal = dialog().every(50, 160..=890, Kind::Wake);
     let real = ideal.clone().late(Kind::Wake, 410..=410, 670).poke(665, 725);
-    judge(&ideal, real).says("stall+split").because(&[Finding::LostWakeUp]);
+    judge(&ideal, real).says("progress");
 }
 
 #[test]
@@ -336,8 +344,8 @@ fn what_is_due_in_a_flood_must_not_wait_for_its_end() {
     judge_program(&program, &ideal, ideal.clone()).says("progress").tally(Kind::Timer, 30, 0, 0);
 
     let real = |times| ideal.clone().late(Kind::Timer, times, 401);
-    judge_program(&program, &ideal, real(10..=150)).says("progress");
-    judge_program(&program, &ideal, real(10..=160))
+    judge_program(&program, &ideal, real(10..=260)).says("progress");
+    judge_program(&program, &ideal, real(10..=270))
         .says("stall")
         .because(&[Finding::Frozen(Side::Async), Finding::Deferred(Side::Async)]);
 }
@@ -349,13 +357,13 @@ fn an_async_flood_is_a_window_too_and_begins_with_its_step() {
     let ideal = tape().every(10, 10..=1100, Kind::Timeout).reached(1000, Kind::Task);
     let real = |times| ideal.clone().late(Kind::Timeout, times, 1001);
     // Ticks before 600 are due outside, so it is 31 that count.
-    judge_program(&program, &ideal, real(600..=740)).says("progress").tally(
+    judge_program(&program, &ideal, real(600..=860)).says("progress").tally(
         Kind::Timeout,
         31,
-        15,
+        27,
         0,
     );
-    judge_program(&program, &ideal, real(600..=750)).says("stall").tally(Kind::Timeout, 31, 16, 0);
+    judge_program(&program, &ideal, real(600..=870)).says("stall").tally(Kind::Timeout, 31, 28, 0);
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! The figures beside a verdict: counters of each stretch of a run, gaps, lateness.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Case, DRAIN_PAUSE, ITERATIONS_FREE, ITERATIONS_PER_EVENT, positions};
+use crate::program::Side;
+use crate::trace::{Event, Kind, Meter, What};
+use crate::verdict::{Figures, Tally, WindowFigures};
+
+impl Case<'_> {
+    /// Figures of every nested loop, every quiet window, and the rest of the run.
+    pub(super) fn windows(&self) -> Vec<WindowFigures> {
+        let end = self.last();
+        let mut windows = Vec::new();
+        let mut nested = Meter::default();
+        let mut nested_time = Duration::ZERO;
+        for (i, event) in self.real.events.iter().enumerate() {
+            let (name, closing) = match event.what {
+                What::Open(level) => (self.levels[usize::from(level)].clone(), What::Close(level)),
+                What::QuietBegin => ("quiet".to_owned(), What::QuietEnd),
+                _ => continue,
+            };
+            let close = self.real.events[i..].iter().find(|e| e.what == closing);
+            let (at, meter) = close.map_or(end, |e| (e.at, e.meter));
+            // A poke leaves descriptors readable that a frozen side does not drain: what the loop
+            // does from then on is the poke's doing.
+            let poke = |e: &&Event| matches!(e.what, What::PokeBegin(_)) && e.at < at;
+            let poke = self.real.events[i..].iter().find(poke);
+            let (until, reading) = poke.map_or((at, meter), |e| (e.at, e.meter));
+            let paced = self.paced(event.at, until);
+            let time = until.saturating_sub(event.at);
+            windows.push(window(name, time, event.meter, reading, paced));
+            if matches!(event.what, What::Open(_)) && event.depth == 1 {
+                nested_time += at.saturating_sub(event.at);
+                nested.iterations += meter.iterations.saturating_sub(event.meter.iterations);
+                nested.useful += meter.useful.saturating_sub(event.meter.useful);
+                nested.switches += meter.switches.saturating_sub(event.meter.switches);
+                nested.cpu += meter.cpu.saturating_sub(event.meter.cpu);
+            }
+        }
+        let time = end.0.saturating_sub(nested_time);
+        windows.push(window("run".to_owned(), time, nested, end.1, 0));
+        windows
+    }
+
+    /// Iterations that the program itself asked for between two times, by draining loops by hand.
+    pub(super) fn paced(&self, from: Duration, to: Duration) -> u64 {
+        let drained = self.drained.iter().map(|&level| {
+            let Some(open) = self.real.find(What::Open(level)) else {
+                return 0;
+            };
+            let close = self.real.find(What::Close(level));
+            let close = close.map_or(to, |i| self.real.events[i].at);
+            let time = close.min(to).saturating_sub(self.real.events[open].at.max(from));
+            (time.as_millis() / DRAIN_PAUSE.as_millis()) as u64
+        });
+        drained.sum()
+    }
+
+    pub(super) fn figures(
+        &self,
+        tallies: &BTreeMap<Kind, Tally>,
+        windows: &[WindowFigures],
+    ) -> Figures {
+        let mut figures = Figures::default();
+        for (kind, tally) in tallies {
+            let (due, starved, lost) = match kind.side() {
+                Side::Glib => {
+                    (&mut figures.glib_due, &mut figures.glib_starved, &mut figures.glib_lost)
+                }
+                _ => (&mut figures.async_due, &mut figures.async_starved, &mut figures.async_lost),
+            };
+            *due += tally.due;
+            *starved += tally.starved;
+            *lost += tally.lost;
+        }
+        let worst = windows.iter().max_by_key(|w| w.iterations * 1000 / (w.justified + 1));
+        if let Some(worst) = worst {
+            figures.iterations = worst.iterations;
+            figures.justified = worst.justified;
+            figures.cpu_ratio = f64::from(worst.cpu_permille) / 1000.0;
+        }
+        figures.longest_gap_ms = self.longest_gap().as_millis() as u64;
+        (figures.timer_late_us, figures.timer_early_us) = self.lateness();
+        figures
+    }
+
+    /// The longest stretch of a nested loop without an async event.
+    pub(super) fn longest_gap(&self) -> Duration {
+        let mut longest = Duration::ZERO;
+        let mut since: Option<Duration> = None;
+        for event in &self.real.events {
+            let mark = match event.what {
+                What::Open(_) => {
+                    since.get_or_insert(event.at);
+                    continue;
+                }
+                What::Reached(key) => key.kind.side() == Side::Async,
+                What::Close(_) => true,
+                _ => false,
+            };
+            if let (true, Some(start)) = (mark, since) {
+                longest = longest.max(event.at.saturating_sub(start));
+                let closed = matches!(event.what, What::Close(_)) && event.depth <= 1;
+                since = (!closed).then_some(event.at);
+            }
+        }
+        // A window that never closed is a gap up to the end.
+        since.map_or(longest, |start| longest.max(self.last().0.saturating_sub(start)))
+    }
+
+    /// Median lateness and greatest earliness of async timers, in microseconds.
+    pub(super) fn lateness(&self) -> (i64, i64) {
+        let positions = positions(self.real);
+        let mut late: Vec<i64> = self
+            .ideal
+            .events
+            .iter()
+            .filter_map(|due| {
+                let What::Reached(key) = due.what else {
+                    return None;
+                };
+                let at = self.real.events[*positions.get(&key)?].at;
+                (key.kind == Kind::Timer).then(|| at.as_micros() as i64 - due.at.as_micros() as i64)
+            })
+            .collect();
+        late.sort_unstable();
+        let median = late.get(late.len() / 2).copied().unwrap_or(0);
+        let early = late.first().map_or(0, |&first| (-first).max(0));
+        (median, early)
+    }
+}
+
+fn window(name: String, time: Duration, from: Meter, to: Meter, paced: u64) -> WindowFigures {
+    let iterations = to.iterations.saturating_sub(from.iterations);
+    let justified = to.useful.saturating_sub(from.useful);
+    let cpu = to.cpu.saturating_sub(from.cpu).as_micros();
+    WindowFigures {
+        name,
+        ms: time.as_millis() as u64,
+        iterations,
+        justified,
+        switches: to.switches.saturating_sub(from.switches),
+        cpu_permille: (cpu * 1000 / time.as_micros().max(1)) as u32,
+        busy: iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified + paced,
+    }
+}
