@@ -4,6 +4,8 @@
 //! A task opens a nested loop for 200 ms, as a modal dialog does; the client does not notice.
 
 use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,18 +29,7 @@ fn main() -> anyhow::Result<()> {
         .detach();
 
     let counter = echoed.clone();
-    dispatch
-        .spawn_local(async move {
-            let mut stream = TcpStream::connect(address).await?;
-            loop {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                stream.write_all(b"!").await?;
-                counter.set(counter.get() + usize::from(stream.read_u8().await? == b'!'));
-            }
-            #[allow(unreachable_code)]
-            std::io::Result::Ok(())
-        })
-        .detach();
+    dispatch.spawn_local(talk(address, counter)).detach();
 
     let counter = echoed.clone();
     let during = dispatch.block_on(async move {
@@ -57,4 +48,14 @@ fn main() -> anyhow::Result<()> {
     println!("{} bytes echoed, {during} of them while the nested loop was open", echoed.get());
     anyhow::ensure!(during > 0, "the client stopped while the nested loop was open");
     Ok(())
+}
+
+/// Sends a byte every 10 ms and counts what comes back.
+async fn talk(address: SocketAddr, echoed: Rc<Cell<usize>>) -> std::io::Result<Infallible> {
+    let mut stream = TcpStream::connect(address).await?;
+    loop {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        stream.write_all(b"!").await?;
+        echoed.set(echoed.get() + usize::from(stream.read_u8().await? == b'!'));
+    }
 }

@@ -478,29 +478,29 @@ impl MainCallbacks {
         }
     }
 
-    /// What is left of the time until something is due by the clock.
+    /// What is left of the time until tokio is due by the clock.
     fn wait(&self) -> Option<Duration> {
-        let deadline = self.shared.turn.deadline.get().filter(|_| self.watching.get());
-        let due = [deadline, self.shared.backlog.due()].into_iter().flatten().min()?;
-        Some(due.saturating_duration_since(Instant::now()))
+        let deadline = self.shared.turn.deadline.get().filter(|_| self.watching.get())?;
+        Some(deadline.saturating_duration_since(Instant::now()))
     }
 
     fn is_due(&self) -> bool {
-        self.wait().is_some_and(|wait| wait.is_zero())
+        self.wait().is_some_and(|wait| wait.is_zero()) || self.shared.backlog.is_due()
     }
 }
 
 impl Callbacks for MainCallbacks {
     fn prepare(&self, this: SourceRef<'_>) -> Prepare {
+        self.shared.backlog.pass();
         let backlog = self.shared.backlog.is_left();
         self.watch(this, !backlog && !self.shared.is_held(glib::main_depth()));
         if !backlog && self.shared.executor.prepare() {
             return Prepare::Ready;
         }
-        match self.wait() {
-            Some(wait) if wait.is_zero() => Prepare::Ready,
-            wait => Prepare::Wait(wait),
+        if self.is_due() {
+            return Prepare::Ready;
         }
+        Prepare::Wait(self.wait())
     }
 
     fn check(&self, _this: SourceRef<'_>) -> bool {

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use glib::MainContext;
 use loopnest_core::executor::Panic;
@@ -196,22 +196,14 @@ struct MainCallbacks(Rc<Jobs>);
 
 impl Callbacks for MainCallbacks {
     fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        match self.0.backlog.due() {
-            Some(due) => match due.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => Prepare::Ready,
-                wait => Prepare::Wait(Some(wait)),
-            },
-            None if self.0.queue.prepare() => Prepare::Ready,
-            None => Prepare::Wait(None),
-        }
+        self.0.backlog.pass();
+        let waits = !self.0.backlog.is_left() && self.0.queue.prepare();
+        if waits || self.0.backlog.is_due() { Prepare::Ready } else { Prepare::Wait(None) }
     }
 
     fn check(&self, _this: SourceRef<'_>) -> bool {
-        let waits = self.0.queue.check();
-        match self.0.backlog.due() {
-            Some(due) => Instant::now() >= due,
-            None => waits,
-        }
+        let waits = self.0.queue.check() && !self.0.backlog.is_left();
+        waits || self.0.backlog.is_due()
     }
 
     fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {

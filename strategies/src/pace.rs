@@ -3,7 +3,9 @@
 //! A dispatch does about one [`SLICE`] of work. What is left goes on from a second source at
 //! [`PRIORITY`], below GTK's redraws at 120 and level with idle callbacks.
 //! When GLib itself is flooded at default priority that source would never run, so what is left is
-//! brought forward once it is [`AGE`] old.
+//! brought forward once it is [`AGE`] old and [`PASSES`] iterations have passed it over. Age alone
+//! would not do: on a busy machine a single iteration may take longer than that, and then GTK
+//! would be the one that never runs.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -23,14 +25,17 @@ const PRIORITY: i32 = 200;
 /// What is left waits at most this long.
 const AGE: Duration = Duration::from_millis(10);
 
-/// Whether work is left, and since when.
+/// What is left waits for at least this many iterations.
+const PASSES: u32 = 8;
+
+/// Whether work is left, since when, and how often it was passed over.
 #[derive(Debug, Default)]
-pub(crate) struct Backlog(Cell<Option<Instant>>);
+pub(crate) struct Backlog(Cell<Option<(Instant, u32)>>);
 
 impl Backlog {
     /// Says whether work is left now.
     pub(crate) fn set(&self, more: bool) {
-        self.0.set(more.then(Instant::now));
+        self.0.set(more.then(|| (Instant::now(), 0)));
     }
 
     /// Whether work is left.
@@ -38,9 +43,16 @@ impl Backlog {
         self.0.get().is_some()
     }
 
-    /// When what is left is to be brought forward.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        self.0.get().map(|since| since + AGE)
+    /// An iteration begins. The second source is ready in it, so it will not sleep.
+    pub(crate) fn pass(&self) {
+        if let Some((since, passes)) = self.0.get() {
+            self.0.set(Some((since, passes.saturating_add(1))));
+        }
+    }
+
+    /// Whether what is left is to be brought forward.
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.get().is_some_and(|(since, passes)| passes > PASSES && since.elapsed() >= AGE)
     }
 }
 

@@ -19,6 +19,21 @@ fn dispatch() -> (MainContext, Dispatch) {
     (context, dispatch)
 }
 
+/// A task that counts a millisecond at a time.
+fn ticker(dispatch: &Dispatch) -> Rc<Cell<u32>> {
+    let ticks = Rc::new(Cell::new(0));
+    let count = ticks.clone();
+    dispatch
+        .spawn_local(async move {
+            loop {
+                sleep(MS).await;
+                count.set(count.get() + 1);
+            }
+        })
+        .detach();
+    ticks
+}
+
 #[test]
 fn block_on_gives_the_result_and_nests() {
     let (_context, dispatch) = dispatch();
@@ -55,16 +70,7 @@ fn a_panic_of_a_task_is_delivered_to_who_awaits_it() {
 #[test]
 fn tasks_go_on_while_one_of_them_runs_a_nested_loop() {
     let (context, dispatch) = dispatch();
-    let ticks = Rc::new(Cell::new(0));
-    let count = ticks.clone();
-    dispatch
-        .spawn_local(async move {
-            loop {
-                sleep(MS).await;
-                count.set(count.get() + 1);
-            }
-        })
-        .detach();
+    let ticks = ticker(&dispatch);
     let count = ticks.clone();
     let inside = dispatch.block_on(async move {
         let before = count.get();
@@ -177,16 +183,7 @@ fn glib_sources_run_under_a_flood_of_tasks() {
             })
             .detach();
     }
-    let (low, ticks) = (count_idle(&context, 120), Rc::new(Cell::new(0)));
-    let count = ticks.clone();
-    dispatch
-        .spawn_local(async move {
-            loop {
-                sleep(MS).await;
-                count.set(count.get() + 1);
-            }
-        })
-        .detach();
+    let (low, ticks) = (count_idle(&context, 120), ticker(&dispatch));
     nested_loop(&context, 200 * MS);
     assert!(low.get() >= 5, "the low source ran {} times", low.get());
     assert!(ticks.get() >= 5, "the ticker ran {} times", ticks.get());
@@ -369,16 +366,7 @@ fn a_deadline_that_has_passed_does_not_bring_a_flood_forward() {
 #[test]
 fn a_nested_loop_inside_another_runtime_neither_spins_nor_ends_the_source() {
     let (context, dispatch) = dispatch();
-    let (probe, ticks) = (Rc::new(Probe::new(&context)), Rc::new(Cell::new(0)));
-    let count = ticks.clone();
-    dispatch
-        .spawn_local(async move {
-            loop {
-                sleep(MS).await;
-                count.set(count.get() + 1);
-            }
-        })
-        .detach();
+    let (probe, ticks) = (Rc::new(Probe::new(&context)), ticker(&dispatch));
     let (inner, meter, turned) = (context.clone(), probe.clone(), Rc::new(Cell::new(0)));
     let set = turned.clone();
     after(&context, 20 * MS, move || {
@@ -412,15 +400,7 @@ fn two_on_one_thread_share_the_fate_of_a_library_task() {
     let context = MainContext::new();
     let one = Dispatch::new(&context).expect("a runtime");
     let two = Dispatch::new(&context).expect("a runtime");
-    let ticks = Rc::new(Cell::new(0));
-    let count = ticks.clone();
-    two.spawn_local(async move {
-        loop {
-            sleep(MS).await;
-            count.set(count.get() + 1);
-        }
-    })
-    .detach();
+    let ticks = ticker(&two);
     let nested = context.clone();
     let task = one.handle().spawn(async move { nested_loop(&nested, 50 * MS) });
     one.block_on(task).expect("no panic");

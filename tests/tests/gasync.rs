@@ -33,6 +33,10 @@ fn connect(
     }
 }
 
+async fn open(address: String) -> DBusConnection {
+    gasync::call(connect(address)).await.expect("a result").expect("a bus")
+}
+
 fn get_id(bus: &DBusConnection) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
     method(bus, "GetId", None)
 }
@@ -75,7 +79,7 @@ fn a_private_bus_answers_on_every_strategy() {
     on_every_strategy(|| {
         let address = address.clone();
         async move {
-            let bus = gasync::call(connect(address)).await.expect("a result").expect("a bus");
+            let bus = open(address).await;
             let id = gasync::call(get_id(&bus)).await.expect("a result").expect("a reply");
             assert_eq!(id.child_value(0).str().map(str::len), Some(32));
         }
@@ -98,7 +102,7 @@ fn errors_come_through_as_they_are() {
     on_every_strategy(|| {
         let address = address.clone();
         async move {
-            let bus = gasync::call(connect(address)).await.expect("a result").expect("a bus");
+            let bus = open(address).await;
             let call = gasync::call(method(&bus, "NoSuchMethod", None));
             let error = call.await.expect("a result").expect_err("no such method");
             assert_eq!(error.kind::<gio::DBusError>(), Some(gio::DBusError::UnknownMethod));
@@ -114,8 +118,7 @@ fn a_call_goes_on_in_a_loop_nested_in_its_own_strategy() {
     let address = bus.address().to_owned();
     let context = MainContext::default();
     let dispatch = Dispatch::new(&context).expect("a runtime");
-    let bus = dispatch.block_on(gasync::call(connect(address))).expect("a result");
-    let bus = bus.expect("a bus");
+    let bus = dispatch.block_on(open(address));
     let n = Rc::new(Cell::new(0));
     let count = n.clone();
     dispatch
@@ -238,8 +241,7 @@ fn a_bus_that_is_killed_ends_a_hundred_calls_with_errors() {
         let context = MainContext::default();
         let dispatch = Dispatch::new(&context).expect("a runtime");
         let address = daemon.address().to_owned();
-        let bus = dispatch.block_on(gasync::call(connect(address))).expect("a result");
-        let bus = bus.expect("a bus");
+        let bus = dispatch.block_on(open(address));
         bus.set_exit_on_close(false);
         // A name that nobody owns and that takes its time: the daemon is stopped first.
         let calls: Vec<_> = (0..100).map(|_| gasync::call(get_id(&bus))).collect();
@@ -286,9 +288,8 @@ fn signals_names_and_served_objects_go_through_the_same_thread() {
     let context = MainContext::default();
     let dispatch = Dispatch::new(&context).expect("a runtime");
     dispatch.block_on(async move {
-        let open = || gasync::call(connect(address.clone()));
-        let server = open().await.expect("a result").expect("a bus");
-        let client = open().await.expect("a result").expect("a bus");
+        let server = open(address.clone()).await;
+        let client = open(address).await;
         let (tx, mut changed) = tokio::sync::mpsc::unbounded_channel();
         let _subscription = client.subscribe_to_signal(
             Some("org.freedesktop.DBus"),
@@ -386,8 +387,7 @@ fn calls_cancelled_at_random_moments_resolve_once_and_leave_nothing() {
     let context = MainContext::default();
     let handoff = Handoff::new(&context).expect("a runtime");
     let dispatch = Dispatch::new(&context).expect("a runtime");
-    let bus = dispatch.block_on(gasync::call(connect(address))).expect("a result");
-    let bus = bus.expect("a bus");
+    let bus = dispatch.block_on(open(address));
     // The connection's own start-up holds it for a moment.
     dispatch.block_on(async { sleep(20 * MS).await });
     let references = bus.ref_count();
