@@ -26,7 +26,8 @@ use crate::result::RunResult;
 const HEADER: &str = "\
 # What each strategy is expected to do in each scenario: a finding, not a wish.
 # `harness run` exits 1 where a verdict differs from this file.
-# Written by `harness run --write-expectations`; read the difference before committing it.
+# Written by `harness run -s all --expect harness/expected.toml --write-expectations`;
+# read the difference before committing it.
 ";
 
 /// What is wrong with an expectation file.

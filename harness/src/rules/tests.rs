@@ -351,3 +351,12 @@ fn a_busy_loop_alone_is_told_apart_by_sleep_and_place() {
     let near = case(&[Word::Progress]).window("quiet", 16, 0, 16);
     fires("progress", &p, Owner::Glib, near);
 }
+
+#[test]
+fn the_methodology_has_a_page_for_every_rule() {
+    let pages = include_str!("../../../METHODOLOGY.md");
+    for rule in RULES {
+        let heading = format!("\n## {}\n", rule.name);
+        assert!(pages.contains(&heading), "METHODOLOGY.md has no heading `## {}`", rule.name);
+    }
+}

@@ -103,7 +103,7 @@ fn depth_3() -> Program {
         "dialog-depth-3",
         &["dialog", "depth"],
         "Three dialogs inside each other, each opened by a callback of the one below.",
-        "the ancestors' S6",
+        "gtk_dialog_run() inside gtk_dialog_run()",
     )
     .tickers()
     .after("first", OPEN_MS, vec![dialog_for("level-1", How::Run, 440)])

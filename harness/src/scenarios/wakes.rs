@@ -37,7 +37,7 @@ fn ticker() -> Program {
         "ticker",
         &["timer"],
         "Both sides tick every 10 ms; what does a tick cost?",
-        "the ancestors' S1: two to three polls a tick",
+        "asyncio-glib and PyGObject: three polls a tick, gbulb: two",
     )
     .task("ticker", vec![tick(TICK_MS, 40)])
     .every("glib-ticker", TICK_MS, 40, vec![])
