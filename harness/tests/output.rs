@@ -21,7 +21,18 @@ fn full_device() -> Stdio {
 fn stored() -> (tempfile::TempDir, std::path::PathBuf) {
     let (folder, path) = folder();
     let file = path.join("run.json");
-    let cells = ["-s", "nested", "-s", "gtk-rs", "-c", "idle", "-c", "dialog-from-task"];
+    let cells = [
+        "-s",
+        "nested",
+        "-s",
+        "gtk-rs",
+        "-c",
+        "idle",
+        "-c",
+        "dialog-from-task",
+        "-c",
+        "dialog-from-callback",
+    ];
     let args = cells.iter().chain(&["--full", "-f", "json", "--expect", "none", "-o"]);
     run(harness(args).arg(&file)).exits(0);
     (folder, file)

@@ -118,7 +118,7 @@ impl Handoff {
     /// May be called from inside a callback; GLib goes on meanwhile.
     ///
     /// # Panics
-    /// With the panic of `future`, or of a callback of a [`Source`].
+    /// With the panic of `future`, or of a callback of a [`Source`](source::Source).
     pub fn block_on<F>(&self, future: F) -> F::Output
     where
         F: Future + Send + 'static,
