@@ -301,6 +301,7 @@ unsafe fn guarded<C: Callbacks, R>(
     }
 }
 
+// SAFETY: for GLib only, which calls it with a source that was made with these functions.
 unsafe extern "C" fn prepare<C: Callbacks>(source: *mut GSource, timeout: *mut i32) -> gboolean {
     // SAFETY: GLib calls this only with a source that was made with these functions.
     let said = unsafe {
@@ -339,6 +340,7 @@ unsafe extern "C" fn dispatch<C: Callbacks>(
     gboolean::from(flow.is_continue())
 }
 
+// SAFETY: for GLib only, which calls it once, with a source that was made with these functions.
 unsafe extern "C" fn finalize<C: Callbacks>(source: *mut GSource) {
     ALIVE.fetch_sub(1, Ordering::Relaxed);
     // SAFETY: as in `prepare`; GLib finalises a source once, so the box is taken once.
