@@ -21,7 +21,7 @@ use async_task::{Runnable, Task};
 use crate::classify::TICK;
 use crate::interp::Run;
 use crate::loops::{BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused};
-use crate::program::{How, Program};
+use crate::program::{How, Program, Reply};
 use crate::signal::Signal;
 use crate::trace::{End, Event, Meter, Recorder, Trace, What};
 
@@ -297,6 +297,14 @@ impl Loops for World {
 
     fn pipe(&self) -> io::Result<Arc<dyn Pipe>> {
         Ok(Arc::new(VirtualPipe { queue: Queue::default(), world: self.me.clone() }))
+    }
+
+    fn call(&self, _home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>> {
+        let answered = self.sleep_until(self.now() + after);
+        Box::pin(async move {
+            answered.await;
+            Some(reply)
+        })
     }
 
     fn add_timeout(&self, _priority: i32, interval: Duration, callback: Callback) {

@@ -243,6 +243,20 @@ impl Run {
                             self.reached(index, i, n, Kind::Io);
                         }
                     }
+                    Step::Call { after_ms, n, reply } => {
+                        let after = Duration::from_millis(*after_ms);
+                        for n in 0..*n {
+                            match loops.call(home, after, *reply).await {
+                                Some(got) if got == *reply => {
+                                    self.reached(index, i, n, Kind::Wake);
+                                }
+                                got => {
+                                    let text = format!("a call for {reply:?} ended with {got:?}");
+                                    self.0.recorder.note(&text);
+                                }
+                            }
+                        }
+                    }
                     Step::Yield { for_ms } => {
                         let end = loops.now() + Duration::from_millis(*for_ms);
                         while loops.now() < end {
@@ -305,6 +319,7 @@ impl Run {
             | Step::Receive { .. }
             | Step::Await { .. }
             | Step::Read { .. }
+            | Step::Call { .. }
             | Step::Yield { .. }
             | Step::Dialog { .. }
             | Step::BlockOn { .. } => {

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::program::How;
+use crate::program::{How, Reply};
 
 /// A future that any strategy can run.
 pub type BoxFuture<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -85,6 +85,11 @@ pub trait Loops: Send + Sync + 'static {
     /// # Errors
     /// When the process has no file descriptors left.
     fn pipe(&self) -> std::io::Result<Arc<dyn Pipe>>;
+
+    /// Makes a GAsyncResult call on behalf of a task that lives in `home`. A peer answers it with
+    /// `reply`, `after` the start of the call. None when the call is given up without an answer.
+    /// Polled only by tasks; dropping the future cancels the call.
+    fn call(&self, home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>>;
 
     /// Attaches a GLib timeout source.
     fn add_timeout(&self, priority: i32, interval: Duration, callback: Callback);

@@ -97,7 +97,7 @@ pub enum Side {
 
 /// One step of an actor.
 ///
-/// Sleeping, ticking, receiving, awaiting, reading and yielding belong to async actors.
+/// Sleeping, ticking, receiving, awaiting, reading, calling and yielding belong to async actors.
 /// Everything else can be done anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
@@ -155,6 +155,15 @@ pub enum Step {
         /// How many.
         n: u32,
     },
+    /// Make GAsyncResult calls one after another, waiting for each.
+    Call {
+        /// Milliseconds until the peer answers, counted from the start of each call.
+        after_ms: u64,
+        /// How many.
+        n: u32,
+        /// How each ends.
+        reply: Reply,
+    },
     /// Give way until `for_ms` have passed: an async flood.
     Yield {
         /// Milliseconds.
@@ -202,6 +211,16 @@ pub enum Step {
     QuietEnd,
     /// Panic.
     Panic,
+}
+
+/// How a GAsyncResult call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// With a value.
+    Value,
+    /// With a `GError`.
+    Error,
 }
 
 /// How a nested loop is run.
@@ -340,6 +359,7 @@ impl Program {
             | Step::Receive { .. }
             | Step::Await { .. }
             | Step::Read { .. }
+            | Step::Call { .. }
             | Step::Yield { .. }
                 if side != Side::Async =>
             {

@@ -11,7 +11,7 @@ use std::thread;
 
 use common::*;
 use loopnest_core::ideal::ideal;
-use loopnest_core::program::{ActorKind, Step};
+use loopnest_core::program::{ActorKind, Reply, Step};
 use loopnest_core::trace::{CANCELLED, End, Kind, What};
 use loopnest_core::{Program, Trace, classify};
 
@@ -398,6 +398,23 @@ fn a_signal_wakes_everybody_who_waits_and_stays_set() {
     assert_eq!(ran.times("first"), [10]);
     assert_eq!(ran.times("second"), [10]);
     assert_eq!(ran.times("late"), [50, 50]);
+}
+
+#[test]
+fn calls_are_made_one_after_another_and_answered_in_time() {
+    let steps = vec![sleep(5), call(20, 2, Reply::Value), call(10, 1, Reply::Error)];
+    let ran = run(program().task("caller", steps));
+    assert_eq!(ran.times("caller"), [5, 25, 45, 55]);
+}
+
+#[test]
+fn a_call_that_is_cancelled_is_not_answered() {
+    let ran = run(program().task("caller", vec![call(100, 1, Reply::Value)]).after(
+        "canceller",
+        30,
+        vec![cancel("caller")],
+    ));
+    assert_eq!(ran.times("caller"), [30]);
 }
 
 #[test]

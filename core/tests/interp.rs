@@ -16,7 +16,7 @@ use loopnest_core::interp::Run;
 use loopnest_core::loops::{
     BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
 };
-use loopnest_core::program::{How, Step};
+use loopnest_core::program::{How, Reply, Step};
 use loopnest_core::trace::{Recorder, What};
 
 /// What the loops do when they are to nest.
@@ -63,6 +63,10 @@ impl Loops for Stub {
 
     fn pipe(&self) -> io::Result<Arc<dyn Pipe>> {
         Err(io::ErrorKind::QuotaExceeded.into())
+    }
+
+    fn call(&self, _home: Home, _after: Duration, _reply: Reply) -> BoxFuture<Option<Reply>> {
+        unreachable!("no program here has one")
     }
 
     fn add_timeout(&self, _priority: i32, _interval: Duration, _callback: Callback) {}

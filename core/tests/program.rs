@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use loopnest_core::Program;
-use loopnest_core::program::{ActorKind, How, ProgramError, Step};
+use loopnest_core::program::{ActorKind, How, ProgramError, Reply, Step};
 
 /// Every kind of actor, and with them every step in every place where it may stand.
 fn everything() -> Program {
@@ -19,6 +19,7 @@ fn everything() -> Program {
                 receive("answers", 1),
                 resolve("signal"),
                 wait_for("signal"),
+                call(10, 2, Reply::Error),
                 write("pipe"),
                 close("pipe"),
                 read("other-pipe", 2),
@@ -213,7 +214,14 @@ fn the_steps_inside_a_block_on_are_checked_too() {
     fails(inside(quit("nothing")), unknown("a", 1, "nothing"));
     fails(inside(block_on("inner", vec![cancel("nobody")])), unknown("a", 1, "nobody"));
     // They run as a task, so they may wait.
-    for step in [sleep(1), tick(1, 1), receive("c", 1), wait_for("s"), read("p", 1)] {
+    for step in [
+        sleep(1),
+        tick(1, 1),
+        receive("c", 1),
+        wait_for("s"),
+        read("p", 1),
+        call(1, 1, Reply::Value),
+    ] {
         assert_eq!(inside(step).check(), Ok(()));
     }
 }
@@ -249,7 +257,8 @@ fn a_callback_must_not_wait() {
 #[test]
 fn a_thread_may_sleep_but_not_wait_otherwise() {
     assert_eq!(program().thread("a", vec![sleep(1)]).check(), Ok(()));
-    for step in [tick(1, 1), receive("c", 1), wait_for("s"), read("p", 1)] {
+    for step in [tick(1, 1), receive("c", 1), wait_for("s"), read("p", 1), call(1, 1, Reply::Value)]
+    {
         fails(program().thread("a", vec![step]), waits("a", 0));
     }
 }

@@ -10,6 +10,7 @@ use crate::dispatch::{self, Dispatch};
 use crate::gtk_rs::GtkRs;
 use crate::handoff::{GlibHandle, Handoff};
 use crate::host::{HostLoops, Tasks, block_on_nested};
+use crate::jobs::JobQueue;
 use crate::nested::Nested;
 
 /// All strategies that ship, in the order of the matrix.
@@ -196,6 +197,10 @@ impl Tasks for HandoffTasks {
         Box::new(move || task.abort())
     }
 
+    fn glib(&self, _home: Home) -> Option<GlibHandle> {
+        Some(self.glib.clone())
+    }
+
     fn on_host(&self, _home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
         let glib = self.glib.clone();
         Box::pin(async move {
@@ -228,7 +233,8 @@ impl Strategy for GtkRsRow {
     fn run(&self, start: Start) -> Result<(), RunError> {
         let context = MainContext::default();
         let gtk_rs = GtkRs::new(&context).map_err(set_up)?;
-        let tasks = GtkRsTasks { context, handle: gtk_rs.handle().clone() };
+        let jobs = JobQueue::new(&context);
+        let tasks = GtkRsTasks { context, handle: gtk_rs.handle().clone(), glib: jobs.handle() };
         let loops = HostLoops::new(tasks);
         gtk_rs.block_on(async move { start(loops).await });
         Ok(())
@@ -238,6 +244,7 @@ impl Strategy for GtkRsRow {
 struct GtkRsTasks {
     context: MainContext,
     handle: Handle,
+    glib: GlibHandle,
 }
 
 impl Tasks for GtkRsTasks {
@@ -257,6 +264,11 @@ impl Tasks for GtkRsTasks {
     fn block_on(&self, context: &MainContext, task: BoxFuture) -> Result<(), Refused> {
         context.block_on(task);
         Ok(())
+    }
+
+    fn glib(&self, home: Home) -> Option<GlibHandle> {
+        // tokio's tasks are on a worker thread.
+        (home == Home::Library).then(|| self.glib.clone())
     }
 
     fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {

@@ -17,11 +17,13 @@ use glib::{IOCondition, MainContext, MainLoop, Priority};
 use loopnest_core::loops::{
     BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
 };
-use loopnest_core::program::How;
+use loopnest_core::program::{How, Reply};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
+use crate::jobs::GlibHandle;
+use crate::peer;
 use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
 
 /// How long `while pending() { iteration(FALSE) }` sleeps between two drains.
@@ -41,6 +43,13 @@ pub trait Tasks: Send + Sync + 'static {
     fn block_on(&self, context: &MainContext, task: BoxFuture) -> Result<(), Refused> {
         block_on_nested(self, context, task);
         Ok(())
+    }
+
+    /// What tasks that live in `home` reach the GLib thread by. None, the default, when they are
+    /// on it.
+    fn glib(&self, home: Home) -> Option<GlibHandle> {
+        let _ = home;
+        None
     }
 
     /// Does `job` on the GLib thread on behalf of a task. By default tasks live there.
@@ -143,6 +152,10 @@ impl<T: Tasks> Loops for HostLoops<T> {
             receiver: Arc::default(),
             write: Mutex::new(Some(write)),
         }))
+    }
+
+    fn call(&self, home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>> {
+        peer::ask(self.tasks.glib(home), after, reply)
     }
 
     fn add_timeout(&self, priority: i32, interval: Duration, mut callback: Callback) {

@@ -52,6 +52,7 @@ pub mod host;
 pub mod jobs;
 pub mod nested;
 mod pace;
+mod peer;
 pub mod source;
 
 pub use dispatch::Dispatch;

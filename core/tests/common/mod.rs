@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "every test crate uses its own part")]
 
 use loopnest_core::Program;
-use loopnest_core::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, Step};
+use loopnest_core::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, Reply, Step};
 
 pub fn program() -> Program {
     Program {
@@ -90,6 +90,10 @@ pub fn close(pipe: &str) -> Step {
 
 pub fn read(pipe: &str, n: u32) -> Step {
     Step::Read { pipe: pipe.to_owned(), n }
+}
+
+pub fn call(after_ms: u64, n: u32, reply: Reply) -> Step {
+    Step::Call { after_ms, n, reply }
 }
 
 pub fn compute(ms: u64) -> Step {

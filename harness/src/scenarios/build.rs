@@ -1,6 +1,6 @@
 //! A few short words to write programs with.
 
-use loopnest_core::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, Program, Step};
+use loopnest_core::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, Program, Reply, Step};
 
 /// How long a dialog stays open: long enough for thirty ticks of 10 ms to be well inside it.
 pub(super) const DIALOG_MS: u64 = 400;
@@ -99,6 +99,11 @@ pub(super) fn close(pipe: &str) -> Step {
 
 pub(super) fn read(pipe: &str, n: u32) -> Step {
     Step::Read { pipe: pipe.to_owned(), n }
+}
+
+/// GAsyncResult calls, each answered after `after_ms`.
+pub(super) fn call(after_ms: u64, n: u32) -> Step {
+    Step::Call { after_ms, n, reply: Reply::Value }
 }
 
 pub(super) fn quit(level: &str) -> Step {

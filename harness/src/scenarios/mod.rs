@@ -1,6 +1,7 @@
 //! The named scenarios: each a [`Program`] with an explanation and a source.
 
 mod build;
+mod calls;
 mod dialogs;
 mod floods;
 mod wakes;
@@ -9,7 +10,7 @@ use loopnest_core::Program;
 
 /// All scenarios, in the order of the matrix.
 pub fn all() -> Vec<Program> {
-    [dialogs::all(), wakes::all(), floods::all()].concat()
+    [dialogs::all(), wakes::all(), calls::all(), floods::all()].concat()
 }
 
 /// The scenario that the planted subjects are judged on; not part of the matrix.
