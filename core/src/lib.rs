@@ -11,6 +11,7 @@
 //! | [`ideal`] | `Loops` in virtual time: when is each event of a program due? |
 //! | [`trace`] | what happened |
 //! | [`verdict`], [`mod@classify`] | what it means: a pure function of program, ideal and real trace |
+//! | [`model`] | GMainContext and GMainLoop as an executable specification, in virtual time |
 //! | [`executor`] | the re-entrant run queue |
 //! | [`protocol`] | what crosses threads: wake flag, hand-off queue |
 //! | [`sync`] | `std` or loom, behind a private cfg |
@@ -20,6 +21,7 @@ pub mod executor;
 pub mod ideal;
 pub mod interp;
 pub mod loops;
+pub mod model;
 pub mod program;
 pub mod protocol;
 pub mod signal;

@@ -1,0 +1,172 @@
+//! An executable specification of GMainContext and GMainLoop, in virtual time.
+//!
+//! No C library, no real descriptor, no clock: a [`Context`] does what GLib's does, in the same
+//! order, and a program that runs on both dispatches the same sources at the same depth.
+//! That this is so is tested: GLib's own main-loop tests and random programs run on both
+//! (`tests/tests/conformance`, `tests/tests/model_vs_glib.rs`).
+//! Read it as a description of how GLib's main loop works; numbers are lines of gmain.c, GLib 2.74.6.
+//!
+//! # One iteration
+//!
+//! ```text
+//!              sources, by priority, then age; a child right before its parent
+//!              [ -20 probe ] [ 0 timeout ] [ 0 watch ] [ 200 idle ]
+//!
+//!  prepare     each is asked: ready already? how long may we sleep?
+//!   3696       stops below the priority of the first that is ready
+//!                  |  max_priority, timeout (0 if anybody is ready)
+//!  query       the descriptors of sources down to max_priority, and the
+//!   3878       context's own eventfd (priority 0): what `wakeup` writes to
+//!                  |  descriptors, timeout
+//!  poll        sleeps until one is ready or the time is over
+//!   4520           |  what each is ready for
+//!  check       empties the eventfd; descriptors came or went? begin again
+//!   3970       each is asked: ready now? or a descriptor, or a ready time?
+//!              the ready ones of the highest priority found go to the
+//!                  |  pending list
+//!  dispatch    each in the list: block it, call it, unblock it
+//!   3396
+//! ```
+//!
+//! # Nesting
+//!
+//! A callback may run the loop again. Nothing in GLib is re-entered for that: an iteration is only
+//! called from further up the stack.
+//!
+//! ```text
+//!  iterate                          pending list   poll set
+//!    check                          [A B]          a b wakeup
+//!    dispatch A: block A            [- B]            b wakeup    one write to the eventfd
+//!    |  A runs a loop
+//!    |    iterate
+//!    |      prepare: list dropped   []               B is READY still
+//!    |      poll: wakeup is ready                    timeout 0 anyway
+//!    |      check                   [B]
+//!    |      dispatch B              []
+//!    |    iterate ...               A is out of the game until it returns
+//!    unblock A                      []             a b wakeup    another write
+//!    the outer list is empty now: B is not called twice
+//! ```
+//!
+//! So a source whose callback opened a nested loop is deaf until that loop ends; its descriptors are
+//! not even polled. That is the stall. It takes a second way to the same descriptor (another source,
+//! a raw [`add_poll`](Context::add_poll)) to make a busy loop of it.
+//!
+//! # The rules
+//!
+//! | rule | gmain.c | here |
+//! |---|---|---|
+//! | READY is sticky: a source that was found ready stays so until it is dispatched, and is not asked again | 3757, 3408 | `prepare`, `dispatch` in `context.rs` |
+//! | prepare drops the pending list of an outer iteration | 3736 | `prepare` |
+//! | neither prepare nor check look below the priority of the first ready source | 3754, 4142 | both |
+//! | a wait is rounded up, to milliseconds before 2.82, see [`Rounding`] | 3805 | `prepare` |
+//! | `max_priority` hides the descriptors of lower priorities from the poll | 3903 | `query` |
+//! | the wakeup is a descriptor of priority 0: a source of higher priority that is always ready hides it, and then poll is not called at all | 772, 4540 | `poll` |
+//! | descriptors that came or went since the query end the iteration with nothing dispatched | 4008 | `check` |
+//! | a unix fd makes its source ready whatever `check` says, `add_poll` descriptors only count through `check` | 4088 | `check` |
+//! | a ready child makes its ancestors ready | 3817, 4118 | `mark_ready` in `state.rs` |
+//! | a source is blocked while it is dispatched, unless it can recurse: not asked, not polled, and so are its children | 3432, 3328 | `block` |
+//! | each descriptor that comes or goes writes the wakeup, so an event costs two polls | 4684, 4744 | `poll`, `unpoll` |
+//! | a child that is dispatched does not block its parent | 3328 | `block` |
+//! | a new ready time writes the wakeup, unless the source is blocked | 2059 | [`Source::set_ready_time`] |
+//! | attaching wakes another thread that owns the context, never the caller | 1320 | `attach` |
+//! | a timeout's next interval begins when its callback has returned, at the time of the iteration | 4990, 4786 | `funcs.rs` |
+//! | `pending` in a callback starves a sibling and leaks a reference to it | 3401, 3491 | [`Context::pending`] |
+//! | a quit ends its own loop, when that is the innermost again; before the run it is forgotten | 4446, 4468 | `main_loop.rs` |
+//! | iterating inside of `prepare` or `check` is refused | 3712, 3983 | both |
+//!
+//! # Example
+//!
+//! ```
+//! use std::ops::ControlFlow::{Break, Continue};
+//! use loopnest_core::model::*;
+//! let ms = std::time::Duration::from_millis(1);
+//! let clock = Clock::default();
+//! let context = Context::new(&clock);
+//! let pipe = Pipe::new(&clock);
+//! // Another thread writes after 5 ms.
+//! let writer = pipe.clone();
+//! clock.at(5 * ms, move || { writer.write(1); });
+//! // A watch that opens a nested loop: it is blocked meanwhile, and its fd is not polled.
+//! let reader = pipe.clone();
+//! context.watch(pipe.read_end(), Events::IN, move |this, _| {
+//!     reader.read(1);
+//!     let inner = MainLoop::new(this.context());
+//!     let quit = inner.clone();
+//!     this.context().timeout(20 * ms, move |_| { quit.quit(); Break(()) }).attach();
+//!     inner.run();
+//!     Continue(())
+//! }).attach();
+//! let outer = MainLoop::new(&context);
+//! outer.run(); // ends: nothing can happen any more
+//! assert_eq!(clock.stuck(), Some(Stuck::Idle));
+//! assert_eq!(clock.now(), 25 * ms);
+//! context.clear();
+//! ```
+//!
+//! # What it leaves out
+//!
+//! Threads that wait for the ownership of a context: other threads exist as events of the
+//! [`Clock`], take no time and cannot wait.
+//! Memory: a source lives as long as its context needs it, not as long as somebody has a handle.
+//! `EINTR`, timeouts in whole seconds and their alignment, a poll function of the user's own.
+
+pub mod clock;
+mod context;
+pub mod fd;
+mod funcs;
+mod main_loop;
+mod rules;
+mod source;
+mod state;
+
+pub use clock::{Clock, Config, Stuck, Thread, Wait};
+pub use context::Context;
+pub use fd::{EventFd, Events, Fd, Pipe, Read};
+pub use funcs::{PRIORITY_DEFAULT, PRIORITY_DEFAULT_IDLE, PRIORITY_HIGH_IDLE};
+pub use main_loop::MainLoop;
+pub use rules::Rules;
+pub use source::{FdTag, Prepare, Source, SourceFuncs};
+
+/// How exactly a poll can wait for a ready time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rounding {
+    /// In milliseconds, rounded up: GLib before 2.82, and any GLib with a poll function of the
+    /// user's own.
+    #[default]
+    Millis,
+    /// In microseconds, by ppoll(2): GLib from 2.82 on.
+    Micros,
+}
+
+/// What a context did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Iterations, those of [`Context::pending`] among them.
+    pub iterations: u64,
+    /// Calls of poll.
+    pub polls: u64,
+    /// Polls that slept: voluntary context switches.
+    pub sleeps: u64,
+    /// Dispatches.
+    pub dispatches: u64,
+    /// Writes to the wakeup eventfd.
+    pub wakeups: u64,
+}
+
+/// What GLib logs as a warning or a critical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// `block_source: assertion '!SOURCE_BLOCKED (source)' failed`: a parent is dispatched inside
+    /// the dispatch of its child.
+    BlockedTwice,
+    /// `unblock_source: assertion 'SOURCE_BLOCKED (source)' failed`, for the same reason.
+    UnblockedTwice,
+    /// An iteration inside of a source's `prepare` or `check`: its own prepare is refused.
+    PrepareInside,
+    /// And so is its check.
+    CheckInside,
+    /// A loop run inside of a source's `prepare` or `check`.
+    RunInside,
+}

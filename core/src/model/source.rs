@@ -1,0 +1,324 @@
+//! Sources: what a user of a context gives to it, and the handle to it afterwards.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::micros;
+use super::context::Context;
+use super::fd::{Events, Fd};
+use super::state::{Key, NONE};
+
+/// What `prepare` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prepare {
+    /// Dispatch without waiting for anything else.
+    Ready,
+    /// Nothing now; ask again after this time at the latest. Rounded up to milliseconds, whatever
+    /// the version of GLib: this is an `int` in the function's signature.
+    Wait(Option<Duration>),
+}
+
+/// `GSourceFuncs`: called with no lock held, with `&self` because a source that may recurse is
+/// dispatched again while its own dispatch is on the stack.
+pub trait SourceFuncs: Send + Sync {
+    /// Before the loop sleeps.
+    fn prepare(&self, this: &Source) -> Prepare {
+        let _ = this;
+        Prepare::Wait(None)
+    }
+
+    /// After the loop slept: is there something to dispatch?
+    fn check(&self, this: &Source) -> bool {
+        let _ = this;
+        false
+    }
+
+    /// Do it; `Break` destroys the source.
+    fn dispatch(&self, this: &Source) -> ControlFlow<()>;
+
+    /// Whether `prepare` and `check` need to be called; as leaving them `NULL`, which GLib's
+    /// timeouts and descriptor sources do. Asked once, when the source is made.
+    fn asks(&self) -> bool {
+        true
+    }
+}
+
+/// A handle to a source of one context; keeps nothing alive.
+///
+/// Once the source is destroyed and its context has let go of it, everything here does nothing.
+#[derive(Clone)]
+pub struct Source {
+    pub(super) context: Context,
+    pub(super) key: Key,
+}
+
+/// A descriptor that a source polls, or a context; of no use anywhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FdTag {
+    pub(super) index: u32,
+    pub(super) serial: u32,
+}
+
+impl Source {
+    /// Its context.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Attaches it and says its id.
+    ///
+    /// # Panics
+    /// When it is attached already, or was destroyed.
+    pub fn attach(&self) -> u32 {
+        let thread = self.context.clock().thread();
+        let mut state = self.context.state();
+        let slot = state.find(self.key).filter(|&i| !state.slot(i).attached);
+        let slot = slot.filter(|&i| !state.slot(i).destroyed);
+        let slot = slot.expect("a source can be attached once, and not after it was destroyed");
+        state.attach(slot, true, thread)
+    }
+
+    /// Removes it from its context, with its children; no callback runs any more.
+    pub fn destroy(&self) {
+        self.context.change(|state| {
+            if let Some(i) = state.find(self.key) {
+                state.destroy(i);
+            }
+        });
+    }
+
+    /// Whether it was destroyed.
+    pub fn is_destroyed(&self) -> bool {
+        let state = self.context.state();
+        state.find(self.key).is_none_or(|i| state.slot(i).destroyed)
+    }
+
+    /// Whether it is out of the game because it, or an ancestor, is being dispatched.
+    pub fn is_blocked(&self) -> bool {
+        let state = self.context.state();
+        state.find(self.key).is_some_and(|i| state.slot(i).blocked)
+    }
+
+    /// Its id, once it was attached and as long as its context knows it.
+    pub fn id(&self) -> Option<u32> {
+        let state = self.context.state();
+        state.find(self.key).map(|i| state.slot(i).id).filter(|&id| id != 0)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> Cow<'static, str> {
+        let state = self.context.state();
+        state.find(self.key).map_or(Cow::Borrowed("(gone)"), |i| state.slot(i).name.clone())
+    }
+
+    /// Sets the priority of it and of its children; lower numbers go first. It goes to the end of
+    /// its new priority (gmain.c:1904).
+    ///
+    /// # Panics
+    /// When it is a child and its parent has another priority.
+    pub fn set_priority(&self, priority: i32) {
+        let mut state = self.context.state();
+        if let Some(i) = state.find(self.key) {
+            let parent = state.slot(i).parent;
+            assert!(
+                parent == NONE || state.slot(parent).priority == priority,
+                "a child has its parent's priority"
+            );
+            state.set_priority(i, priority);
+        }
+    }
+
+    /// Its priority.
+    pub fn priority(&self) -> i32 {
+        let state = self.context.state();
+        state.find(self.key).map_or(0, |i| state.slot(i).priority)
+    }
+
+    /// Lets it be dispatched again while its own dispatch runs.
+    pub fn set_can_recurse(&self, can: bool) {
+        let mut state = self.context.state();
+        if let Some(i) = state.find(self.key) {
+            state.slot_mut(i).can_recurse = can;
+        }
+    }
+
+    /// Whether it may be.
+    pub fn can_recurse(&self) -> bool {
+        let state = self.context.state();
+        state.find(self.key).is_some_and(|i| state.slot(i).can_recurse)
+    }
+
+    /// Makes it ready from a time on, counted as [`Clock::now`](super::Clock::now); `None` is never.
+    /// A change wakes the context unless the source is blocked (gmain.c:2031). It is not reset by
+    /// the dispatch.
+    pub fn set_ready_time(&self, at: Option<Duration>) {
+        self.set_ready_micros(at.map(micros));
+    }
+
+    pub(super) fn set_ready_micros(&self, at: Option<u64>) {
+        let mut state = self.context.state();
+        let Some(i) = state.find(self.key) else { return };
+        let slot = state.slot_mut(i);
+        if slot.ready_time == at {
+            return;
+        }
+        slot.ready_time = at;
+        if slot.attached && !slot.blocked {
+            state.wake();
+        }
+    }
+
+    /// When it becomes ready by itself.
+    pub fn ready_time(&self) -> Option<Duration> {
+        let state = self.context.state();
+        let i = state.find(self.key)?;
+        state.slot(i).ready_time.map(Duration::from_micros)
+    }
+
+    /// `g_source_get_time`: one reading for a whole iteration, from the first that asks.
+    pub fn time(&self) -> Duration {
+        Duration::from_micros(self.time_micros())
+    }
+
+    pub(super) fn time_micros(&self) -> u64 {
+        let now = self.context.clock().micros();
+        self.context.state().time(now)
+    }
+
+    /// Makes `child` a child: it has this priority, makes this source ready when it is ready, is
+    /// blocked with it and destroyed with it.
+    ///
+    /// # Panics
+    /// When the child belongs elsewhere already, or either was destroyed.
+    pub fn add_child(&self, child: &Source) {
+        let thread = self.context.clock().thread();
+        let mut state = self.context.state();
+        let parent = state.find(self.key).filter(|&i| !state.slot(i).destroyed);
+        let child = state.find(child.key).filter(|&i| {
+            let child = state.slot(i);
+            !child.destroyed && !child.attached && child.parent == NONE
+        });
+        let both = parent.zip(child).filter(|(parent, child)| parent != child);
+        let (parent, child) = both.expect("a new child of a source that lives");
+        state.add_child(parent, child, thread);
+    }
+
+    /// Takes a child away and destroys it.
+    pub fn remove_child(&self, child: &Source) {
+        self.context.change(|state| {
+            if let (Some(parent), Some(child)) = (state.find(self.key), state.find(child.key))
+                && state.slot(child).parent == parent
+            {
+                state.remove_child(child);
+            }
+        });
+    }
+
+    /// Watches a descriptor, which makes the source ready by itself (`g_source_add_unix_fd`).
+    pub fn add_unix_fd(&self, fd: &Fd, events: Events) -> FdTag {
+        self.add_fd(fd, events, true)
+    }
+
+    /// Watches a descriptor for `check` to look at; it makes nothing ready by itself
+    /// (`g_source_add_poll`).
+    pub fn add_poll(&self, fd: &Fd, events: Events) -> FdTag {
+        self.add_fd(fd, events, false)
+    }
+
+    fn add_fd(&self, fd: &Fd, events: Events, unix: bool) -> FdTag {
+        let mut state = self.context.state();
+        let slot = state.find(self.key).filter(|&i| !state.slot(i).destroyed);
+        let Some(i) = slot else { return FdTag { index: NONE, serial: 0 } };
+        let (index, serial) = state.new_poll_fd(fd.clone(), events);
+        let slot = state.slot_mut(i);
+        if unix { &mut slot.unix_fds } else { &mut slot.poll_fds }.insert(0, index);
+        if slot.attached && !slot.blocked {
+            let priority = slot.priority;
+            state.poll(index, priority);
+        }
+        FdTag { index, serial }
+    }
+
+    /// Changes what is watched for; wakes the context, changed or not, blocked or not
+    /// (gmain.c:2704).
+    pub fn modify_fd(&self, tag: FdTag, events: Events) {
+        let mut state = self.context.state();
+        let slot = state.find(self.key);
+        if let (Some(i), Some(poll_fd)) = (slot, state.poll_fds.get_mut(tag.index as usize))
+            && poll_fd.serial == tag.serial
+        {
+            poll_fd.events = events;
+            if state.slot(i).attached {
+                state.wake();
+            }
+        }
+    }
+
+    /// Watches a descriptor no longer.
+    pub fn remove_fd(&self, tag: FdTag) {
+        let mut state = self.context.state();
+        let Some(i) = state.find(self.key) else { return };
+        let slot = state.slot_mut(i);
+        let n = slot.unix_fds.len() + slot.poll_fds.len();
+        slot.unix_fds.retain(|&index| index != tag.index);
+        slot.poll_fds.retain(|&index| index != tag.index);
+        if slot.unix_fds.len() + slot.poll_fds.len() == n {
+            return;
+        }
+        if slot.attached && !slot.blocked && !slot.destroyed {
+            state.unpoll(tag.index);
+        }
+        state.poll_fds.remove(tag.index as usize);
+    }
+
+    /// What was ready when the context last polled for this source; stays until it polls for it
+    /// again (`g_source_query_unix_fd`).
+    pub fn query_fd(&self, tag: FdTag) -> Events {
+        let state = self.context.state();
+        let poll_fd = state.poll_fds.get(tag.index as usize);
+        poll_fd.filter(|p| p.serial == tag.serial).map_or(Events::empty(), |p| p.revents)
+    }
+
+    /// How often its context refers to it: once for being attached, once for each pending list it
+    /// stands in, and once for each reference that was leaked
+    /// (see [`Context::pending`]).
+    pub fn n_refs(&self) -> u32 {
+        let state = self.context.state();
+        state.find(self.key).map_or(0, |i| state.n_refs(i))
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && self.context == other.context
+    }
+}
+
+impl Eq for Source {}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.name()).finish()
+    }
+}
+
+impl<T: SourceFuncs + ?Sized> SourceFuncs for Arc<T> {
+    fn prepare(&self, this: &Source) -> Prepare {
+        (**self).prepare(this)
+    }
+
+    fn check(&self, this: &Source) -> bool {
+        (**self).check(this)
+    }
+
+    fn dispatch(&self, this: &Source) -> ControlFlow<()> {
+        (**self).dispatch(this)
+    }
+
+    fn asks(&self) -> bool {
+        (**self).asks()
+    }
+}

@@ -1,0 +1,478 @@
+//! What a context knows: its sources in order, and what it polls. Everything here happens with
+//! the context's lock held, as the functions of gmain.c that are marked so.
+//!
+//! Sources live in a slab, linked into one list: by priority, then by age, children right before
+//! their parents (gmain.c:1208).
+//! They are counted references to, as in GLib, but by the context alone: the handle of a user keeps
+//! nothing alive.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::clock::Thread;
+use super::fd::{EventFd, Events, Fd};
+use super::rules::Rules;
+use super::source::SourceFuncs;
+use super::{Counters, Rounding, Warning};
+
+/// No source.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Names a source for ever: a slot that is used again has another serial number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) slot: u32,
+    pub(super) serial: u32,
+}
+
+/// A GSource.
+pub(super) struct Slot {
+    pub(super) serial: u32,
+    pub(super) id: u32,
+    pub(super) name: Cow<'static, str>,
+    pub(super) funcs: Arc<dyn SourceFuncs>,
+    /// Whether there is a `prepare` and a `check` to call.
+    pub(super) asks: bool,
+    pub(super) priority: i32,
+    pub(super) can_recurse: bool,
+    pub(super) attached: bool,
+    pub(super) ready: bool,
+    pub(super) blocked: bool,
+    pub(super) destroyed: bool,
+    pub(super) ready_time: Option<u64>,
+    pub(super) parent: u32,
+    /// The last one added is the first.
+    pub(super) children: Vec<u32>,
+    pub(super) unix_fds: Vec<u32>,
+    pub(super) poll_fds: Vec<u32>,
+    refs: u32,
+    next: u32,
+    prev: u32,
+}
+
+/// A GPollFD that somebody keeps.
+pub(super) struct PollFd {
+    pub(super) serial: u32,
+    pub(super) fd: Fd,
+    pub(super) events: Events,
+    pub(super) revents: Events,
+}
+
+/// A GPollRec: something to poll, for sources of a priority.
+#[derive(Clone, Copy)]
+pub(super) struct Record {
+    pub(super) number: u32,
+    pub(super) priority: i32,
+    /// Which [`PollFd`]; [`NONE`] is the wakeup.
+    pub(super) poll_fd: u32,
+}
+
+/// A context behind its lock.
+pub(super) struct State {
+    pub(super) rules: Rules,
+    pub(super) rounding: Rounding,
+    pub(super) slots: Slab<Slot>,
+    pub(super) poll_fds: Slab<PollFd>,
+    pub(super) records: Vec<Record>,
+    pub(super) poll_changed: bool,
+    pub(super) pending: Vec<u32>,
+    /// Of the current iteration; none for never.
+    pub(super) timeout: Option<u64>,
+    pub(super) time: u64,
+    pub(super) time_is_fresh: bool,
+    pub(super) in_check_or_prepare: u32,
+    pub(super) owner: Option<Thread>,
+    pub(super) owner_count: u32,
+    pub(super) counters: Counters,
+    pub(super) warnings: Vec<Warning>,
+    /// Callbacks of sources that are gone, to be dropped without the lock.
+    pub(super) dead: Vec<Arc<dyn SourceFuncs>>,
+    pub(super) wakeup: EventFd,
+    pub(super) next_id: u32,
+    ids_wrapped: bool,
+    next_serial: u32,
+    head: u32,
+    tail: u32,
+}
+
+impl State {
+    pub(super) fn new(wakeup: EventFd, rounding: Rounding, rules: Rules) -> Self {
+        let record = Record { number: wakeup.fd().number(), priority: 0, poll_fd: NONE };
+        Self {
+            rules,
+            rounding,
+            slots: Slab::new(),
+            poll_fds: Slab::new(),
+            // The wakeup is polled at default priority (gmain.c:772).
+            records: vec![record],
+            poll_changed: true,
+            pending: Vec::new(),
+            timeout: None,
+            time: 0,
+            time_is_fresh: false,
+            in_check_or_prepare: 0,
+            owner: None,
+            owner_count: 0,
+            counters: Counters::default(),
+            warnings: Vec::new(),
+            dead: Vec::new(),
+            wakeup,
+            next_id: 1,
+            ids_wrapped: false,
+            next_serial: 0,
+            head: NONE,
+            tail: NONE,
+        }
+    }
+
+    pub(super) fn slot(&self, i: u32) -> &Slot {
+        &self.slots[i as usize]
+    }
+
+    pub(super) fn slot_mut(&mut self, i: u32) -> &mut Slot {
+        &mut self.slots[i as usize]
+    }
+
+    /// The slot of a source that is not finalised.
+    pub(super) fn find(&self, key: Key) -> Option<u32> {
+        let slot = self.slots.get(key.slot as usize)?;
+        (slot.serial == key.serial).then_some(key.slot)
+    }
+
+    pub(super) fn key(&self, i: u32) -> Key {
+        Key { slot: i, serial: self.slot(i).serial }
+    }
+
+    fn serial(&mut self) -> u32 {
+        self.next_serial = self.next_serial.wrapping_add(1);
+        self.next_serial
+    }
+
+    /// `g_source_new`.
+    pub(super) fn new_source(
+        &mut self,
+        name: Cow<'static, str>,
+        funcs: Arc<dyn SourceFuncs>,
+        asks: bool,
+    ) -> Key {
+        let serial = self.serial();
+        let slot = self.slots.insert(Slot {
+            serial,
+            id: 0,
+            name,
+            funcs,
+            asks,
+            priority: 0,
+            can_recurse: false,
+            attached: false,
+            ready: false,
+            blocked: false,
+            destroyed: false,
+            ready_time: None,
+            parent: NONE,
+            children: Vec::new(),
+            unix_fds: Vec::new(),
+            poll_fds: Vec::new(),
+            refs: 0,
+            next: NONE,
+            prev: NONE,
+        });
+        Key { slot: slot as u32, serial }
+    }
+
+    /// `g_wakeup_signal`.
+    pub(super) fn wake(&mut self) {
+        self.counters.wakeups += 1;
+        self.wakeup.signal();
+    }
+
+    /// `g_source_get_time` (gmain.c:4786).
+    pub(super) fn time(&mut self, now: u64) -> u64 {
+        if !self.time_is_fresh {
+            self.time = now;
+            self.time_is_fresh = true;
+        }
+        self.time
+    }
+
+    // ===== the list =====
+
+    pub(super) fn first(&mut self) -> u32 {
+        self.hold(self.head);
+        self.head
+    }
+
+    /// The next source of a walk, which holds a reference to where it stands (gmain.c:1095): the
+    /// source may be destroyed by its own callback and still knows its neighbour.
+    pub(super) fn step(&mut self, i: u32) -> u32 {
+        let next = self.slot(i).next;
+        self.hold(next);
+        self.release(i);
+        next
+    }
+
+    /// `source_add_to_context` (gmain.c:1199).
+    fn link(&mut self, i: u32) {
+        let Slot { priority, parent, .. } = *self.slot(i);
+        let next = if parent != NONE && self.rules.child_before_parent() {
+            parent
+        } else {
+            let mut last = self.tail;
+            while last != NONE && self.slot(last).priority > priority {
+                last = self.slot(last).prev;
+            }
+            if last == NONE { self.head } else { self.slot(last).next }
+        };
+        let prev = if next == NONE { self.tail } else { self.slot(next).prev };
+        let slot = self.slot_mut(i);
+        (slot.prev, slot.next) = (prev, next);
+        *if prev == NONE { &mut self.head } else { &mut self.slot_mut(prev).next } = i;
+        *if next == NONE { &mut self.tail } else { &mut self.slot_mut(next).prev } = i;
+    }
+
+    fn unlink(&mut self, i: u32) {
+        let Slot { prev, next, .. } = *self.slot(i);
+        *if prev == NONE { &mut self.head } else { &mut self.slot_mut(prev).next } = next;
+        *if next == NONE { &mut self.tail } else { &mut self.slot_mut(next).prev } = prev;
+    }
+
+    // ===== references =====
+
+    pub(super) fn hold(&mut self, i: u32) {
+        if i != NONE {
+            self.slot_mut(i).refs += 1;
+        }
+    }
+
+    /// `g_source_unref_internal` (gmain.c:2263): the last reference finalises.
+    pub(super) fn release(&mut self, i: u32) {
+        let slot = self.slot_mut(i);
+        slot.refs -= 1;
+        if slot.refs == 0 && slot.destroyed {
+            self.finalise(i);
+        }
+    }
+
+    fn finalise(&mut self, i: u32) {
+        if self.slot(i).attached {
+            self.unlink(i);
+        }
+        let slot = self.slots.remove(i as usize);
+        for poll_fd in slot.unix_fds.into_iter().chain(slot.poll_fds) {
+            self.poll_fds.remove(poll_fd as usize);
+        }
+        self.dead.push(slot.funcs);
+    }
+
+    /// References of the context to a source: one for being attached, one for each time it stands
+    /// in a pending list.
+    pub(super) fn n_refs(&self, i: u32) -> u32 {
+        self.slot(i).refs
+    }
+
+    // ===== life =====
+
+    /// `g_source_attach_unlocked` (gmain.c:1273).
+    pub(super) fn attach(&mut self, i: u32, wake: bool, thread: Thread) -> u32 {
+        let id = self.new_id();
+        let slot = self.slot_mut(i);
+        slot.attached = true;
+        slot.id = id;
+        self.hold(i);
+        self.link(i);
+        if !self.slot(i).blocked {
+            self.poll_all(i);
+        }
+        for child in 0..self.slot(i).children.len() {
+            let child = self.slot(i).children[child];
+            self.attach(child, false, thread);
+        }
+        // Only another thread can be asleep in poll now (gmain.c:1320).
+        if wake && self.owner.is_some_and(|owner| owner != thread) {
+            self.wake();
+        }
+        id
+    }
+
+    /// Ids skip 0 and, once the counter has wrapped, whatever is in use (gmain.c:1281).
+    fn new_id(&mut self) -> u32 {
+        loop {
+            let id = self.next_id;
+            self.next_id = id.wrapping_add(1);
+            self.ids_wrapped |= id == u32::MAX;
+            let taken = || self.slots.iter().any(|(_, slot)| slot.attached && slot.id == id);
+            if id != 0 && !(self.ids_wrapped && taken()) {
+                return id;
+            }
+        }
+    }
+
+    /// `g_source_destroy_internal` (gmain.c:1377).
+    pub(super) fn destroy(&mut self, i: u32) {
+        let slot = self.slot_mut(i);
+        if slot.destroyed {
+            return;
+        }
+        slot.destroyed = true;
+        if !slot.attached {
+            if slot.refs == 0 {
+                self.finalise(i);
+            }
+            return;
+        }
+        if !slot.blocked {
+            self.unpoll_all(i);
+        }
+        while let Some(&child) = self.slot(i).children.first() {
+            self.remove_child(child);
+        }
+        if self.slot(i).parent != NONE {
+            self.remove_child(i);
+        }
+        self.release(i);
+    }
+
+    /// `g_source_add_child_source` (gmain.c:1634).
+    pub(super) fn add_child(&mut self, parent: u32, child: u32, thread: Thread) {
+        self.slot_mut(parent).children.insert(0, child);
+        self.slot_mut(child).parent = parent;
+        self.hold(child);
+        let Slot { priority, blocked, attached, .. } = *self.slot(parent);
+        self.set_priority(child, priority);
+        if blocked && self.rules.blocking_children() {
+            self.block(child);
+        }
+        if attached {
+            self.attach(child, true, thread);
+        }
+    }
+
+    /// `g_child_source_remove_internal` (gmain.c:1671).
+    pub(super) fn remove_child(&mut self, child: u32) {
+        let parent = self.slot(child).parent;
+        self.slot_mut(parent).children.retain(|&other| other != child);
+        self.slot_mut(child).parent = NONE;
+        self.destroy(child);
+        self.release(child);
+    }
+
+    /// `g_source_set_priority_unlocked` (gmain.c:1894).
+    pub(super) fn set_priority(&mut self, i: u32, priority: i32) {
+        let linked = self.slot(i).attached;
+        if linked {
+            self.unlink(i);
+        }
+        self.slot_mut(i).priority = priority;
+        if linked {
+            self.link(i);
+            if !self.slot(i).blocked && !self.slot(i).destroyed {
+                self.unpoll_all(i);
+                self.poll_all(i);
+            }
+        }
+        for child in 0..self.slot(i).children.len() {
+            let child = self.slot(i).children[child];
+            self.set_priority(child, priority);
+        }
+    }
+
+    /// READY, and so are all its ancestors (gmain.c:3817).
+    pub(super) fn mark_ready(&mut self, mut i: u32) {
+        while i != NONE {
+            self.slot_mut(i).ready = true;
+            i = if self.rules.child_triggers_parent() { self.slot(i).parent } else { NONE };
+        }
+    }
+
+    /// Forgets all sources; what is returned is dropped without the lock.
+    pub(super) fn clear_list(&mut self) -> Slab<Slot> {
+        (self.head, self.tail) = (NONE, NONE);
+        std::mem::take(&mut self.slots)
+    }
+
+    // ===== blocking =====
+
+    /// `block_source` (gmain.c:3328): out of the poll set, and so are the children.
+    pub(super) fn block(&mut self, i: u32) {
+        if self.slot(i).blocked {
+            self.warnings.push(Warning::BlockedTwice);
+            return;
+        }
+        self.slot_mut(i).blocked = true;
+        if self.slot(i).attached {
+            self.unpoll_all(i);
+        }
+        if self.rules.blocking_children() {
+            for child in 0..self.slot(i).children.len() {
+                let child = self.slot(i).children[child];
+                self.block(child);
+            }
+        }
+    }
+
+    /// `unblock_source` (gmain.c:3363).
+    pub(super) fn unblock(&mut self, i: u32) {
+        let slot = self.slot_mut(i);
+        if !slot.blocked || slot.destroyed {
+            self.warnings.push(Warning::UnblockedTwice);
+            return;
+        }
+        slot.blocked = false;
+        self.poll_all(i);
+        if self.rules.blocking_children() {
+            for child in 0..self.slot(i).children.len() {
+                let child = self.slot(i).children[child];
+                self.unblock(child);
+            }
+        }
+    }
+
+    // ===== what is polled =====
+
+    pub(super) fn new_poll_fd(&mut self, fd: Fd, events: Events) -> (u32, u32) {
+        let serial = self.serial();
+        let poll_fd = PollFd { serial, fd, events, revents: Events::empty() };
+        (self.poll_fds.insert(poll_fd) as u32, serial)
+    }
+
+    /// `g_main_context_add_poll_unlocked` (gmain.c:4654): sorted by descriptor.
+    pub(super) fn poll(&mut self, poll_fd: u32, priority: i32) {
+        let entry = &mut self.poll_fds[poll_fd as usize];
+        entry.revents = Events::empty();
+        let number = entry.fd.number();
+        let at = self.records.partition_point(|record| record.number <= number);
+        self.records.insert(at, Record { number, priority, poll_fd });
+        self.poll_changed = true;
+        self.wake();
+    }
+
+    /// `g_main_context_remove_poll_unlocked` (gmain.c:4711): wakes even the thread that asks.
+    pub(super) fn unpoll(&mut self, poll_fd: u32) {
+        if let Some(at) = self.records.iter().position(|record| record.poll_fd == poll_fd) {
+            self.records.remove(at);
+        }
+        self.poll_changed = true;
+        self.wake();
+    }
+
+    fn poll_all(&mut self, i: u32) {
+        let priority = self.slot(i).priority;
+        for n in 0..self.slot(i).poll_fds.len() {
+            self.poll(self.slot(i).poll_fds[n], priority);
+        }
+        for n in 0..self.slot(i).unix_fds.len() {
+            self.poll(self.slot(i).unix_fds[n], priority);
+        }
+    }
+
+    fn unpoll_all(&mut self, i: u32) {
+        for n in 0..self.slot(i).poll_fds.len() {
+            self.unpoll(self.slot(i).poll_fds[n]);
+        }
+        for n in 0..self.slot(i).unix_fds.len() {
+            self.unpoll(self.slot(i).unix_fds[n]);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The model of GMainContext by itself: time, the end of a run, what is counted, what is dropped.
+//! That it does what GLib does is tested in `tests/`, beside the real one.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use loopnest_core::model::{
+    Clock, Config, Context, Events, Fd, MainLoop, Pipe, Read, Rounding, Rules, Stuck, Thread,
+};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A list that callbacks write to.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn say(&self, what: impl Into<String>) {
+        self.0.lock().unwrap().push(what.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[test]
+fn a_timeout_fires_at_its_time_and_counts_on_from_there() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let main_loop = MainLoop::new(&context);
+    let (log, quit) = (Log::default(), main_loop.clone());
+    let said = log.clone();
+    context
+        .timeout(10 * MS, move |this| {
+            let now = this.context().clock().now();
+            said.say(format!("{now:?}"));
+            this.context().clock().advance(3 * MS);
+            if now > 30 * MS {
+                quit.quit();
+            }
+            Continue(())
+        })
+        .attach();
+    main_loop.run();
+    // The time of the iteration is read once, before the callback computes.
+    assert_eq!(log.take(), ["10ms", "20ms", "30ms", "40ms"]);
+    context.clear();
+}
+
+#[test]
+fn the_outside_world_is_never_late() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let pipe = Pipe::new(&clock);
+    let log = Log::default();
+    let (said, writer) = (log.clone(), pipe.clone());
+    clock.at(5 * MS, move || {
+        assert_eq!(writer.write(1), 1);
+        said.say("write");
+    });
+    let (said, reader) = (log.clone(), pipe.clone());
+    context
+        .watch(pipe.read_end(), Events::IN, move |this, events| {
+            assert_eq!(events, Events::IN);
+            assert_eq!(reader.read(8), Read::Bytes(1));
+            said.say(format!("read at {:?}", this.context().clock().now()));
+            Break(())
+        })
+        .attach();
+    assert!(!context.iteration(true), "a new descriptor has written the wakeup");
+    assert!(context.iteration(true));
+    let said = log.clone();
+    clock.at(7 * MS, move || said.say("meanwhile"));
+    clock.advance(10 * MS);
+    log.say("computed");
+    assert_eq!(log.take(), ["write", "read at 5ms", "meanwhile", "computed"]);
+}
+
+#[test]
+fn a_program_that_cannot_end_ends_every_loop_on_the_stack() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let (outer, inner) = (MainLoop::new(&context), MainLoop::new(&context));
+    let log = Log::default();
+    let said = log.clone();
+    context
+        .idle(move |_| {
+            inner.run();
+            said.say("inner ended");
+            Continue(())
+        })
+        .attach();
+    outer.run();
+    assert_eq!(clock.stuck(), Some(Stuck::Idle));
+    assert_eq!(log.take(), ["inner ended"]);
+    assert!(outer.is_running(), "nobody has quit it");
+    context.clear();
+}
+
+#[test]
+fn a_loop_that_never_sleeps_is_given_up() {
+    let cost = Config { iteration_cost: MS, horizon: 50 * MS, ..Config::default() };
+    let bound = Config { max_iterations: 50, ..Config::default() };
+    for (config, why) in [(cost, Stuck::Horizon), (bound, Stuck::Iterations)] {
+        let clock = Clock::new(config);
+        let context = Context::new(&clock);
+        context.idle(|_| Continue(())).attach();
+        while context.iteration(false) {}
+        assert_eq!(clock.stuck(), Some(why));
+        assert_eq!(context.counters().dispatches, 50);
+        context.clear();
+    }
+}
+
+#[test]
+fn a_timer_is_late_by_up_to_a_millisecond_before_glib_2_82() {
+    for (rounding, at) in [(Rounding::Millis, 1000), (Rounding::Micros, 200)] {
+        let clock = Clock::default();
+        let context = Context::with(&clock, rounding, Rules::GLIB);
+        let source = context.idle(|_| Break(()));
+        source.destroy();
+        let source = context.timeout(MS, |_| Break(()));
+        source.set_ready_time(Some(Duration::from_micros(200)));
+        source.attach();
+        assert!(context.iteration(true));
+        assert_eq!(clock.now(), Duration::from_micros(at));
+    }
+}
+
+#[test]
+fn a_derived_descriptor_is_ready_when_what_it_watches_is() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let pipe = Pipe::new(&clock);
+    let inside = pipe.clone();
+    let epoll = Fd::derived(&clock, move || inside.read_end().poll(Events::IN) & Events::IN);
+    context.watch(&epoll, Events::IN, |_, _| Break(())).attach();
+    let writer = pipe.clone();
+    clock.at(3 * MS, move || {
+        writer.write(1);
+    });
+    assert!(!context.iteration(true), "a new descriptor has written the wakeup");
+    assert!(context.iteration(true));
+    assert_eq!(clock.now(), 3 * MS);
+    // Asleep once, for the pipe.
+    assert_eq!(context.counters().sleeps, 1);
+}
+
+#[test]
+fn a_thread_that_is_not_the_owner_iterates_nothing_and_wakes_by_attaching() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let log = Log::default();
+    let (said, other) = (log.clone(), context.clone());
+    clock.at_on(Thread(7), 2 * MS, move || {
+        assert!(!other.iteration(true));
+        assert_eq!(other.clock().depth(), 0);
+        let said = said.clone();
+        other
+            .idle(move |this| {
+                let clock = this.context().clock();
+                said.say(format!("{:?} {:?} {}", clock.now(), clock.thread(), clock.depth()));
+                Break(())
+            })
+            .attach();
+    });
+    assert!(context.iteration(true), "its check finds it, though its prepare was never called");
+    assert_eq!(log.take(), ["2ms Thread(0) 1"]);
+}
+
+#[test]
+fn what_is_cleared_is_dropped_with_all_it_holds() {
+    let alive = Arc::new(());
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    for _ in 0..3 {
+        let inside = (context.clone(), alive.clone());
+        context.idle(move |_| {
+            let _both = &inside;
+            Continue(())
+        });
+        let inside = (context.clone(), alive.clone());
+        clock.at(MS, move || drop(inside));
+    }
+    assert_eq!(Arc::strong_count(&alive), 1 + 6);
+    context.clear();
+    clock.clear();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn an_event_can_be_taken_back() {
+    let clock = Clock::default();
+    let n = Arc::new(AtomicU64::new(0));
+    let counts = n.clone();
+    let id = clock.at(MS, move || {
+        counts.fetch_add(1, Relaxed);
+    });
+    assert!(clock.cancel(id));
+    clock.advance(2 * MS);
+    assert!(!clock.cancel(id));
+    assert_eq!(n.load(Relaxed), 0);
+}
+
+#[test]
+fn a_source_destroyed_in_its_own_dispatch_is_finalised_after_it() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let alive = Arc::new(());
+    let inside = alive.clone();
+    let source = context.idle(move |this| {
+        this.destroy();
+        assert!(this.is_destroyed());
+        assert_eq!(Arc::strong_count(&inside), 2);
+        Continue(())
+    });
+    let id = source.attach();
+    assert_eq!(context.find_source(id), Some(source.clone()));
+    assert!(context.iteration(false));
+    assert_eq!(Arc::strong_count(&alive), 1);
+    assert_eq!(context.find_source(id), None);
+    assert!(!context.pending());
+}
