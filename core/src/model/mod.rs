@@ -119,6 +119,7 @@ mod main_loop;
 mod rules;
 mod source;
 mod state;
+pub mod strategies;
 
 pub use clock::{Clock, Config, Stuck, Thread, Wait};
 pub use context::Context;
@@ -127,6 +128,7 @@ pub use funcs::{PRIORITY_DEFAULT, PRIORITY_DEFAULT_IDLE, PRIORITY_HIGH_IDLE};
 pub use main_loop::MainLoop;
 pub use rules::Rules;
 pub use source::{FdTag, Prepare, Source, SourceFuncs};
+pub use strategies::{ideal, run, run_beside};
 
 /// How exactly a poll can wait for a ready time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

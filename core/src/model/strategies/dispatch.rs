@@ -1,0 +1,239 @@
+//! `dispatch`: GLib drives async. One source that may recurse makes turns of tokio and polls our own
+//! tasks, a slice at a time; what is left goes on at the priority of idles.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::host::{Base, Guest};
+use super::runtime::Runtime;
+use super::tasks::{POLL, RunQueue, Tasks, lock};
+use crate::loops::{BoxFuture, Canceller, Home, Refused};
+use crate::model::{Clock, Context, Events, FdTag, Pipe, Prepare, Source, SourceFuncs};
+
+const SLICE: Duration = Duration::from_millis(2);
+const LATER: i32 = 200;
+const AGE: Duration = Duration::from_millis(10);
+const PASSES: u32 = 8;
+
+/// The executor and tokio, as sources.
+pub(super) struct Dispatch {
+    tasks: Tasks,
+    context: Context,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Clock,
+    runtime: Runtime,
+    ready: RunQueue,
+    /// The loop is about to sleep: whoever makes something ready has to wake it.
+    armed: AtomicBool,
+    turns: AtomicU32,
+    watching: AtomicBool,
+    tag: OnceLock<FdTag>,
+    /// When tokio wants to be run again though no descriptor is ready.
+    deadline: Mutex<Option<Duration>>,
+    /// Work is left, since when, and how many iterations passed it over.
+    left: Mutex<Option<(Duration, u32)>>,
+}
+
+impl Dispatch {
+    pub(super) fn new(base: &Base) -> Self {
+        let shared = Arc::new(Shared {
+            clock: base.clock.clone(),
+            runtime: Runtime::new(base),
+            ready: RunQueue::default(),
+            armed: AtomicBool::new(false),
+            turns: AtomicU32::new(0),
+            watching: AtomicBool::new(true),
+            tag: OnceLock::new(),
+            deadline: Mutex::new(None),
+            left: Mutex::new(None),
+        });
+        let main = base.context.source("dispatch", Main(shared.clone()));
+        main.set_can_recurse(true);
+        let _ = shared.tag.set(main.add_unix_fd(shared.runtime.epfd(), Events::IN));
+        main.attach();
+        let later = base.context.source("dispatch, later", Later(shared.clone()));
+        later.set_can_recurse(true);
+        later.set_priority(LATER);
+        later.attach();
+        Self { tasks: base.tasks.clone(), context: base.context.clone(), shared }
+    }
+}
+
+impl Guest for Dispatch {
+    fn spawn(&self, home: Home, task: BoxFuture) -> Canceller {
+        if home == Home::Library {
+            return self.shared.runtime.spawn(task);
+        }
+        let (context, shared) = (self.context.clone(), Arc::downgrade(&self.shared));
+        self.tasks.spawn(task, move |runnable| {
+            let Some(shared) = shared.upgrade() else { return };
+            shared.ready.push(runnable);
+            if shared.armed.swap(false, Relaxed) {
+                context.wakeup();
+            }
+        })
+    }
+
+    fn wake_at(&self, deadline: Duration, waker: &Waker) {
+        self.shared.runtime.wake_at(deadline, waker);
+    }
+
+    fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
+        self.shared.runtime.wake_readable(pipe, waker);
+    }
+
+    fn refuses_block_on(&self) -> Option<Refused> {
+        (self.shared.turns.load(Relaxed) > 0).then_some(Refused {
+            strategy: "dispatch",
+            what: "block on a future inside a task on tokio's own queue",
+            why: "tokio stands on the stack and does not nest; use a task of spawn_local",
+        })
+    }
+
+    fn clear(&self) {
+        self.shared.runtime.clear();
+        self.shared.ready.clear();
+    }
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Idle,
+    Served,
+    OutOfTime,
+}
+
+impl Shared {
+    /// Runs tokio until it would park.
+    fn turn(&self, end: Duration) -> Turn {
+        *lock(&self.deadline) = None;
+        self.turns.fetch_add(1, Relaxed);
+        self.runtime.enter();
+        let mut served = false;
+        let turn = loop {
+            let more = self.runtime.run_some();
+            let timeout = if more { Some(Duration::ZERO) } else { self.runtime.timeout() };
+            if timeout == Some(Duration::ZERO) {
+                self.runtime.take_events();
+                self.runtime.expire_timers();
+                served = true;
+                if self.clock.now() >= end {
+                    break Turn::OutOfTime;
+                }
+            } else if !served && self.runtime.take_events() {
+                self.runtime.expire_timers();
+                served = true;
+            } else {
+                *lock(&self.deadline) = timeout.map(|timeout| self.clock.now() + timeout);
+                break if served { Turn::Served } else { Turn::Idle };
+            }
+        };
+        self.runtime.leave();
+        self.turns.fetch_sub(1, Relaxed);
+        turn
+    }
+
+    /// Polls our tasks; whether it stopped before there were none left.
+    fn poll_tasks(&self, end: Duration) -> bool {
+        while self.ready.run_one(&self.clock, POLL) {
+            if self.clock.now() >= end {
+                return self.ready.len() > 0;
+            }
+        }
+        false
+    }
+
+    fn run(&self) {
+        let end = self.clock.now() + SLICE;
+        let more = loop {
+            let more = self.poll_tasks(end);
+            // A task on tokio's own queue opened the loop that we are in.
+            if self.turns.load(Relaxed) > 0 {
+                break more;
+            }
+            let turn = self.turn(end);
+            if more || turn == Turn::OutOfTime || self.clock.now() >= end {
+                break true;
+            }
+            if turn == Turn::Idle && self.ready.len() == 0 {
+                break false;
+            }
+        };
+        *lock(&self.left) = more.then(|| (self.clock.now(), 0));
+    }
+
+    fn is_left(&self) -> bool {
+        lock(&self.left).is_some()
+    }
+
+    /// What is left is brought forward when it has waited long enough.
+    fn is_due(&self) -> bool {
+        let now = self.clock.now();
+        let left = *lock(&self.left);
+        left.is_some_and(|(since, passes)| passes > PASSES && now >= since + AGE)
+            || self.wait() == Some(Duration::ZERO)
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        let deadline = lock(&self.deadline).filter(|_| self.watching.load(Relaxed))?;
+        Some(deadline.saturating_sub(self.clock.now()))
+    }
+}
+
+struct Main(Arc<Shared>);
+
+impl SourceFuncs for Main {
+    fn prepare(&self, this: &Source) -> Prepare {
+        let shared = &self.0;
+        if let Some((_, passes)) = &mut *lock(&shared.left) {
+            *passes += 1;
+        }
+        let wanted = !shared.is_left() && shared.turns.load(Relaxed) == 0;
+        if shared.watching.swap(wanted, Relaxed) != wanted
+            && let Some(&tag) = shared.tag.get()
+        {
+            this.modify_fd(tag, if wanted { Events::IN } else { Events::empty() });
+        }
+        if shared.is_due() || (!shared.is_left() && shared.ready.len() > 0) {
+            return Prepare::Ready;
+        }
+        shared.armed.store(!shared.is_left(), Relaxed);
+        Prepare::Wait(shared.wait())
+    }
+
+    fn check(&self, _this: &Source) -> bool {
+        let shared = &self.0;
+        shared.armed.store(false, Relaxed);
+        shared.is_due() || (!shared.is_left() && shared.ready.len() > 0)
+    }
+
+    fn dispatch(&self, _this: &Source) -> ControlFlow<()> {
+        self.0.run();
+        ControlFlow::Continue(())
+    }
+}
+
+/// Goes on with what was left.
+struct Later(Arc<Shared>);
+
+impl SourceFuncs for Later {
+    fn prepare(&self, _this: &Source) -> Prepare {
+        if self.0.is_left() { Prepare::Ready } else { Prepare::Wait(None) }
+    }
+
+    fn check(&self, _this: &Source) -> bool {
+        self.0.is_left()
+    }
+
+    fn dispatch(&self, _this: &Source) -> ControlFlow<()> {
+        self.0.run();
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,162 @@
+//! tokio's current-thread runtime: a run queue, timers, and an epoll descriptor.
+//!
+//! A wake from inside, on the thread whose `block_on` is on the stack, puts the task into the
+//! queue and nothing more, since tokio looks there before it parks. But it may be parked, with a
+//! GLib callback on top of it: that wake is seen only when the wait is over.
+//! A wake from outside writes the runtime's eventfd as well.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::host::Base;
+use super::tasks::{POLL, RunQueue, Tasks, lock};
+use crate::loops::{BoxFuture, Canceller};
+use crate::model::{Clock, Events, Fd, Pipe, Thread};
+
+/// tokio looks at its driver after this many polls.
+const EVENT_INTERVAL: usize = 61;
+
+/// Clones are the same runtime.
+#[derive(Clone)]
+pub(super) struct Runtime {
+    clock: Clock,
+    tasks: Tasks,
+    inner: Arc<Inner>,
+    epfd: Fd,
+}
+
+#[derive(Default)]
+struct Inner {
+    ready: RunQueue,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    timers: BTreeMap<(Duration, u64), Waker>,
+    order: u64,
+    readers: Vec<(Pipe, Waker)>,
+    /// The eventfd.
+    unparked: bool,
+    /// How many `block_on` are on the stack.
+    inside: u32,
+}
+
+impl Inner {
+    fn is_readable(&self) -> bool {
+        let state = lock(&self.state);
+        state.unparked || state.readers.iter().any(|(pipe, _)| is_readable(pipe))
+    }
+}
+
+fn is_readable(pipe: &Pipe) -> bool {
+    pipe.read_end().ready().intersects(Events::IN | Events::HUP)
+}
+
+impl Runtime {
+    pub(super) fn new(base: &Base) -> Self {
+        let inner = Arc::new(Inner::default());
+        let watched = inner.clone();
+        let epfd = Fd::derived(&base.clock, move || {
+            if watched.is_readable() { Events::IN } else { Events::empty() }
+        });
+        Self { clock: base.clock.clone(), tasks: base.tasks.clone(), inner, epfd }
+    }
+
+    /// Its epoll descriptor.
+    pub(super) fn epfd(&self) -> &Fd {
+        &self.epfd
+    }
+
+    /// Starts a task on tokio's queue.
+    pub(super) fn spawn(&self, task: BoxFuture) -> Canceller {
+        let (clock, inner) = (self.clock.clone(), Arc::downgrade(&self.inner));
+        self.tasks.spawn(task, move |runnable| {
+            let Some(inner) = inner.upgrade() else { return };
+            inner.ready.push(runnable);
+            let mut state = lock(&inner.state);
+            if state.inside == 0 || clock.thread() != Thread::MAIN {
+                state.unparked = true;
+            }
+        })
+    }
+
+    /// Registers a timer; tokio's wheel counts milliseconds, rounded up.
+    pub(super) fn wake_at(&self, deadline: Duration, waker: &Waker) {
+        let deadline = Duration::from_millis(deadline.as_micros().div_ceil(1000) as u64);
+        let mut state = lock(&self.inner.state);
+        state.order += 1;
+        let key = (deadline, state.order);
+        state.timers.insert(key, waker.clone());
+        // Armed from outside, it may be earlier than what the driver waits for.
+        if state.inside == 0 || self.clock.thread() != Thread::MAIN {
+            state.unparked = true;
+        }
+    }
+
+    /// Registers a reader.
+    pub(super) fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
+        lock(&self.inner.state).readers.push((pipe.clone(), waker.clone()));
+    }
+
+    /// `block_on` begins.
+    pub(super) fn enter(&self) {
+        lock(&self.inner.state).inside += 1;
+    }
+
+    /// `block_on` ends.
+    pub(super) fn leave(&self) {
+        lock(&self.inner.state).inside -= 1;
+    }
+
+    /// Polls tasks; `true` if it stopped before there were none left.
+    pub(super) fn run_some(&self) -> bool {
+        for _ in 0..EVENT_INTERVAL {
+            if !self.inner.ready.run_one(&self.clock, POLL) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What tokio would wait with: for ever, or milliseconds, rounded up.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        let state = lock(&self.inner.state);
+        let ((deadline, _), _) = state.timers.first_key_value()?;
+        let left = deadline.saturating_sub(self.clock.now());
+        Some(Duration::from_millis(left.as_micros().div_ceil(1000) as u64))
+    }
+
+    /// Asks the kernel, without waiting, and wakes who waited for what it says.
+    pub(super) fn take_events(&self) -> bool {
+        let (unparked, ready) = {
+            let mut state = lock(&self.inner.state);
+            let unparked = std::mem::take(&mut state.unparked);
+            let ready = state.readers.extract_if(.., |(pipe, _)| is_readable(pipe));
+            (unparked, ready.collect::<Vec<_>>())
+        };
+        let any = unparked || !ready.is_empty();
+        ready.into_iter().for_each(|(_, waker)| waker.wake());
+        any
+    }
+
+    /// Wakes whose time has come; tokio does so after each wait.
+    pub(super) fn expire_timers(&self) {
+        let now = self.clock.now();
+        let expired = {
+            let mut state = lock(&self.inner.state);
+            let later = state.timers.split_off(&(now + Duration::from_nanos(1), 0));
+            std::mem::replace(&mut state.timers, later)
+        };
+        expired.into_values().for_each(Waker::wake);
+    }
+
+    /// Drops what is queued and what waits.
+    pub(super) fn clear(&self) {
+        let state = std::mem::take(&mut *lock(&self.inner.state));
+        drop(state);
+        self.inner.ready.clear();
+    }
+}

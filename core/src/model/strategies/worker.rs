@@ -1,0 +1,125 @@
+//! tokio on a thread of its own: what it does are events of the clock.
+
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::host::Base;
+use super::tasks::{POLL, RunQueue, Tasks, lock, quietly};
+use crate::loops::{BoxFuture, Canceller};
+use crate::model::{Clock, Pipe, Thread};
+
+/// From a wake until the thread runs.
+const HOP: Duration = Duration::from_micros(20);
+
+/// tokio's thread.
+const TOKIO: Thread = Thread(2);
+
+/// Clones are the same thread.
+#[derive(Clone)]
+pub(super) struct Worker {
+    tasks: Tasks,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clock: Clock,
+    ready: RunQueue,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// It was woken and has not run since.
+    coming: bool,
+    readers: Vec<(Pipe, Waker)>,
+}
+
+impl Worker {
+    pub(super) fn new(base: &Base) -> Self {
+        let inner = Inner {
+            clock: base.clock.clone(),
+            ready: RunQueue::default(),
+            state: Mutex::default(),
+        };
+        Self { tasks: base.tasks.clone(), inner: Arc::new(inner) }
+    }
+
+    /// Starts a task.
+    pub(super) fn spawn(&self, task: BoxFuture) -> Canceller {
+        let inner = Arc::downgrade(&self.inner);
+        self.tasks.spawn(task, move |runnable| {
+            if let Some(inner) = inner.upgrade() {
+                inner.ready.push(runnable);
+                inner.come(HOP);
+            }
+        })
+    }
+
+    /// Wakes at a time.
+    pub(super) fn wake_at(&self, deadline: Duration, waker: &Waker) {
+        let waker = waker.clone();
+        let deadline = Duration::from_millis(deadline.as_micros().div_ceil(1000) as u64);
+        self.inner.clock.at_on(TOKIO, deadline, move || waker.wake());
+    }
+
+    /// Wakes once there is something to read.
+    pub(super) fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
+        lock(&self.inner.state).readers.push((pipe.clone(), waker.clone()));
+        self.written();
+    }
+
+    /// Something was written to a pipe.
+    pub(super) fn written(&self) {
+        if lock(&self.inner.state).readers.iter().any(|(pipe, _)| is_ready(pipe)) {
+            self.inner.come(HOP);
+        }
+    }
+
+    /// Drops what is queued and what waits.
+    pub(super) fn clear(&self) {
+        let readers = std::mem::take(&mut lock(&self.inner.state).readers);
+        drop(readers);
+        self.inner.ready.clear();
+    }
+}
+
+fn is_ready(pipe: &Pipe) -> bool {
+    !pipe.read_end().ready().is_empty()
+}
+
+impl Inner {
+    /// Has the thread run after a while, unless it is about to.
+    fn come(self: &Arc<Self>, after: Duration) {
+        if std::mem::replace(&mut lock(&self.state).coming, true) {
+            return;
+        }
+        let inner = Arc::downgrade(self);
+        self.clock.at_on(TOKIO, self.clock.now() + after, move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.run();
+            }
+        });
+    }
+
+    /// Polls each task that is ready once.
+    fn run(self: &Arc<Self>) {
+        let ready = {
+            let mut state = lock(&self.state);
+            state.coming = false;
+            state.readers.extract_if(.., |(pipe, _)| is_ready(pipe)).collect::<Vec<_>>()
+        };
+        ready.into_iter().for_each(|(_, waker)| waker.wake());
+        let n = self.ready.len();
+        for _ in 0..n {
+            // An event takes no time; what it took is paid below.
+            if let Some(runnable) = self.ready.pop() {
+                quietly(|| runnable.run());
+            }
+        }
+        lock(&self.state).coming = false;
+        if self.ready.len() > 0 {
+            self.come(POLL * u32::try_from(n).unwrap_or(1));
+        }
+    }
+}
