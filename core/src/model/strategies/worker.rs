@@ -106,7 +106,6 @@ impl Inner {
     fn run(self: &Arc<Self>) {
         let ready = {
             let mut state = lock(&self.state);
-            state.coming = false;
             state.readers.extract_if(.., |(pipe, _)| is_ready(pipe)).collect::<Vec<_>>()
         };
         ready.into_iter().for_each(|(_, waker)| waker.wake());
@@ -117,6 +116,7 @@ impl Inner {
                 quietly(|| runnable.run());
             }
         }
+        // Only now: what was woken meanwhile is seen here.
         lock(&self.state).coming = false;
         if self.ready.len() > 0 {
             self.come(POLL * u32::try_from(n).unwrap_or(1));
