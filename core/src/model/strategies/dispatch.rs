@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
+use super::Fault;
 use super::host::{Base, Guest};
 use super::runtime::Runtime;
 use super::tasks::{POLL, RunQueue, Tasks, lock};
@@ -38,6 +39,9 @@ struct Shared {
     deadline: Mutex<Option<Duration>>,
     /// Work is left, since when, and how many iterations passed it over.
     left: Mutex<Option<(Duration, u32)>>,
+    /// Two faults that it can have.
+    leaves_descriptor: bool,
+    keeps_deadline: bool,
 }
 
 impl Dispatch {
@@ -52,9 +56,11 @@ impl Dispatch {
             tag: OnceLock::new(),
             deadline: Mutex::new(None),
             left: Mutex::new(None),
+            leaves_descriptor: base.has(Fault::DescriptorLeft),
+            keeps_deadline: base.has(Fault::DeadlineKept),
         });
         let main = base.context.source("dispatch", Main(shared.clone()));
-        main.set_can_recurse(true);
+        main.set_can_recurse(!base.has(Fault::SourceCannotRecurse));
         let _ = shared.tag.set(main.add_unix_fd(shared.runtime.epfd(), Events::IN));
         main.attach();
         let later = base.context.source("dispatch, later", Later(shared.clone()));
@@ -113,7 +119,9 @@ enum Turn {
 impl Shared {
     /// Runs tokio until it would park.
     fn turn(&self, end: Duration) -> Turn {
-        *lock(&self.deadline) = None;
+        if !self.keeps_deadline {
+            *lock(&self.deadline) = None;
+        }
         self.turns.fetch_add(1, Relaxed);
         self.runtime.enter();
         let mut served = false;
@@ -182,7 +190,8 @@ impl Shared {
     }
 
     fn wait(&self) -> Option<Duration> {
-        let deadline = lock(&self.deadline).filter(|_| self.watching.load(Relaxed))?;
+        let counts = self.keeps_deadline || self.watching.load(Relaxed);
+        let deadline = lock(&self.deadline).filter(|_| counts)?;
         Some(deadline.saturating_sub(self.clock.now()))
     }
 }
@@ -197,6 +206,7 @@ impl SourceFuncs for Main {
         }
         let wanted = !shared.is_left() && shared.turns.load(Relaxed) == 0;
         if shared.watching.swap(wanted, Relaxed) != wanted
+            && !shared.leaves_descriptor
             && let Some(&tag) = shared.tag.get()
         {
             this.modify_fd(tag, if wanted { Events::IN } else { Events::empty() });

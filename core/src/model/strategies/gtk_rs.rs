@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_task::Runnable;
 
+use super::Fault;
 use super::handoff::Jobs;
 use super::host::{Base, Guest};
 use super::tape::Tape;
@@ -28,6 +29,7 @@ pub(super) struct GtkRs {
     entered: Arc<AtomicBool>,
     worker: Worker,
     jobs: Jobs,
+    drops_own_wake: bool,
 }
 
 impl GtkRs {
@@ -38,7 +40,8 @@ impl GtkRs {
             tape: base.tape.clone(),
             entered: Arc::default(),
             worker: Worker::new(base),
-            jobs: Jobs::new(&base.context),
+            jobs: Jobs::new(base),
+            drops_own_wake: base.has(Fault::OwnWakeDropped),
         }
     }
 }
@@ -49,8 +52,12 @@ impl Guest for GtkRs {
             return self.worker.spawn(task);
         }
         let slot = Arc::new(Slot::default());
-        let poll =
-            Poll { slot: slot.clone(), entered: self.entered.clone(), tape: self.tape.clone() };
+        let poll = Poll {
+            slot: slot.clone(),
+            entered: self.entered.clone(),
+            tape: self.tape.clone(),
+            drops_own_wake: self.drops_own_wake,
+        };
         let source = self.context.source("task", poll);
         source.attach();
         let _ = slot.source.set(source);
@@ -101,6 +108,7 @@ struct Poll {
     slot: Arc<Slot>,
     entered: Arc<AtomicBool>,
     tape: Arc<Tape>,
+    drops_own_wake: bool,
 }
 
 impl SourceFuncs for Poll {
@@ -116,6 +124,9 @@ impl SourceFuncs for Poll {
         this.context().clock().advance(POLL);
         quietly(|| runnable.run());
         self.entered.store(false, Relaxed);
+        if self.drops_own_wake {
+            this.set_ready_time(None);
+        }
         ControlFlow::Continue(())
     }
 

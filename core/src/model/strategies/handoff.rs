@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
+use super::Fault;
 use super::host::{Base, Guest};
 use super::tasks::{lock, quietly};
 use super::worker::Worker;
@@ -21,7 +22,7 @@ pub(super) struct Handoff {
 
 impl Handoff {
     pub(super) fn new(base: &Base) -> Self {
-        Self { worker: Worker::new(base), jobs: Jobs::new(&base.context) }
+        Self { worker: Worker::new(base), jobs: Jobs::new(base) }
     }
 }
 
@@ -60,6 +61,7 @@ impl Guest for Handoff {
 pub(super) struct Jobs {
     queue: Arc<Queue>,
     context: Context,
+    wakes: bool,
 }
 
 #[derive(Default)]
@@ -69,17 +71,18 @@ struct Queue {
 }
 
 impl Jobs {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(base: &Base) -> Self {
         let queue = Arc::new(Queue::default());
-        let source = context.source("jobs", Runs(queue.clone()));
-        source.set_can_recurse(true);
+        let source = base.context.source("jobs", Runs(queue.clone()));
+        source.set_can_recurse(!base.has(Fault::JobsCannotRecurse));
         source.attach();
-        Self { queue, context: context.clone() }
+        let wakes = !base.has(Fault::JobDoesNotWake);
+        Self { queue, context: base.context.clone(), wakes }
     }
 
     pub(super) fn push(&self, job: Job) {
         lock(&self.queue.jobs).push_back(job);
-        if self.queue.armed.swap(false, Relaxed) {
+        if self.queue.armed.swap(false, Relaxed) && self.wakes {
             self.context.wakeup();
         }
     }

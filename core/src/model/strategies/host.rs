@@ -26,6 +26,8 @@ pub(super) struct Base {
     pub(super) context: Context,
     pub(super) tape: Arc<Tape>,
     pub(super) tasks: Tasks,
+    #[cfg(feature = "mutants")]
+    pub(super) fault: Option<super::Fault>,
 }
 
 /// The async side of a strategy's model.

@@ -9,12 +9,14 @@
 //! | `host.rs`, `pipes.rs` | [`Loops`](crate::Loops) over the model, the same for all |
 //! | `tape.rs` | the trace, and the rescue thread that pokes |
 //! | `tasks.rs` | run queues |
+//! | `fault.rs` | what a mutant does wrong |
 //!
 //! A strategy's model says who polls what when, in terms of a GMainContext that is checked against
 //! the real one, and nothing about programs. So a stall or a spin of the real strategy is either
 //! found here too, or the model is wrong: a test compares the verdicts.
 
 mod dispatch;
+mod fault;
 mod gtk_rs;
 mod handoff;
 mod host;
@@ -29,6 +31,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::fault::Fault;
 use self::host::{Base, Guest, Host};
 use self::tape::{LAST, Rescue, Tape};
 use self::tasks::Tasks;
@@ -55,7 +58,8 @@ pub const NAMES: [&str; 5] = ["nested", "nested-no-wake", "dispatch", "handoff",
 /// The end is [`End::Deadline`] when the program cannot end even ideally.
 pub fn ideal(program: &Program) -> Trace {
     let config = Config { horizon: HORIZON, ..Config::default() };
-    let mut trace = on(config, true, program, |base| Arc::new(ideal::Ideal::new(base)), None);
+    let mut trace =
+        on(config, Subject::default(), program, |base| Arc::new(ideal::Ideal::new(base)), None);
     if matches!(trace.end, End::Deadline { .. }) {
         trace.end = End::Deadline { last: Meter::default(), in_lock: false };
     }
@@ -69,7 +73,26 @@ pub fn run(name: &str, program: &Program) -> Option<Trace> {
 
 /// As [`run`], for callers that have the ideal run already.
 pub fn run_beside(name: &str, program: &Program, due: &Trace) -> Option<Trace> {
-    let guest: fn(&Base) -> Arc<dyn Guest> = match name {
+    beside(Subject { name, ..Subject::default() }, program, due)
+}
+
+/// As [`run_beside`], with one thing done wrong by the model of [`Fault::strategy`].
+#[cfg(feature = "mutants")]
+pub fn run_mutant(fault: Fault, program: &Program, due: &Trace) -> Option<Trace> {
+    beside(Subject { name: fault.strategy(), fault: Some(fault) }, program, due)
+}
+
+/// What is run.
+#[derive(Default)]
+struct Subject<'a> {
+    /// A strategy; none is the ideal.
+    name: &'a str,
+    #[cfg(feature = "mutants")]
+    fault: Option<Fault>,
+}
+
+fn beside(subject: Subject<'_>, program: &Program, due: &Trace) -> Option<Trace> {
+    let guest: fn(&Base) -> Arc<dyn Guest> = match subject.name {
         "nested" => |base| Arc::new(nested::Nested::new(base, true)),
         "nested-no-wake" => |base| Arc::new(nested::Nested::new(base, false)),
         "dispatch" => |base| Arc::new(dispatch::Dispatch::new(base)),
@@ -80,12 +103,12 @@ pub fn run_beside(name: &str, program: &Program, due: &Trace) -> Option<Trace> {
     let last = due.events.last().map_or(Duration::ZERO, |event| event.at);
     let horizon = last + GRACE;
     let config = Config { iteration_cost: ITERATION, horizon, ..Config::default() };
-    Some(on(config, false, program, guest, Some(due)))
+    Some(on(config, subject, program, guest, Some(due)))
 }
 
 fn on(
     config: Config,
-    is_ideal: bool,
+    subject: Subject<'_>,
     program: &Program,
     guest: impl FnOnce(&Base) -> Arc<dyn Guest>,
     due: Option<&Trace>,
@@ -93,8 +116,15 @@ fn on(
     let horizon = config.horizon;
     let clock = Clock::new(config);
     let context = Context::new(&clock);
-    let tape = Tape::new(&clock, &context, is_ideal);
-    let base = Base { clock, context, tape, tasks: Tasks::default() };
+    let tape = Tape::new(&clock, &context, subject.name.is_empty());
+    let base = Base {
+        clock,
+        context,
+        tape,
+        tasks: Tasks::default(),
+        #[cfg(feature = "mutants")]
+        fault: subject.fault,
+    };
     let guest = guest(&base);
     let host = Host::new(base.clone(), guest.clone());
     if let Some(due) = due {

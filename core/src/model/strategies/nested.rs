@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
+use super::Fault;
 use super::host::{Base, Guest};
 use super::runtime::Runtime;
 use super::tasks::lock;
@@ -17,6 +18,7 @@ pub(super) struct Nested {
     context: Context,
     main_loop: MainLoop,
     wake_after_dispatch: bool,
+    arms: bool,
     deadline: Arc<Mutex<Option<Duration>>>,
     source: Source,
 }
@@ -33,7 +35,8 @@ impl Nested {
         // From here on everything happens inside of `block_on`.
         runtime.enter();
         let context = base.context.clone();
-        Self { runtime, context, main_loop, wake_after_dispatch, deadline, source }
+        let arms = !base.has(Fault::TimerNotArmed);
+        Self { runtime, context, main_loop, wake_after_dispatch, arms, deadline, source }
     }
 
     /// What stands in for epoll_wait.
@@ -53,7 +56,7 @@ impl Nested {
     }
 
     fn arm(&self, clock: &Clock, timeout: Option<Duration>) {
-        let deadline = timeout.map(|timeout| clock.now() + timeout);
+        let deadline = timeout.filter(|_| self.arms).map(|timeout| clock.now() + timeout);
         if self.wake_after_dispatch {
             *lock(&self.deadline) = deadline;
         } else {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
+use super::Fault;
 use super::host::Base;
 use super::tasks::{POLL, RunQueue, Tasks, lock};
 use crate::loops::{BoxFuture, Canceller};
@@ -25,6 +26,7 @@ pub(super) struct Runtime {
     tasks: Tasks,
     inner: Arc<Inner>,
     epfd: Fd,
+    unparks: bool,
 }
 
 #[derive(Default)]
@@ -62,7 +64,8 @@ impl Runtime {
         let epfd = Fd::derived(&base.clock, move || {
             if watched.is_readable() { Events::IN } else { Events::empty() }
         });
-        Self { clock: base.clock.clone(), tasks: base.tasks.clone(), inner, epfd }
+        let unparks = !base.has(Fault::ThreadDoesNotWake);
+        Self { clock: base.clock.clone(), tasks: base.tasks.clone(), inner, epfd, unparks }
     }
 
     /// Its epoll descriptor.
@@ -73,12 +76,13 @@ impl Runtime {
     /// Starts a task on tokio's queue.
     pub(super) fn spawn(&self, task: BoxFuture) -> Canceller {
         let (clock, inner) = (self.clock.clone(), Arc::downgrade(&self.inner));
+        let unparks = self.unparks;
         self.tasks.spawn(task, move |runnable| {
             let Some(inner) = inner.upgrade() else { return };
             inner.ready.push(runnable);
             let mut state = lock(&inner.state);
             if state.inside == 0 || clock.thread() != Thread::MAIN {
-                state.unparked = true;
+                state.unparked |= unparks;
             }
         })
     }

@@ -145,14 +145,11 @@ impl Recorder for Tape {
 
     fn polled(&self, actor: u16, waker: &Waker) {
         let Some(wakers) = &self.wakers else { return };
-        match lock(wakers).get_mut(&actor) {
-            Some(last) => {
-                last.clone_from(waker);
-                return;
-            }
-            None => {}
+        let mut wakers = lock(wakers);
+        match wakers.get_mut(&actor) {
+            Some(last) => last.clone_from(waker),
+            None => drop(wakers.insert(actor, waker.clone())),
         }
-        lock(wakers).insert(actor, waker.clone());
     }
 }
 

@@ -1,0 +1,78 @@
+//! Faults that the model of a strategy can be given, to show that a search finds them.
+//!
+//! Without the feature `mutants` there are none: asking for one is a constant `false`.
+
+use super::Base;
+
+/// Something done wrong by the model of one strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `dispatch`: the source cannot recurse, so a loop opened by a task finds it blocked.
+    SourceCannotRecurse,
+    /// `dispatch`: while tokio cannot be turned its descriptor stays in the poll set.
+    DescriptorLeft,
+    /// `dispatch`: a deadline from before a nested loop counts inside it, where nobody can meet it.
+    DeadlineKept,
+    /// `handoff`: the source of the jobs cannot recurse.
+    JobsCannotRecurse,
+    /// `handoff`: a job that is queued does not wake GLib.
+    JobDoesNotWake,
+    /// `nested`: a wake from another thread does not write the runtime's eventfd.
+    ThreadDoesNotWake,
+    /// `nested`: the wait does not end when tokio's next timer is due.
+    TimerNotArmed,
+    /// `gtk-rs`: a task that wakes itself while it is polled is forgotten.
+    OwnWakeDropped,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::SourceCannotRecurse,
+        Self::DescriptorLeft,
+        Self::DeadlineKept,
+        Self::JobsCannotRecurse,
+        Self::JobDoesNotWake,
+        Self::ThreadDoesNotWake,
+        Self::TimerNotArmed,
+        Self::OwnWakeDropped,
+    ];
+
+    /// The strategy whose model can have it.
+    pub fn strategy(self) -> &'static str {
+        match self {
+            Self::SourceCannotRecurse | Self::DescriptorLeft | Self::DeadlineKept => "dispatch",
+            Self::JobsCannotRecurse | Self::JobDoesNotWake => "handoff",
+            Self::ThreadDoesNotWake | Self::TimerNotArmed => "nested",
+            Self::OwnWakeDropped => "gtk-rs",
+        }
+    }
+
+    /// What is wrong, for the table of mutants.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::SourceCannotRecurse => "the source cannot recurse",
+            Self::DescriptorLeft => "the descriptor stays in the poll set while tokio is held",
+            Self::DeadlineKept => "a deadline is kept across a nested loop that cannot meet it",
+            Self::JobsCannotRecurse => "the source of the jobs cannot recurse",
+            Self::JobDoesNotWake => "a queued job does not wake GLib",
+            Self::ThreadDoesNotWake => "a wake from another thread does not write the eventfd",
+            Self::TimerNotArmed => "the wait does not end when a timer is due",
+            Self::OwnWakeDropped => "a task that wakes itself while it is polled is forgotten",
+        }
+    }
+}
+
+impl Base {
+    /// Whether the model is to do this wrong.
+    #[cfg(feature = "mutants")]
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// Whether the model is to do this wrong: never.
+    #[cfg(not(feature = "mutants"))]
+    pub(super) const fn has(&self, _fault: Fault) -> bool {
+        false
+    }
+}
