@@ -6,24 +6,29 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`program`] | a scenario as data: actors with steps |
+//! | [`script`] | a program as people read it |
 //! | [`loops`], [`strategy`] | the two traits a strategy implements |
 //! | [`interp`] | runs a program over any [`loops::Loops`] |
 //! | [`ideal`] | `Loops` in virtual time: when is each event of a program due? |
 //! | [`trace`] | what happened |
 //! | [`verdict`], [`mod@classify`] | what it means: a pure function of program, ideal and real trace |
 //! | [`model`] | GMainContext and GMainLoop as an executable specification, in virtual time |
+//! | `generate` | programs made up, for searches (feature `generate`) |
 //! | [`executor`] | the re-entrant run queue |
 //! | [`protocol`] | what crosses threads: wake flag, hand-off queue |
 //! | [`sync`] | `std` or loom, behind a private cfg |
 
 pub mod classify;
 pub mod executor;
+#[cfg(feature = "generate")]
+pub mod generate;
 pub mod ideal;
 pub mod interp;
 pub mod loops;
 pub mod model;
 pub mod program;
 pub mod protocol;
+pub mod script;
 pub mod signal;
 pub mod strategy;
 pub mod sync;

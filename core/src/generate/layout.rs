@@ -1,0 +1,340 @@
+//! Lays a sketch out in time.
+//!
+//! An act with two nested loops, works before, inside and after them, and a quiet window:
+//!
+//! ```text
+//!   begin   open   open          works       quiet        close  close   works
+//!     |------|------|------------|--|--|----[--------]------|------|------|--|-->
+//!     | Before      |   Inside, up to `room`   at least CLOSE_AFTER       After
+//! ```
+
+use super::sketch::{Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting};
+use super::{NAME, sketch::Work};
+use crate::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Program, Step};
+
+/// From the last work inside until the first loop closes: the margin of the verdicts, and a third
+/// more, because a busy machine may close it a little early against the work.
+const CLOSE_AFTER: u64 = 130;
+
+/// An idle source floods from the beginning of the program until this at most; whoever would
+/// come later is a timeout.
+const FLOOD_UNTIL: u64 = 80;
+
+/// The program that a sketch stands for.
+pub(super) fn layout(sketch: &Sketch, limits: &Limits) -> Program {
+    let mut layout = Layout { limits, actors: Vec::new(), names: Vec::new() };
+    let mut begin = 0;
+    for act in &sketch.acts {
+        begin = layout.act(act, begin);
+    }
+    if layout.actors.is_empty() {
+        // A program without an actor is over before it begins.
+        layout.task(limits.begin, "timer", Home::Local, vec![sleep(limits.begin)]);
+    }
+    layout.program()
+}
+
+struct Layout<'a> {
+    limits: &'a Limits,
+    /// With the time at which each acts first.
+    actors: Vec<(u64, Actor)>,
+    names: Vec<String>,
+}
+
+impl Layout<'_> {
+    /// Lays out an act; returns when it is over.
+    fn act(&mut self, act: &Act, begin: u64) -> u64 {
+        let limits = self.limits;
+        let mut at = begin + limits.begin;
+        let mut openings = Vec::new();
+        for level in &act.levels {
+            at += level.gap * limits.unit;
+            openings.push(at);
+            at += limits.apart;
+        }
+        let inside = if openings.is_empty() { begin + limits.begin } else { at };
+        let mut over = inside;
+        for work in &act.works {
+            let from = match work.place {
+                Place::Inside => inside,
+                Place::Before => begin + limits.unit,
+                Place::After => continue,
+            };
+            // What is due before the loops open stays before them.
+            let units = if work.place == Place::Before { 0 } else { work.at };
+            over = over.max(self.work(work, from + units * limits.unit));
+        }
+        let close = over + CLOSE_AFTER + act.linger * limits.unit;
+        let mut end = over;
+        for (rank, level) in order(act.levels.len(), act.order).into_iter().enumerate() {
+            let at = close + rank as u64 * limits.apart;
+            self.level(&act.levels[level], openings[level], at);
+            end = end.max(at);
+        }
+        if act.quiet {
+            let from = over + limits.apart;
+            let to = if openings.is_empty() { from + limits.quiet } else { close - limits.unit };
+            self.quiet(from, to);
+            end = end.max(to);
+        }
+        let after = end + limits.apart;
+        for work in act.works.iter().filter(|work| work.place == Place::After) {
+            end = end.max(self.work(work, after + work.at * limits.unit));
+        }
+        end
+    }
+
+    /// Opens a nested loop at a time, and closes it at another.
+    fn level(&mut self, level: &Level, open: u64, close: u64) {
+        let opener = self.possible(level.opener, open, false);
+        let blocks = level.how == Nesting::BlockOn && is_callback(opener);
+        let name = self.name(if blocks { "wait" } else { "dialog" });
+        let step = if blocks {
+            Step::BlockOn { level: name, steps: vec![sleep(close - open)] }
+        } else {
+            let how = match level.how {
+                Nesting::Dialog(how) => how,
+                Nesting::BlockOn => How::Run,
+            };
+            let close_after_ms = match level.closer {
+                Closer::Itself => Some(close - open),
+                Closer::Other(by) => {
+                    let quit = Step::Quit { level: name.clone() };
+                    self.does(by, close, level.priority, "closer", quit);
+                    None
+                }
+            };
+            Step::Dialog { level: name, how, close_after_ms }
+        };
+        let mut steps = vec![step];
+        if level.then {
+            let signal = self.name("closed");
+            steps.push(Step::Resolve { signal: signal.clone() });
+            self.task(close, "waiter", Home::Local, vec![Step::Await { signal }]);
+        }
+        self.do_all(opener, open, level.priority, "opener", steps);
+    }
+
+    /// A window in which nothing is due.
+    fn quiet(&mut self, from: u64, to: u64) {
+        let timeout = |ms| timeout(ms, 1, PRIORITY_DEFAULT);
+        self.add(from, "quiet-begin", timeout(from), vec![Step::QuietBegin]);
+        self.add(to, "quiet-end", timeout(to), vec![Step::QuietEnd]);
+    }
+
+    /// Makes something due at a time; returns when the last of it is.
+    fn work(&mut self, work: &Work, at: u64) -> u64 {
+        let (unit, priority) = (self.limits.unit, work.priority);
+        match work.deed {
+            Deed::Timer(home) => {
+                self.task(at, "timer", home, vec![sleep(at)]);
+            }
+            Deed::Timeout => self.add(at, "timeout", timeout(at, 1, priority), vec![]),
+            Deed::Signal(by) => {
+                let signal = self.name("signal");
+                self.does(by, at, priority, "resolver", Step::Resolve { signal: signal.clone() });
+                self.task(at, "waiter", Home::Local, vec![Step::Await { signal }]);
+            }
+            Deed::Messages(by, n) => {
+                let channel = self.name("channel");
+                self.does(by, at, priority, "sender", Step::Send { channel: channel.clone(), n });
+                self.task(at, "receiver", Home::Local, vec![Step::Receive { channel, n }]);
+            }
+            Deed::Bytes { by, home, n, hang_up } => {
+                let pipe = self.write(by, at, priority, n, hang_up);
+                let n = n + u32::from(hang_up);
+                self.task(at, "reader", home, vec![Step::Read { pipe, n }]);
+            }
+            Deed::Watch { by, n, hang_up } => {
+                let pipe = self.write(by, at, priority, n, hang_up);
+                let times = n + u32::from(hang_up);
+                self.add(at, "watch", ActorKind::Watch { pipe, times }, vec![]);
+            }
+            Deed::Spawn(by) => {
+                let actor = self.name("sleeper");
+                self.does(by, at, priority, "starter", Step::Spawn { actor: actor.clone() });
+                self.add_named(at, actor, ActorKind::Dormant, vec![sleep(unit)]);
+                return at + unit;
+            }
+            Deed::Cancel(by, waiting) => {
+                let victim = self.victim(at, waiting);
+                self.does(by, at, priority, "canceller", Step::Cancel { actor: victim });
+            }
+            Deed::Ticks(times) => {
+                let tick = Step::Tick { every_ms: unit, times };
+                self.task(at, "ticker", Home::Local, vec![sleep(at), tick]);
+                return at + unit * u64::from(times);
+            }
+            Deed::Ticker(times) => {
+                let every = (at / u64::from(times)).max(unit);
+                self.add(every, "glib-ticker", timeout(every, times, priority), vec![]);
+                return at.max(every * u64::from(times));
+            }
+            Deed::Compute(by, units) => {
+                let by = self.possible(by, at, false);
+                let ms = units * unit;
+                self.do_all(by, at, priority, "worker", vec![Step::Compute { ms }]);
+                return at + ms;
+            }
+            Deed::Yield(units) => {
+                let for_ms = units * unit;
+                let steps = vec![sleep(at), Step::Yield { for_ms }];
+                self.task(at, "flood", Home::Local, steps);
+                return at + for_ms;
+            }
+            Deed::Flood => {
+                let for_ms = at.min(self.limits.flood * unit);
+                let kind = ActorKind::Flood { for_ms, priority: PRIORITY_IDLE };
+                self.add(0, "idle", kind, vec![]);
+                return at.max(for_ms);
+            }
+        }
+        at
+    }
+
+    /// Has bytes written into a pipe of its own, and then has it closed if so asked.
+    fn write(&mut self, by: By, at: u64, priority: i32, n: u32, hang_up: bool) -> String {
+        let pipe = self.name("pipe");
+        let write = Step::Write { pipe: pipe.clone() };
+        let mut steps = vec![write; n as usize];
+        if hang_up {
+            steps.push(Step::Close { pipe: pipe.clone() });
+        }
+        let by = self.possible(by, at, true);
+        self.do_all(by, at, priority, "writer", steps);
+        pipe
+    }
+
+    /// A task that waits for what never comes.
+    fn victim(&mut self, at: u64, waiting: Waiting) -> String {
+        let step = match waiting {
+            Waiting::Signal => Step::Await { signal: self.name("never") },
+            Waiting::Message => Step::Receive { channel: self.name("never"), n: 1 },
+            Waiting::Byte => Step::Read { pipe: self.name("never"), n: 1 },
+            // Long after the end of every program.
+            Waiting::Timer => sleep(30_000),
+        };
+        self.task(at, "victim", Home::Local, vec![step])
+    }
+
+    /// Has one step done by somebody at a time.
+    fn does(&mut self, by: By, at: u64, priority: i32, name: &str, step: Step) {
+        let by = self.possible(by, at, true);
+        self.do_all(by, at, priority, name, vec![step]);
+    }
+
+    /// Has steps done by somebody at a time.
+    fn do_all(&mut self, by: By, at: u64, priority: i32, name: &str, mut steps: Vec<Step>) {
+        match by {
+            By::Timeout => self.add(at, name, timeout(at, 1, priority), steps),
+            By::Task | By::Library => {
+                steps.insert(0, sleep(at));
+                let home = if by == By::Task { Home::Local } else { Home::Library };
+                self.task(at, name, home, steps);
+            }
+            By::Thread => {
+                steps.insert(0, sleep(at));
+                self.add(at, name, ActorKind::Thread, steps);
+            }
+            By::Watch => {
+                let pipe = self.name("pipe");
+                let write = Step::Write { pipe: pipe.clone() };
+                self.add(at, "writer", timeout(at, 1, priority), vec![write]);
+                self.add(at, name, ActorKind::Watch { pipe, times: 1 }, steps);
+            }
+            By::Woken => {
+                let channel = self.name("channel");
+                let send = Step::Send { channel: channel.clone(), n: 1 };
+                self.add(at, "sender", timeout(at, 1, priority), vec![send]);
+                steps.insert(0, Step::Receive { channel, n: 1 });
+                self.task(at, name, Home::Local, steps);
+            }
+            By::Dormant => {
+                let actor = self.name(name);
+                let spawn = Step::Spawn { actor: actor.clone() };
+                self.add(at, "starter", timeout(at, 1, priority), vec![spawn]);
+                self.add_named(at, actor, ActorKind::Dormant, steps);
+            }
+            By::Idle => {
+                let kind = ActorKind::Flood { for_ms: at, priority: PRIORITY_IDLE };
+                self.add(0, name, kind, steps);
+            }
+        }
+    }
+
+    /// Who does it, if this one cannot: floods are short, and threads have no loop.
+    fn possible(&self, by: By, at: u64, in_thread: bool) -> By {
+        match by {
+            By::Idle if at > FLOOD_UNTIL => By::Timeout,
+            By::Thread if !in_thread => By::Timeout,
+            by => by,
+        }
+    }
+
+    fn task(&mut self, at: u64, name: &str, home: Home, steps: Vec<Step>) -> String {
+        let name = self.name(name);
+        let kind = match home {
+            Home::Local => ActorKind::Task,
+            Home::Library => ActorKind::LibraryTask,
+        };
+        self.add_named(at, name.clone(), kind, steps);
+        name
+    }
+
+    fn add(&mut self, at: u64, name: &str, kind: ActorKind, steps: Vec<Step>) {
+        let name = self.name(name);
+        self.add_named(at, name, kind, steps);
+    }
+
+    fn add_named(&mut self, at: u64, name: String, kind: ActorKind, steps: Vec<Step>) {
+        self.actors.push((at, Actor { name, kind, steps }));
+    }
+
+    /// A name that nothing else has: itself, or with a number.
+    fn name(&mut self, base: &str) -> String {
+        let numbered = (2..).map(|n| format!("{base}-{n}"));
+        let free = |name: &String| !self.names.contains(name);
+        let name = std::iter::once(base.to_owned()).chain(numbered).find(free);
+        let name = name.unwrap_or_else(|| unreachable!("there are more numbers than names"));
+        self.names.push(name.clone());
+        name
+    }
+
+    /// In the order of time: where a busy machine makes two sources of one priority ready at once,
+    /// GLib dispatches them in the order in which they were attached.
+    fn program(mut self) -> Program {
+        self.actors.sort_by_key(|(at, _)| *at);
+        Program {
+            name: NAME.to_owned(),
+            about: "A program that was made up.".to_owned(),
+            source: "core/src/generate".to_owned(),
+            tags: Vec::new(),
+            actors: self.actors.into_iter().map(|(_, actor)| actor).collect(),
+        }
+    }
+}
+
+fn sleep(ms: u64) -> Step {
+    Step::Sleep { ms }
+}
+
+fn timeout(every_ms: u64, times: u32, priority: i32) -> ActorKind {
+    ActorKind::Timeout { every_ms, times, priority }
+}
+
+fn is_callback(by: By) -> bool {
+    matches!(by, By::Timeout | By::Watch | By::Idle)
+}
+
+/// The order in which `n` loops are closed: the innermost first in the first of them, all in reverse
+/// in the last.
+fn order(n: usize, which: usize) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..n).rev().collect();
+    let mut which = which;
+    let mut order = Vec::new();
+    while !left.is_empty() {
+        order.push(left.remove(which % left.len()));
+        which /= left.len() + 1;
+    }
+    order
+}
