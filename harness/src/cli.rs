@@ -1,9 +1,10 @@
 //! The command line: what may be asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use loopnest_core::Word;
 
 use crate::report::Format;
 
@@ -19,6 +20,30 @@ Exit codes:
   70   the harness itself failed
   130  interrupted; what was found so far is printed, marked partial";
 
+/// Exit codes of `explore`.
+pub const EXPLORE_CODES: &str = "\
+The search is on the model of the strategy; what it finds is run on the real loops.
+The same seed finds the same program.
+
+Exit codes:
+  0    found, and the real loops say the same
+  1    found, but the real loops say otherwise: the model is wrong there
+  2    wrong usage, an unknown name, a strategy without a model
+  3    found, but the run on the real loops is inconclusive
+  4    nothing found
+  70   the harness itself failed
+  130  interrupted; what was found so far is printed and saved";
+
+/// Exit codes of `replay`.
+pub const REPLAY_CODES: &str = "\
+Exit codes:
+  0    the verdict was seen again
+  1    it was not
+  2    wrong usage, an unknown name, an unreadable file
+  3    inconclusive: it cannot be told
+  70   the harness itself failed
+  130  interrupted";
+
 /// Run GLib-and-tokio strategies against scenarios and say what happened.
 #[derive(Debug, Parser)]
 #[command(
@@ -29,7 +54,8 @@ Exit codes:
         harness --strategy nested                    one strategy, every scenario\n  \
         harness -s all -n 5                          the matrix, five repeats\n  \
         harness -s 'nested*' -c 'dialog-*'           globs; !PATTERN leaves out\n  \
-        harness explain nested/dialog-from-callback  why one cell got its verdict\n\n\
+        harness explain nested/dialog-from-callback  why one cell got its verdict\n  \
+        harness explore --strategy nested            a program that it fails on\n\n\
         `harness help run` lists the exit codes."
 )]
 pub struct Cli {
@@ -48,7 +74,11 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Run one cell and say why it got its verdict, with the evidence
     Explain(CellArgs),
-    /// Run one cell again and say whether the verdict is what it was
+    /// Search for a program with a bad verdict, and make it as small as it gets
+    #[command(after_help = EXPLORE_CODES)]
+    Explore(ExploreArgs),
+    /// Run one cell or counterexample again; is the verdict what it was?
+    #[command(after_help = REPLAY_CODES)]
     Replay(ReplayArgs),
     /// Print a stored run (JSON) again, in any format
     Report(ReportArgs),
@@ -182,9 +212,40 @@ pub(crate) struct CellArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ExploreArgs {
+    /// The strategy, by its name
+    #[arg(short, long, value_name = "NAME")]
+    pub strategy: String,
+    /// The word that the verdict is to have, such as `stall`; any bad one by default
+    #[arg(long, value_name = "WORD", value_parser = parse_want)]
+    pub want: Option<Word>,
+    /// How many programs are tried
+    #[arg(long, value_name = "N", default_value_t = 2000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub cases: u32,
+    /// What the programs are made from, in hexadecimal; another each time by default
+    #[arg(long, value_name = "HEX", value_parser = parse_seed)]
+    pub seed: Option<u64>,
+    /// Where what was found is saved [default: counterexamples/STRATEGY-WORD-SEED.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Search on the real loops, for a strategy without a model: slow, and what is found must be
+    /// seen three times in a row
+    #[arg(long)]
+    pub real: bool,
+    /// How to show progress on stderr
+    #[arg(long, value_enum, default_value_t = ProgressKind::Auto)]
+    pub progress: ProgressKind,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// STRATEGY/SCENARIO
-    pub cell: CellId,
+    /// STRATEGY/SCENARIO, or a counterexample that `explore` has saved
+    #[arg(value_name = "CELL|FILE")]
+    pub what: Subject,
+    /// The strategy that a counterexample is run on; the one that it was found on by default
+    #[arg(short, long, value_name = "NAME")]
+    pub strategy: Option<String>,
     /// The verdict to be seen again, such as `stall+busy-loop`; the expected one by default
     #[arg(long, value_name = "WORDS")]
     pub verdict: Option<String>,
@@ -222,8 +283,11 @@ pub(crate) struct DoctorArgs {
 pub(crate) struct ChildArgs {
     #[arg(long)]
     pub strategy: String,
-    #[arg(long)]
-    pub scenario: String,
+    #[arg(long, required_unless_present = "program")]
+    pub scenario: Option<String>,
+    /// A program in TOML, in place of a scenario
+    #[arg(long, conflicts_with = "scenario")]
+    pub program: Option<PathBuf>,
     #[arg(long)]
     pub page: PathBuf,
     #[arg(long)]
@@ -248,6 +312,48 @@ impl std::str::FromStr for CellId {
             _ => Err("expected STRATEGY/SCENARIO, such as nested/dialog-quiet".to_owned()),
         }
     }
+}
+
+/// What is to be replayed.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Cell(CellId),
+    File(PathBuf),
+}
+
+impl std::str::FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = Path::new(text);
+        // Not every file that is there: what is called `nested/idle` is a cell.
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            return Ok(Self::File(path.to_owned()));
+        }
+        text.parse().map(Self::Cell).map_err(|_: String| {
+            "expected STRATEGY/SCENARIO, such as nested/dialog-quiet, or the .toml file of a \
+             counterexample"
+                .to_owned()
+        })
+    }
+}
+
+/// A word that can be searched for.
+fn parse_want(text: &str) -> Result<Word, String> {
+    let wanted = |word: &Word| word.is_bad() || *word == Word::Refused;
+    if let Some(word) = Word::from_name(text) {
+        return if wanted(&word) {
+            Ok(word)
+        } else {
+            Err(format!("a search is for what goes wrong, and `{word}` does not say so"))
+        };
+    }
+    let names: Vec<_> = Word::ALL.iter().filter(|w| wanted(w)).map(|w| w.name()).collect();
+    let near = names
+        .iter()
+        .max_by(|a, b| strsim::jaro_winkler(text, a).total_cmp(&strsim::jaro_winkler(text, b)));
+    let near = near.copied().unwrap_or_default();
+    Err(format!("no verdict is called so; did you mean {near}? There are {}", names.join(", ")))
 }
 
 fn parse_seed(text: &str) -> Result<u64, String> {

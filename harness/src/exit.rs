@@ -13,6 +13,8 @@ pub enum Exit {
     Surprise,
     /// The selection ran no cell.
     NothingRun,
+    /// The search found nothing.
+    NothingFound,
     /// Wrong usage.
     Usage,
     /// The machine cannot measure.
@@ -31,7 +33,7 @@ impl Exit {
             Self::Surprise => 1,
             Self::Usage => 2,
             Self::Inconclusive => 3,
-            Self::NothingRun => 4,
+            Self::NothingRun | Self::NothingFound => 4,
             Self::CannotMeasure => 5,
             Self::Failed => 70,
             Self::Interrupted => 130,

@@ -7,6 +7,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`registry`], [`scenarios`] | what there is to run |
+//! | [`trial`] | one program on one strategy, in a child process |
+//! | [`explore`], [`counterexample`] | searching for a bad verdict, and what was found as a file |
 //! | [`matrix`] | which cells, how often, in which order |
 //! | [`supervisor`] | outside the child: starts it, keeps time, says how it ended |
 //! | [`cell`] | inside the child: runs the program, counts, pokes what is overdue |
@@ -21,9 +23,11 @@
 pub mod cell;
 pub mod cli;
 mod command;
+pub mod counterexample;
 pub mod exit;
 pub mod expect;
 pub mod explain;
+pub mod explore;
 pub mod machine;
 pub mod matrix;
 pub mod registry;
@@ -35,6 +39,7 @@ pub mod shm;
 pub mod supervisor;
 pub mod threads;
 pub mod timeline;
+pub mod trial;
 
 pub use command::main_with;
 pub use registry::Registry;

@@ -7,20 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loopnest_core::classify::RULES_VERSION;
-use loopnest_core::ideal::ideal;
-use loopnest_core::strategy::About;
-
-use loopnest_core::verdict::{Judgement, Word};
-use loopnest_core::{Program, Trace, classify};
+use loopnest_core::verdict::Word;
 
 use crate::machine;
 use crate::registry::{Registry, Unknown};
 use crate::result::{CellResult, RunResult, SCHEMA};
 use crate::rules;
-use crate::supervisor::{Launch, Outcome, supervise};
-
-/// An inconclusive cell is run again, this often at most.
-const RETRIES: u32 = 2;
+use crate::supervisor::Launch;
+use crate::trial::{Attempt, Trial};
 
 /// What to run and how.
 #[derive(Clone, Debug)]
@@ -35,17 +29,6 @@ pub struct Plan {
     pub jobs: usize,
     /// How to start a child; the names are added.
     pub launch: Launch,
-}
-
-/// One run of one cell.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// What it means.
-    pub judgement: Judgement,
-    /// What happened.
-    pub trace: Trace,
-    /// What the child said on stderr.
-    pub stderr: String,
 }
 
 /// Is told how it goes.
@@ -91,10 +74,10 @@ pub fn run(
     progress: &dyn Progress,
     interrupted: &AtomicBool,
 ) -> Result<Found, Unknown> {
-    let cells: Vec<Cell> = plan
+    let cells: Vec<Trial> = plan
         .cells
         .iter()
-        .map(|(strategy, scenario)| Cell::new(registry, strategy, scenario))
+        .map(|(strategy, scenario)| Trial::named(registry, strategy, scenario))
         .collect::<Result<_, Unknown>>()?;
     let order = Mutex::new(order(cells.len(), plan.repeat, plan.seed));
     let attempts: Mutex<Vec<Vec<Attempt>>> = Mutex::new(vec![Vec::new(); cells.len()]);
@@ -127,7 +110,7 @@ pub fn run(
         .iter()
         .zip(attempts)
         .filter(|(_, attempts)| !attempts.is_empty())
-        .map(|(cell, attempts)| (cell.result(&attempts), attempts))
+        .map(|(cell, attempts)| (cell_result(cell, &attempts), attempts))
         .unzip();
     let result = RunResult {
         schema: SCHEMA,
@@ -156,64 +139,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A cell, ready to be run.
-struct Cell {
-    about: About,
-    program: Program,
-    ideal: Trace,
-}
-
-impl Cell {
-    fn new(registry: &Registry, strategy: &str, scenario: &str) -> Result<Self, Unknown> {
-        let about = registry.strategy(strategy)?.about();
-        let program = registry.scenario(scenario)?;
-        let ideal = ideal(&program);
-        Ok(Self { about, program, ideal })
-    }
-
-    fn id(&self) -> String {
-        format!("{}/{}", self.about.name, self.program.name)
-    }
-
-    /// Runs it once, or again if that says nothing; `None` when interrupted.
-    fn run(&self, launch: &Launch, interrupted: &AtomicBool) -> io::Result<Option<Attempt>> {
-        let mut launch = launch.clone();
-        launch.args.extend(["--strategy".to_owned(), self.about.name.to_owned()]);
-        launch.args.extend(["--scenario".to_owned(), self.program.name.clone()]);
-        let mut tries = 0;
-        loop {
-            let Outcome { trace, stderr, interrupted } = supervise(&launch, interrupted)?;
-            if interrupted {
-                return Ok(None);
-            }
-            let judgement = classify(&self.program, &self.ideal, &trace);
-            if !judgement.has(Word::Inconclusive) || tries == RETRIES {
-                return Ok(Some(Attempt { judgement, trace, stderr }));
-            }
-            tries += 1;
-        }
-    }
-
-    fn result(&self, attempts: &[Attempt]) -> CellResult {
-        let verdict = majority(attempts);
-        let agreeing: Vec<&Attempt> =
-            attempts.iter().filter(|a| a.judgement.words == verdict).collect();
-        let shown = agreeing.first().map(|a| &a.judgement);
-        let (why, rule) = shown.map_or((String::new(), "inconclusive"), |judgement| {
-            rules::why(&self.program, &self.about, judgement)
-        });
-        CellResult {
-            strategy: self.about.name.to_owned(),
-            scenario: self.program.name.clone(),
-            why,
-            rule: rule.to_owned(),
-            repeats: attempts.len() as u32,
-            agree: agreeing.len() as u32,
-            figures: shown.map(|j| j.figures.clone()).unwrap_or_default(),
-            verdict,
-            expected: None,
-            judgements: attempts.iter().map(|a| a.judgement.clone()).collect(),
-        }
+/// What the attempts at a cell come to.
+pub(crate) fn cell_result(trial: &Trial, attempts: &[Attempt]) -> CellResult {
+    let verdict = majority(attempts);
+    let agreeing: Vec<&Attempt> =
+        attempts.iter().filter(|a| a.judgement.words == verdict).collect();
+    let shown = agreeing.first().map(|a| &a.judgement);
+    let (why, rule) = shown.map_or((String::new(), "inconclusive"), |judgement| {
+        rules::why(&trial.program, &trial.about, judgement)
+    });
+    CellResult {
+        strategy: trial.about.name.to_owned(),
+        scenario: trial.program.name.clone(),
+        why,
+        rule: rule.to_owned(),
+        repeats: attempts.len() as u32,
+        agree: agreeing.len() as u32,
+        figures: shown.map(|j| j.figures.clone()).unwrap_or_default(),
+        verdict,
+        expected: None,
+        judgements: attempts.iter().map(|a| a.judgement.clone()).collect(),
     }
 }
 

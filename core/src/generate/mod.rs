@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Nothing is filtered away, so that shrinking never runs into a wall of programs that are not
-//! valid: whatever a sketch says, [`layout`] makes a program of it that passes
+//! valid: whatever a sketch says, `layout` makes a program of it that passes
 //! [`Program::check`] and ends ideally.
 //!
 //! A program must also get the same verdict each time it runs on a busy machine.

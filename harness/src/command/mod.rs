@@ -3,6 +3,7 @@
 mod cell;
 mod doctor;
 mod explain;
+mod explore;
 mod list;
 mod replay;
 mod report;
@@ -52,6 +53,7 @@ fn obey(registry: &Registry, cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Run(args)) => run::run(registry, &args),
         Some(Command::List(args)) => list::list(registry, &args),
         Some(Command::Explain(args)) => explain::explain(registry, &args.cell),
+        Some(Command::Explore(args)) => explore::explore(registry, &args),
         Some(Command::Replay(args)) => replay::replay(registry, &args),
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::Doctor(args)) => doctor::doctor(registry, args.repeat),

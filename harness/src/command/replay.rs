@@ -1,33 +1,34 @@
-//! `harness replay`: one cell again, and whether its verdict was seen again.
+//! `harness replay`: one cell or counterexample again, and whether its verdict was seen again.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
-use loopnest_core::Word;
+use anyhow::Context as _;
+use loopnest_core::classify::RULES_VERSION;
+use loopnest_core::{Program, Trace};
 
 use super::run::write_timeline;
-use super::{launch, on_interrupt, print, usage};
-use crate::cli::ReplayArgs;
+use super::{launch, on_interrupt, print, say, usage};
+use crate::cli::{CellId, ReplayArgs, Subject};
+use crate::counterexample::{self, Counterexample};
 use crate::exit::Exit;
 use crate::expect::Expectations;
-use crate::matrix::{self, Plan, Silent};
+use crate::matrix::{self, Plan, Silent, cell_result};
 use crate::registry::Registry;
+use crate::result::CellResult;
+use crate::timeline;
+use crate::trial::Trial;
 
 pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<Exit> {
-    let wanted = args.verdict.as_deref().map(words).transpose()?;
-    let plan = Plan {
-        cells: vec![(args.cell.strategy.clone(), args.cell.scenario.clone())],
-        repeat: args.repeat,
-        seed: args.seed,
-        jobs: 1,
-        launch: launch()?,
+    let wanted = args.verdict.as_deref().map(counterexample::words).transpose().map_err(usage)?;
+    let found = match &args.what {
+        Subject::Cell(_) if args.strategy.is_some() => {
+            return Err(usage("--strategy is for a counterexample; a cell names its strategy"));
+        }
+        Subject::Cell(cell) => of_cell(registry, args, cell)?,
+        Subject::File(path) => of_file(registry, args, path)?,
     };
-    let interrupted = on_interrupt()?;
-    let mut found = matrix::run(registry, &plan, &Silent, &interrupted)?.whole()?;
-    Expectations::built_in().map_err(usage)?.apply(&mut found.result);
-    if let Some(path) = &args.timeline {
-        write_timeline(registry, &found, path)?;
-    }
-    let (Some(cell), false) = (found.result.cells.first(), found.result.partial) else {
+    let Some(cell) = found else {
         return Ok(Exit::Interrupted);
     };
     let wanted = wanted.or_else(|| cell.expected.clone());
@@ -44,8 +45,8 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
             Exit::Ok
         }
         Some(words) => {
-            let words: Vec<_> = words.iter().map(|w| w.name()).collect();
-            writeln!(text, "not seen again: {} was to be seen", words.join("+"))?;
+            let words = counterexample::text(&words);
+            writeln!(text, "not seen again: {words} was to be seen")?;
             Exit::Surprise
         }
     };
@@ -53,15 +54,56 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
     Ok(exit)
 }
 
-fn words(text: &str) -> anyhow::Result<Vec<Word>> {
-    let parse = |name: &str| {
-        Word::from_name(name.trim()).ok_or_else(|| {
-            let all: Vec<_> = Word::ALL.iter().map(|w| w.name()).collect();
-            usage(format!("no verdict `{name}`; there are {}", all.join(", ")))
-        })
+/// Runs a cell of the matrix; nothing if that was interrupted.
+fn of_cell(
+    registry: &Registry,
+    args: &ReplayArgs,
+    cell: &CellId,
+) -> anyhow::Result<Option<CellResult>> {
+    let plan = Plan {
+        cells: vec![(cell.strategy.clone(), cell.scenario.clone())],
+        repeat: args.repeat,
+        seed: args.seed,
+        jobs: 1,
+        launch: launch()?,
     };
-    let mut words = text.split('+').map(parse).collect::<anyhow::Result<Vec<_>>>()?;
-    // Verdicts name the worst first.
-    words.sort_by(|a, b| b.cmp(a));
-    Ok(words)
+    let interrupted = on_interrupt()?;
+    let mut found = matrix::run(registry, &plan, &Silent, &interrupted)?.whole()?;
+    Expectations::built_in().map_err(usage)?.apply(&mut found.result);
+    if let Some(path) = &args.timeline {
+        write_timeline(registry, &found, path)?;
+    }
+    Ok(found.result.cells.into_iter().next().filter(|_| !found.result.partial))
+}
+
+/// Runs a counterexample; what was seen on it is what is expected.
+fn of_file(
+    registry: &Registry,
+    args: &ReplayArgs,
+    path: &Path,
+) -> anyhow::Result<Option<CellResult>> {
+    let file = Counterexample::load(path).map_err(usage)?;
+    let about = registry.strategy(args.strategy.as_ref().unwrap_or(&file.strategy))?.about();
+    if file.rules != RULES_VERSION {
+        let (path, rules) = (path.display(), file.rules);
+        say(format_args!("warning: {path} was judged by rules {rules}, not {RULES_VERSION}"));
+    }
+    let (launch, interrupted) = (launch()?, on_interrupt()?);
+    let trial = Trial::of(about, file.program)?;
+    let mut attempts = Vec::new();
+    for _ in 0..args.repeat {
+        let attempt = trial.run(&launch, &interrupted).context("cannot start a cell")?;
+        let Some(attempt) = attempt else { return Ok(None) };
+        attempts.push(attempt);
+    }
+    if let (Some(path), Some(attempt)) = (&args.timeline, attempts.first()) {
+        one_timeline(&trial.id(), &trial.program, &attempt.trace, path)?;
+    }
+    Ok(Some(CellResult { expected: Some(file.verdict), ..cell_result(&trial, &attempts) }))
+}
+
+fn one_timeline(id: &str, program: &Program, trace: &Trace, path: &Path) -> anyhow::Result<()> {
+    let trace = timeline::chrome_trace(&[(id.to_owned(), program, trace)]);
+    let text = serde_json::to_string(&trace)?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

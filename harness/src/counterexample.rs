@@ -1,0 +1,253 @@
+//! A program that was found, as a file: the value first, the seed second.
+//!
+//! A seed makes the same program only as long as nobody touches the generator; the program itself
+//! can be read, run again, changed by hand and kept as a scenario.
+//!
+//! ```toml
+//! format = 1
+//! verdict = "stall+busy-loop"   # what was seen, and is to be seen again
+//! strategy = "nested"
+//! rules = 1
+//! [program]
+//! # ...
+//! [found]
+//! seed = "5eed"
+//! case = 3
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use loopnest_core::classify::RULES_VERSION;
+use loopnest_core::program::ProgramError;
+use loopnest_core::{Program, Word};
+use serde::{Deserialize, Serialize};
+
+/// Version of the file.
+pub const FORMAT: u32 = 1;
+
+/// A program, and what a strategy does on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counterexample {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What was seen, worst first.
+    #[serde(with = "as_text")]
+    pub verdict: Vec<Word>,
+    /// The strategy that it was seen on.
+    pub strategy: String,
+    /// Version of the verdict rules.
+    pub rules: u32,
+    /// The program.
+    pub program: Program,
+    /// How it was found; nothing if it was written by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
+}
+
+/// How a counterexample was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// What the programs were made from, in hexadecimal.
+    pub seed: String,
+    /// Which program it was made from, counted from 1.
+    pub case: u32,
+    /// The word that was searched for.
+    #[serde(with = "as_text")]
+    pub want: Vec<Word>,
+    /// How many steps that program had.
+    pub shrunk_from: usize,
+    /// How many programs were tried to shrink it.
+    pub tries: u32,
+    /// What the model says, if that was asked.
+    #[serde(default, with = "as_text", skip_serializing_if = "Vec::is_empty")]
+    pub model: Vec<Word>,
+    /// What the real loops say, if they were asked.
+    #[serde(default, with = "as_text", skip_serializing_if = "Vec::is_empty")]
+    pub real: Vec<Word>,
+}
+
+/// What is wrong with the file of a counterexample.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CounterexampleError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}; `harness explore` writes such files", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is not TOML, or something is missing or too much in it.
+    #[error(
+        "{file}:{line}:{column}: {message}; mend that, or have the file written again by \
+         `harness explore`"
+    )]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in characters.
+        column: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// It was written by another version.
+    #[error("{file}: format {format}; this harness reads {FORMAT}, so find it again by its seed")]
+    Format {
+        /// The file.
+        file: String,
+        /// The version of the file.
+        format: u32,
+    },
+    /// Its program is not well formed.
+    #[error("{file}: the program cannot be run: {source}; mend it there")]
+    Program {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        source: ProgramError,
+    },
+}
+
+impl Counterexample {
+    /// A program on which a strategy does this, now.
+    pub fn new(strategy: &str, verdict: Vec<Word>, program: Program, found: Option<Found>) -> Self {
+        let strategy = strategy.to_owned();
+        Self { format: FORMAT, verdict, strategy, rules: RULES_VERSION, program, found }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read or something else is in it; the message names the place.
+    pub fn load(path: &Path) -> Result<Self, CounterexampleError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| CounterexampleError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads the text of a file; `file` names it in errors.
+    ///
+    /// # Errors
+    /// When something else is in it.
+    pub fn parse(text: &str, file: &str) -> Result<Self, CounterexampleError> {
+        let file = file.to_owned();
+        // What another version has in it is not this one's to complain of.
+        if let Ok(Version { format }) = toml::from_str(text)
+            && format != FORMAT
+        {
+            return Err(CounterexampleError::Format { file, format });
+        }
+        let this: Self = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let (line, column) = place(text, start);
+            let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
+            CounterexampleError::Syntax { file: file.clone(), line, column, message }
+        })?;
+        match this.program.check() {
+            Ok(()) => Ok(this),
+            Err(source) => Err(CounterexampleError::Program { file, source }),
+        }
+    }
+
+    /// The text of the file, with the program as a script on top for whoever opens it.
+    ///
+    /// # Errors
+    /// When it cannot be written as TOML, which no well-formed program is the cause of.
+    pub fn render(&self) -> Result<String, toml::ser::Error> {
+        let mut text = String::from(
+            "# A program on which a strategy fails. Run it again with `harness replay FILE`.\n#\n",
+        );
+        for line in self.program.to_string().lines() {
+            text.push_str(&format!("#   {line}\n"));
+        }
+        text.push('\n');
+        text.push_str(&toml::to_string(self)?);
+        Ok(text)
+    }
+
+    /// Writes the file, and the folder that it is to stand in. There is never half of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), CounterexampleError> {
+        let failed = |source| CounterexampleError::Write { path: path.to_owned(), source };
+        let text = self.render().map_err(io::Error::other).map_err(failed)?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}.part", std::process::id()));
+        let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&beside);
+            failed(error)
+        })
+    }
+}
+
+/// The one thing that all versions have in common.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+/// Line and column of a byte, counted from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}
+
+/// No verdict has a word of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("no verdict `{0}`; there are {all}", all = Word::ALL.map(Word::name).join(", "))]
+pub struct UnknownWord(String);
+
+/// A verdict as people write it: names of words, joined by `+`, in any order.
+///
+/// # Errors
+/// When there is no such word.
+pub fn words(text: &str) -> Result<Vec<Word>, UnknownWord> {
+    let parse = |name: &str| {
+        Word::from_name(name.trim()).ok_or_else(|| UnknownWord(name.trim().to_owned()))
+    };
+    let mut words = text.split('+').map(parse).collect::<Result<Vec<_>, _>>()?;
+    // Verdicts name the worst first.
+    words.sort_by(|a, b| b.cmp(a));
+    words.dedup();
+    Ok(words)
+}
+
+/// A verdict in one string, worst first.
+pub fn text(words: &[Word]) -> String {
+    words.iter().map(|word| word.name()).collect::<Vec<_>>().join("+")
+}
+
+/// Words in a file, as they are written everywhere.
+mod as_text {
+    use loopnest_core::Word;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(words: &[Word], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::text(words))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Word>, D::Error> {
+        super::words(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,103 @@
+//! One program on one strategy, on the real loops, in a child process.
+//!
+//! A scenario is known to the child by its name. A program that nobody has named goes to it as a
+//! file in memory, in TOML, as it would be stored.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::AtomicBool;
+
+use loopnest_core::ideal::ideal;
+use loopnest_core::strategy::About;
+use loopnest_core::verdict::{Judgement, Word};
+use loopnest_core::{Program, Trace, classify};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use crate::registry::{Registry, Unknown};
+use crate::supervisor::{Launch, Outcome, supervise};
+
+/// What says nothing is run again, this often at most.
+const RETRIES: u32 = 2;
+
+/// One run of one program on one strategy.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What it means.
+    pub judgement: Judgement,
+    /// What happened.
+    pub trace: Trace,
+    /// What the child said on stderr.
+    pub stderr: String,
+}
+
+/// A program and a strategy, ready to be run.
+#[derive(Debug)]
+pub struct Trial {
+    /// The strategy.
+    pub about: About,
+    /// The program.
+    pub program: Program,
+    /// When everything in it is due.
+    pub ideal: Trace,
+    /// The program for the child to read, if it does not know it by its name.
+    text: Option<File>,
+}
+
+impl Trial {
+    /// A scenario by its name.
+    ///
+    /// # Errors
+    /// When there is no such strategy or scenario.
+    pub fn named(registry: &Registry, strategy: &str, scenario: &str) -> Result<Self, Unknown> {
+        let about = registry.strategy(strategy)?.about();
+        let program = registry.scenario(scenario)?;
+        let ideal = ideal(&program);
+        Ok(Self { about, program, ideal, text: None })
+    }
+
+    /// Any program.
+    ///
+    /// # Errors
+    /// When it cannot be handed over.
+    pub fn of(about: About, program: Program) -> io::Result<Self> {
+        let text = toml::to_string(&program).map_err(io::Error::other)?;
+        let mut file = File::from(memfd_create("loopnest-program", MemfdFlags::CLOEXEC)?);
+        file.write_all(text.as_bytes())?;
+        let ideal = ideal(&program);
+        Ok(Self { about, program, ideal, text: Some(file) })
+    }
+
+    /// `strategy/scenario`, its name everywhere.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.about.name, self.program.name)
+    }
+
+    /// Runs it once, or again if that says nothing; `None` when interrupted.
+    ///
+    /// # Errors
+    /// When the child cannot be started.
+    pub fn run(&self, launch: &Launch, interrupted: &AtomicBool) -> io::Result<Option<Attempt>> {
+        let mut launch = launch.clone();
+        launch.args.extend(["--strategy".to_owned(), self.about.name.to_owned()]);
+        launch.args.extend(match &self.text {
+            None => ["--scenario".to_owned(), self.program.name.clone()],
+            Some(file) => {
+                let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+                ["--program".to_owned(), path]
+            }
+        });
+        let mut tries = 0;
+        loop {
+            let Outcome { trace, stderr, interrupted } = supervise(&launch, interrupted)?;
+            if interrupted {
+                return Ok(None);
+            }
+            let judgement = classify(&self.program, &self.ideal, &trace);
+            if !judgement.has(Word::Inconclusive) || tries == RETRIES {
+                return Ok(Some(Attempt { judgement, trace, stderr }));
+            }
+            tries += 1;
+        }
+    }
+}

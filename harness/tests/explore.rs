@@ -1,0 +1,398 @@
+//! The search: that it finds what is there, makes it small, and is the same each time; and the
+//! commands round it.
+
+mod common;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{Ran, Running, folder, harness, run, wait_for};
+use harness::counterexample::{Counterexample, Found};
+use harness::explore::{Find, News, Plan, Searched, n_steps, search};
+use loopnest_core::ideal::ideal;
+use loopnest_core::program::{Actor, ActorKind, How, Side, Step};
+use loopnest_core::trace::{Kind, What};
+use loopnest_core::verdict::Word;
+use loopnest_core::{Judgement, Program, classify};
+use rustix::process::Signal;
+
+/// Says `words` of every program like this, and of all others that they make progress.
+fn planted(
+    words: &[Word],
+    like: impl Fn(&Program) -> bool,
+) -> impl FnMut(&Program) -> io::Result<Option<Judgement>> {
+    move |program| {
+        let ideal = ideal(program);
+        let mut judgement = classify(program, &ideal, &ideal);
+        if like(program) {
+            judgement.words = words.to_vec();
+        }
+        Ok(Some(judgement))
+    }
+}
+
+fn searched(plan: &Plan, words: &[Word], like: impl Fn(&Program) -> bool) -> Searched {
+    let never = AtomicBool::new(false);
+    search(plan, &never, &mut planted(words, like), &mut |_| ()).expect("nothing is started")
+}
+
+fn found(plan: &Plan, words: &[Word], like: impl Fn(&Program) -> bool) -> Find {
+    searched(plan, words, like).find.expect("there is one")
+}
+
+/// A timer of a task is due while a callback's dialog is open: where asyncio-glib stalls.
+fn owes_a_timer(program: &Program) -> bool {
+    let opens = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Dialog { .. }));
+    let by_callback = program.actors.iter().any(|a| a.kind.side() == Side::Glib && opens(&a.steps));
+    let timer = |what| matches!(what, What::Reached(key) if key.kind == Kind::Timer);
+    by_callback && ideal(program).events.iter().any(|e| e.depth > 0 && timer(e.what))
+}
+
+fn has_library_task(program: &Program) -> bool {
+    program.actors.iter().any(|actor| actor.kind == ActorKind::LibraryTask)
+}
+
+#[test]
+fn what_is_found_is_small_whatever_the_seed() {
+    for seed in 0..8 {
+        let find = found(&Plan::on_model(seed, 2000, None), &[Word::Stall], owes_a_timer);
+        assert!(owes_a_timer(&find.program));
+        let n = n_steps(&find.program);
+        assert!(n <= 3 && find.program.actors.len() <= 2, "seed {seed}: {}", find.program);
+        assert!(find.shrunk_from >= n && find.tries > 0, "{find:#?}");
+    }
+}
+
+#[test]
+fn the_same_seed_finds_the_same_and_another_seed_makes_other_programs() {
+    let at = |seed| {
+        let mut plan = Plan::on_model(seed, 2000, Some(Word::Stall));
+        plan.tries = 0;
+        found(&plan, &[Word::Stall], has_library_task)
+    };
+    assert_eq!(at(1), at(1));
+    assert_ne!(at(1).program, at(2).program);
+}
+
+#[test]
+fn a_longer_search_does_not_change_what_a_shorter_one_has_found() {
+    let mut plan = Plan::on_model(3, 2000, None);
+    plan.finds = 1;
+    let short = found(&plan, &[Word::Stall], owes_a_timer);
+    plan.cases = 100_000;
+    assert_eq!(short, found(&plan, &[Word::Stall], owes_a_timer));
+}
+
+#[test]
+fn the_wanted_word_is_kept_while_shrinking_and_other_verdicts_are_not_taken() {
+    let plan = Plan::on_model(5, 500, Some(Word::BusyLoop));
+    let none = searched(&plan, &[Word::Stall], owes_a_timer);
+    assert!(none.find.is_none() && none.cases == 500 && !none.interrupted, "{none:#?}");
+    // What is smaller is another fault, which is not the one that was found.
+    let mut judge = |program: &Program| {
+        let words: &[Word] = if owes_a_timer(program) {
+            &[Word::Stall, Word::BusyLoop]
+        } else if program.levels().is_empty() {
+            &[Word::Progress]
+        } else {
+            &[Word::Lost]
+        };
+        planted(words, |_| true)(program)
+    };
+    let never = AtomicBool::new(false);
+    let find = search(&plan, &never, &mut judge, &mut |_| ()).expect("nothing is started").find;
+    let find = find.expect("there is one");
+    assert!(owes_a_timer(&find.program) && find.word == Word::BusyLoop, "{find:#?}");
+}
+
+#[test]
+fn without_a_wanted_word_the_worst_of_the_first_is_kept() {
+    let plan = Plan::on_model(5, 500, None);
+    let find = found(&plan, &[Word::Abort, Word::Stall], owes_a_timer);
+    assert_eq!(find.word, Word::Abort);
+    let refused = searched(&plan, &[Word::Refused], |_| true);
+    assert!(refused.find.is_none(), "a refusal is no harm: {refused:#?}");
+}
+
+#[test]
+fn what_is_not_seen_each_time_is_not_found_on_the_real_loops() {
+    let mut n = 0;
+    let mut judge = |program: &Program| {
+        n += 1;
+        planted(&[Word::Stall], |_| n % 3 != 0)(program)
+    };
+    let plan = Plan::on_real_loops(1, 50, None);
+    let never = AtomicBool::new(false);
+    let searched = search(&plan, &never, &mut judge, &mut |_| ()).expect("nothing is started");
+    assert!(searched.find.is_none(), "{searched:#?}");
+    assert_eq!(n, 150);
+}
+
+#[test]
+fn an_interrupted_search_keeps_the_best_so_far() {
+    let stop = AtomicBool::new(false);
+    let mut best = None;
+    let mut news = |news: News<'_>| {
+        if let News::Found(find) = news {
+            best = Some(find.clone());
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let mut judge = planted(&[Word::Stall], owes_a_timer);
+    let plan = Plan::on_model(1, 2000, None);
+    let searched = search(&plan, &stop, &mut judge, &mut news).expect("nothing is started");
+    assert!(searched.interrupted);
+    assert_eq!(searched.find, best);
+    assert!(best.is_some_and(|find| find.tries == 0 && owes_a_timer(&find.program)));
+}
+
+#[test]
+fn a_judge_that_fails_ends_the_search() {
+    let never = AtomicBool::new(false);
+    let mut judge = |_: &Program| Err(io::Error::other("no more processes"));
+    let plan = Plan::on_model(1, 10, None);
+    let error = search(&plan, &never, &mut judge, &mut |_| ()).expect_err("it fails");
+    assert_eq!(error.to_string(), "no more processes");
+}
+
+/// A program that `nested` stalls on and `dispatch` does not.
+fn stalling() -> Counterexample {
+    let dialog =
+        Step::Dialog { level: "dialog".to_owned(), how: How::Run, close_after_ms: Some(250) };
+    let opener = ActorKind::Timeout { every_ms: 50, times: 1, priority: 0 };
+    let actor = |name: &str, kind, step| Actor { name: name.to_owned(), kind, steps: vec![step] };
+    let program = Program {
+        name: "found".to_owned(),
+        about: "A timer is due in a dialog.".to_owned(),
+        source: "asyncio-glib".to_owned(),
+        tags: Vec::new(),
+        actors: vec![
+            actor("opener", opener, dialog),
+            actor("timer", ActorKind::Task, Step::Sleep { ms: 100 }),
+        ],
+    };
+    assert!(owes_a_timer(&program));
+    let verdict = vec![Word::Stall, Word::BusyLoop];
+    let found = Found {
+        seed: "5eed".to_owned(),
+        case: 3,
+        want: vec![Word::Stall],
+        shrunk_from: 12,
+        tries: 40,
+        model: verdict.clone(),
+        real: Vec::new(),
+    };
+    Counterexample::new("nested", verdict, program, Some(found))
+}
+
+#[test]
+fn a_counterexample_is_the_same_after_it_was_stored() {
+    let (_folder, path) = folder();
+    let file = path.join("below").join("found.toml");
+    let stored = stalling();
+    stored.save(&file).expect("the folder is made");
+    assert_eq!(Counterexample::load(&file).expect("it was just written"), stored);
+    let text = fs::read_to_string(&file).expect("it was just written");
+    // The value first, the seed second; and a person sees what it is about.
+    let position = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
+    assert!(position("[program]") < position("[found]"));
+    assert!(position("#   opener: GLib timeout") < position("verdict = \"stall+busy-loop\""));
+    let names: Vec<_> = fs::read_dir(path.join("below")).expect("a folder").collect();
+    assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
+}
+
+#[test]
+fn replay_of_a_file_says_whether_the_verdict_was_seen_again() {
+    let (_folder, path) = folder();
+    let file = path.join("found.toml");
+    stalling().save(&file).expect("room");
+    let replay = |args: &[&str]| run(harness(["replay"]).arg(&file).args(args));
+    let ran = replay(&[]).exits(0);
+    assert!(ran.stdout.starts_with("nested/found  stall+busy-loop  1/1\n"), "{ran:#?}");
+    assert!(ran.stdout.ends_with("\nseen again\n"), "{ran:#?}");
+    let ran = replay(&["--strategy", "dispatch", "-n", "2"]).exits(1);
+    assert!(ran.stdout.starts_with("dispatch/found  progress  2/2\n"), "{ran:#?}");
+    assert!(ran.stdout.ends_with("\nnot seen again: stall+busy-loop was to be seen\n"));
+    let timeline = path.join("trace.json");
+    let timeline = timeline.to_str().expect("a plain name");
+    replay(&["-s", "dispatch", "--verdict", "progress", "--timeline", timeline]).exits(0);
+    assert!(fs::read_to_string(timeline).expect("it was asked for").contains("dispatch/found"));
+}
+
+#[test]
+fn judged_by_other_rules_it_is_run_with_a_warning() {
+    let (_folder, path) = folder();
+    let file = path.join("found.toml");
+    let mut old = stalling();
+    old.rules = 0;
+    old.save(&file).expect("room");
+    let ran = run(harness(["replay"]).arg(&file)).exits(0);
+    let said = format!("warning: {} was judged by rules 0, not 1\n", file.display());
+    assert_eq!(ran.stderr, said);
+}
+
+/// Replays a file with this in it, which is not to be run.
+#[track_caller]
+fn turned_down(file: &Path, text: &str) -> String {
+    fs::write(file, text).expect("room");
+    let ran = run(harness(["replay"]).arg(file)).exits(2);
+    assert_eq!(ran.stdout, "", "{ran:#?}");
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:#?}");
+    ran.stderr
+}
+
+#[test]
+fn a_file_that_is_broken_is_turned_down_with_the_place_and_what_to_do() {
+    let (_folder, path) = folder();
+    let file = path.join("found.toml");
+    let good = stalling().render().expect("TOML");
+    let line = |what: &str| good.lines().position(|l| l.starts_with(what)).expect(what) + 1;
+    let verdict = line("verdict = ");
+    for (from, to, line, column, said) in [
+        ("verdict = ", "verdict == ", verdict, 10, ""),
+        ("stall+busy-loop", "slow", verdict, 11, "no verdict `slow`; there are progress, "),
+        ("case = ", "kase = ", line("case = "), 1, "unknown field `kase`"),
+        ("every_ms = ", "evry_ms = ", line("every_ms = "), 1, "unknown field `evry_ms`"),
+        ("do = \"dialog\"", "do = \"dialogue\"", line("do = \"dialog\""), 6, "dialogue"),
+        ("strategy = \"nested\"\n", "", 1, 1, "missing field `strategy`"),
+    ] {
+        assert!(good.contains(from), "{from}: {good}");
+        let said_all = turned_down(&file, &good.replacen(from, to, 1));
+        let said_all = said_all.replace(&file.display().to_string(), "FILE");
+        let place = format!("error: FILE:{line}:{column}: ");
+        assert!(said_all.starts_with(&place), "{from} -> {to}: not {place} but {said_all}");
+        assert!(said_all.contains(said), "{from} -> {to}: {said_all}");
+        assert!(said_all.contains("; mend that, or have the file written again"), "{said_all}");
+    }
+}
+
+#[test]
+fn a_file_of_another_format_and_a_program_that_cannot_be_run_are_turned_down() {
+    let (_folder, path) = folder();
+    let file = path.join("found.toml");
+    let good = stalling().render().expect("TOML");
+    let said = turned_down(&file, &good.replace("format = 1", "format = 2\nnew = true"));
+    assert!(said.contains("format 2; this harness reads 1"), "{said}");
+    let mut twice = stalling();
+    let first = twice.program.actors[0].clone();
+    twice.program.actors.push(first);
+    let said = turned_down(&file, &twice.render().expect("TOML"));
+    assert!(said.contains("is used twice; mend it there"), "{said}");
+    let mut stranger = stalling();
+    stranger.strategy = "nestd".to_owned();
+    let said = turned_down(&file, &stranger.render().expect("TOML"));
+    assert!(said.contains("did you mean nested"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let ran = run(&mut harness(["replay", "/nonexistent/found.toml"])).exits(2);
+    assert!(ran.stderr.starts_with("error: cannot read /nonexistent/found.toml: "), "{ran:#?}");
+    assert!(ran.stderr.contains("`harness explore` writes such files"), "{ran:#?}");
+    let ran = run(&mut harness(["replay", "nested/idle", "-s", "dispatch"])).exits(2);
+    assert!(ran.stderr.contains("a cell names its strategy"), "{ran:#?}");
+}
+
+/// Searches in an empty folder.
+fn explore(args: &[&str]) -> (tempfile::TempDir, Ran) {
+    let (folder, path) = folder();
+    let ran = run(harness(["explore"]).args(args).current_dir(path));
+    (folder, ran)
+}
+
+#[test]
+fn what_cannot_be_searched_for_is_wrong_usage() {
+    for (args, said) in [
+        (&["--want", "stall"][..], "--strategy"),
+        (&["-s", "nestd"], "no strategy matches `nestd`; did you mean nested"),
+        (&["-s", "nested", "--want", "stal"], "did you mean stall?"),
+        (&["-s", "nested", "--want", "busy"], "did you mean busy-loop?"),
+        (&["-s", "nested", "--want", "progress"], "`progress` does not say so"),
+        (&["-s", "nested", "--cases", "0"], "0 is not in 1.."),
+        (&["-s", "nested", "--seed", "seed"], "hexadecimal"),
+        (&["-s", "nested", "--out", "/"], "--out names a folder, /"),
+        (&["-s", "control-starved"], "there is no model of `control-starved`"),
+        (&["-s", "control-starved"], "`--real` searches on the real loops"),
+    ] {
+        let (_folder, ran) = explore(args);
+        let ran = ran.exits(2);
+        assert_eq!(ran.stdout, "", "{args:?}: {ran:#?}");
+        assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(said), "{ran:#?}");
+    }
+}
+
+#[test]
+fn the_same_command_line_prints_and_saves_the_same() {
+    let args = ["-s", "nested", "--want", "stall", "--seed", "5eed", "--cases", "300"];
+    let [one, other] = [(); 2].map(|()| explore(&args));
+    assert_eq!((one.1.code, &one.1.stdout), (other.1.code, &other.1.stdout));
+    assert!(one.1.stdout.contains("harness explore --strategy nested --want stall --cases 300"));
+    let files = |folder: &Path| -> Vec<(String, String)> {
+        let entries = fs::read_dir(folder.join("counterexamples")).into_iter().flatten();
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let read = |p| fs::read_to_string(p).expect("text");
+        paths.map(|p| (p.display().to_string().split_off(20), read(p))).collect()
+    };
+    let texts = |files: Vec<(String, String)>| files.into_iter().map(|f| f.1).collect::<Vec<_>>();
+    assert_eq!(texts(files(one.0.path())), texts(files(other.0.path())));
+}
+
+#[test]
+fn a_seed_that_was_not_given_is_printed_with_the_line_that_searches_again() {
+    let args = ["-s", "handoff", "--want", "livelock", "--cases", "5"];
+    let (_folder, ran) = explore(&args);
+    let ran = ran.exits(4);
+    assert!(ran.stdout.starts_with("handoff: no `livelock` in 5 programs of seed "), "{ran:#?}");
+    let (_, again) = ran.stdout.split_once("Again   harness explore ").expect("a line");
+    let words: Vec<&str> = again.split_whitespace().filter(|word| *word != "\\").collect();
+    let (_folder, same) = explore(&words);
+    assert_eq!(same.exits(4).stdout, ran.stdout);
+}
+
+#[test]
+fn on_the_real_loops_a_strategy_without_a_model_is_searched_too() {
+    let args = ["-s", "control-correct", "--real", "--cases", "3", "--seed", "1"];
+    let (_folder, ran) = explore(&[&args[..], &["--want", "deadlock"]].concat());
+    let said = "control-correct: no `deadlock` in 3 programs of seed 1\n";
+    assert!(ran.exits(4).stdout.starts_with(said));
+}
+
+#[test]
+fn ctrl_c_ends_a_search_with_what_was_found_so_far() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (_folder, path) = folder();
+        let args = ["-s", "control-starved", "--real", "--want", "deadlock", "--cases", "1000"];
+        let running = Running::start(harness(["explore"]).args(args).current_dir(&path));
+        wait_for("a cell that runs", || common::cells_of(running.id()).first().copied());
+        let id = running.id();
+        running.send(signal);
+        let ran = running.wait().exits(130);
+        assert_eq!(common::cells_of(id), [0; 0], "{ran:#?}");
+        assert!(ran.stdout.contains("interrupted after "), "{ran:#?}");
+        assert!(ran.stdout.contains("Again   harness explore "), "{ran:#?}");
+        assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("error"), "{ran:#?}");
+    }
+}
+
+#[test]
+fn ctrl_c_while_shrinking_prints_and_saves_the_best_so_far() {
+    let (_folder, path) = folder();
+    let args = ["-s", "control-starved", "--real", "--want", "busy-loop", "--progress", "plain"];
+    let running = Running::start(harness(["explore"]).args(args).current_dir(&path));
+    wait_for("a find", || running.stderr().contains('\n').then_some(()));
+    // Saved the moment it was found.
+    let folder = path.join("counterexamples");
+    let saved = fs::read_dir(&folder).expect("a folder").next().expect("a file").expect("an entry");
+    let first = Counterexample::load(&saved.path()).expect("it is whole");
+    running.send(Signal::INT);
+    let ran = running.wait().exits(130);
+    assert!(ran.stdout.starts_with("control-starved: "), "{ran:#?}");
+    assert!(ran.stdout.contains("Note    interrupted"), "{ran:#?}");
+    let last = Counterexample::load(&saved.path()).expect("it is whole");
+    assert!(n_steps(&last.program) <= n_steps(&first.program));
+    assert!(last.verdict.contains(&Word::BusyLoop) && last.strategy == "control-starved");
+    assert_eq!(last.found.expect("it was").real, last.verdict);
+    assert!(ran.stdout.contains(saved.file_name().to_str().expect("a plain name")), "{ran:#?}");
+}
