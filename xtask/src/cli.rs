@@ -35,6 +35,7 @@ pub enum Task {
     Setup(SetupArgs),
     Run(RunArgs),
     Test(TestArgs),
+    Deep(DeepArgs),
     Bench(BenchArgs),
     Readme(ReadmeArgs),
 }
@@ -87,6 +88,23 @@ pub struct TestArgs {
     /// All but this step (repeatable; the same names)
     #[arg(long, value_name = "STEP", hide_possible_values = true)]
     pub skip: Vec<Step>,
+}
+
+/// Set up, then run the random searches of the tests for as long as a night has.
+///
+/// Random programs on the model of GLib and on GLib itself, and on every strategy; CI runs the same
+/// tests with a few cases. What is found is printed, shrunk; its seed is kept beside the test and is
+/// to be committed. Ends with a table.
+#[derive(Debug, Args)]
+pub struct DeepArgs {
+    /// Cases of the model against GLib; whole programs on the real loops get a fifth of them
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub cases: u32,
+
+    /// Print the commands, and run none
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// Set up, then measure the strategies against plain tokio.

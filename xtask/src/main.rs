@@ -7,6 +7,7 @@
 mod bench;
 mod cli;
 mod command;
+mod deep;
 mod machine;
 mod manager;
 mod packages;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Task::Setup(args) => setup::run(&args),
         Task::Run(args) => run::run(args),
         Task::Test(args) => test::run(&args),
+        Task::Deep(args) => deep::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Readme(args) => readme::run(&args),
     };

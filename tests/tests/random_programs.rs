@@ -1,0 +1,317 @@
+//! Programs that nobody thought of, on every strategy that ships, on the real loops.
+//!
+//! Each runs in a process of its own, since it may abort or hang; the process is this executable
+//! again, which is a harness too.
+//! What is asserted holds for every strategy, whatever its verdict, unless it says otherwise:
+//! nothing is delivered twice or out of order, a cancelled task does not run again, and what did
+//! come to an end is where the ideal run is.
+//! `LOOPNEST_CASES` is how many programs are tried over all strategies; without it, 64, and always
+//! the same. What fails is shrunk, printed as a script and as the file that `harness replay` takes,
+//! and its seed is kept beside this file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use harness::Registry;
+use harness::counterexample::Counterexample;
+use harness::supervisor::Launch;
+use harness::trial::{Attempt, Trial};
+use libtest_mimic::{Arguments, Failed};
+use loopnest_core::generate::{Size, programs};
+use loopnest_core::program::{Actor, ActorKind, Step};
+use loopnest_core::strategy::About;
+use loopnest_core::trace::{CANCELLED, End, Event, Key, Trace, What};
+use loopnest_core::verdict::Word;
+use loopnest_core::{Program, classify};
+use proptest::test_runner::{
+    Config, FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner,
+};
+
+/// Programs in all, over all strategies, if nobody asks for more.
+const CASES: u32 = 64;
+
+/// Asks for more, or for fewer.
+const VARIABLE: &str = "LOOPNEST_CASES";
+
+/// A verdict is an error only if it is found this often in a row: the machine is shared.
+const RUNS: usize = 3;
+
+/// Each run takes a good part of a second.
+const MAX_SHRINK_ITERS: u32 = 60;
+
+fn main() -> ExitCode {
+    let registry = Registry::default();
+    if std::env::args_os().nth(1).is_some_and(|arg| arg == "cell") {
+        return harness::main_with(registry);
+    }
+    let all: Vec<About> =
+        registry.strategies().map(|s| s.about()).filter(|about| !about.control).collect();
+    let n = all.len() as u32;
+    let trial = |(i, about): (usize, &About)| {
+        let (about, i) = (about.clone(), i as u32);
+        let name = format!("every_random_program_keeps_the_invariants::{}", about.name);
+        libtest_mimic::Trial::test(name, move || {
+            // The remainder goes to the first ones.
+            let cases = cases()?;
+            let mine = cases / n + u32::from(i < cases % n);
+            search(&about, u64::from(i), mine, invariants)
+        })
+    };
+    let mut trials: Vec<_> = all.iter().enumerate().map(trial).collect();
+    let name = "the_checks_see_what_they_are_for";
+    trials.push(libtest_mimic::Trial::test(name, move || Ok(see_what_they_are_for(&all[0])?)));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// How many programs are to be tried in all.
+fn cases() -> Result<u32, Failed> {
+    let Ok(text) = std::env::var(VARIABLE) else {
+        return Ok(CASES);
+    };
+    text.parse().map_err(|_| format!("{VARIABLE} is not a number: `{text}`").into())
+}
+
+/// What a check finds wrong with a program; nothing if all is well.
+type Check = fn(&Trial) -> Result<(), String>;
+
+/// Checks programs until one fails, which is shrunk.
+fn search(about: &About, seed: u64, cases: u32, check: Check) -> Result<(), Failed> {
+    // A change that breaks nothing must not be red by chance; a deep search is to find more.
+    let fixed = std::env::var_os(VARIABLE).is_none();
+    let mut runner = TestRunner::new(Config {
+        cases,
+        rng_seed: if fixed { RngSeed::Fixed(seed) } else { RngSeed::Random },
+        max_shrink_iters: MAX_SHRINK_ITERS,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        source_file: Some(file!()),
+        test_name: Some("random_programs"),
+        ..Config::default()
+    });
+    let searched = runner.run(&programs(Size::Small), |program| {
+        let trial =
+            Trial::of(about.clone(), program).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        check(&trial).map_err(TestCaseError::fail)
+    });
+    match searched {
+        Ok(()) => Ok(()),
+        Err(TestError::Fail(why, program)) => Err(failure(about, why.message(), &program).into()),
+        Err(TestError::Abort(why)) => Err(why.message().to_owned().into()),
+    }
+}
+
+/// What is wrong, with the program as a script and as a file.
+fn failure(about: &About, why: &str, program: &Program) -> String {
+    let mut text = format!("{}: {why}\n\n{program}\n", about.name);
+    let file = Counterexample::new(about.name, vec![Word::Progress], program.clone(), None);
+    let file = file.render().unwrap_or_else(|error| error.to_string());
+    let _ =
+        write!(text, "`harness replay` runs it again from a .toml file with this in it:\n\n{file}");
+    text
+}
+
+fn run(trial: &Trial) -> Result<Attempt, String> {
+    let launch = Launch {
+        program: PathBuf::from("/proc/self/exe"),
+        name: std::env::current_exe().map_err(|error| error.to_string())?,
+        args: vec!["cell".to_owned()],
+    };
+    let never = AtomicBool::new(false);
+    let attempt = trial.run(&launch, &never).map_err(|error| error.to_string())?;
+    attempt.ok_or_else(|| "nobody interrupts it".to_owned())
+}
+
+fn invariants(trial: &Trial) -> Result<(), String> {
+    let mut said = String::new();
+    for _ in 0..RUNS {
+        let attempt = run(trial)?;
+        once(&attempt.trace)?;
+        in_order(trial, &attempt.trace)?;
+        nothing_after_its_cancellation(&attempt.trace)?;
+        where_the_ideal_run_is(trial, &attempt)?;
+        match verdict_is_as_promised(trial, &attempt) {
+            Ok(()) => return Ok(()),
+            Err(why) => said = why,
+        }
+    }
+    Err(said)
+}
+
+fn reached(trace: &Trace) -> impl Iterator<Item = Key> {
+    trace.events.iter().filter_map(|event| match event.what {
+        What::Reached(key) => Some(key),
+        _ => None,
+    })
+}
+
+/// Every event happens once.
+fn once(trace: &Trace) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    match reached(trace).find(|key| !seen.insert(*key)) {
+        Some(key) => Err(format!("delivered twice: {key:?}")),
+        None => Ok(()),
+    }
+}
+
+/// What one step waits for comes in the order in which it was sent, and a task does its steps in
+/// the order in which they stand.
+fn in_order(trial: &Trial, trace: &Trace) -> Result<(), String> {
+    let mut next: BTreeMap<(u16, u16), u32> = BTreeMap::new();
+    let mut last: BTreeMap<u16, u16> = BTreeMap::new();
+    for key in reached(trace) {
+        let next = next.entry((key.actor, key.step)).or_default();
+        if key.n != *next {
+            return Err(format!("number {next} of its step was due, and not {key:?}"));
+        }
+        *next += 1;
+        let kind = &trial.program.actors[usize::from(key.actor)].kind;
+        if matches!(kind, ActorKind::Task | ActorKind::LibraryTask | ActorKind::Dormant) {
+            let last = last.entry(key.actor).or_default();
+            if key.step < *last {
+                return Err(format!("its task was at step {last} already: {key:?}"));
+            }
+            *last = key.step;
+        }
+    }
+    Ok(())
+}
+
+fn nothing_after_its_cancellation(trace: &Trace) -> Result<(), String> {
+    let mut cancelled = BTreeSet::new();
+    for key in reached(trace) {
+        if cancelled.contains(&key.actor) {
+            return Err(format!("its task was cancelled before: {key:?}"));
+        }
+        if key.step == CANCELLED {
+            cancelled.insert(key.actor);
+        }
+    }
+    Ok(())
+}
+
+/// A run that ended by itself has delivered what the ideal run has, and nothing else.
+///
+/// What was refused leaves something out, and what was lost is the verdict's to tell.
+fn where_the_ideal_run_is(trial: &Trial, attempt: &Attempt) -> Result<(), String> {
+    let judgement = &attempt.judgement;
+    if attempt.trace.end != End::Finished || judgement.has(Word::Refused) {
+        return Ok(());
+    }
+    let [ideal, real] = [&trial.ideal, &attempt.trace].map(|t| reached(t).collect::<BTreeSet<_>>());
+    if let Some(key) = real.difference(&ideal).next() {
+        return Err(format!("delivered, and never due: {key:?}"));
+    }
+    match ideal.difference(&real).next() {
+        Some(key) if !judgement.has(Word::Lost) => {
+            Err(format!("never delivered, and judged {}: {key:?}", judgement.text()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the strategies that an application is to take say of themselves.
+fn verdict_is_as_promised(trial: &Trial, attempt: &Attempt) -> Result<(), String> {
+    let words = &attempt.judgement.words;
+    let promised = match trial.about.name {
+        // Its limit: a nested loop in a task on tokio's own queue. It does not spin even then.
+        "dispatch" if in_library_task(&trial.program) => !words.contains(&Word::BusyLoop),
+        "dispatch" | "handoff" => *words == [Word::Progress],
+        _ => true,
+    };
+    if promised || words.contains(&Word::Inconclusive) {
+        return Ok(());
+    }
+    let message = attempt.judgement.message.as_deref().unwrap_or_default();
+    let (text, windows) = (attempt.judgement.text(), &attempt.judgement.windows);
+    Err(format!(
+        "{RUNS} times in a row not as promised, the last time {text} {message} {windows:?}"
+    ))
+}
+
+/// Whether a task of a library opens a nested loop.
+fn in_library_task(program: &Program) -> bool {
+    let opens = |step: &Step| matches!(step, Step::Dialog { .. } | Step::BlockOn { .. });
+    let library = program.actors.iter().filter(|a| a.kind == ActorKind::LibraryTask);
+    library.flat_map(|actor| &actor.steps).any(opens)
+}
+
+/// Runs that did not happen: of each something else is wrong, and one check must say so.
+fn see_what_they_are_for(about: &About) -> Result<(), String> {
+    let task = |name: &str, steps| Actor { name: name.to_owned(), kind: ActorKind::Task, steps };
+    let receive = Step::Receive { channel: "channel".to_owned(), n: 2 };
+    let program = Program {
+        name: "planted".to_owned(),
+        about: String::new(),
+        source: String::new(),
+        tags: Vec::new(),
+        actors: vec![
+            task("receiver", vec![receive, Step::Sleep { ms: 10 }]),
+            task("sender", vec![Step::Send { channel: "channel".to_owned(), n: 2 }]),
+            task("victim", vec![Step::Tick { every_ms: 20, times: 3 }]),
+            task(
+                "canceller",
+                vec![Step::Sleep { ms: 30 }, Step::Cancel { actor: "victim".to_owned() }],
+            ),
+        ],
+    };
+    let trial = Trial::of(about.clone(), program).map_err(|error| error.to_string())?;
+    let whole = trial.ideal.clone();
+    let doctored = |doctor: &dyn Fn(&mut Vec<Event>)| {
+        let mut trace = whole.clone();
+        doctor(&mut trace.events);
+        let judgement = classify(&trial.program, &trial.ideal, &trace);
+        let attempt = Attempt { judgement, trace, stderr: String::new() };
+        let checks = [
+            once(&attempt.trace),
+            in_order(&trial, &attempt.trace),
+            nothing_after_its_cancellation(&attempt.trace),
+            where_the_ideal_run_is(&trial, &attempt),
+        ];
+        checks.map(|check| check.is_err())
+    };
+    let at = |events: &[Event], like: &dyn Fn(Key) -> bool| {
+        let found = events.iter().position(|e| matches!(e.what, What::Reached(key) if like(key)));
+        found.unwrap_or_else(|| unreachable!("the program makes it due"))
+    };
+    let first_message = |key: Key| key.actor == 0 && key.step == 0 && key.n == 0;
+    let tick = |key: Key| key.actor == 2 && key.step == 0;
+    let end = |key: Key| key.actor == 0 && key.step == 1;
+    let cancelled = |key: Key| key.step == CANCELLED;
+    let moved = |events: &mut Vec<Event>, from: usize, to: usize| {
+        let event = events.remove(from);
+        events.insert(to, event);
+    };
+    let seen = [
+        doctored(&|_| ()),
+        doctored(&|events| events.push(events[at(events, &first_message)])),
+        doctored(&|events| {
+            moved(events, at(events, &first_message) + 1, at(events, &first_message))
+        }),
+        doctored(&|events| moved(events, at(events, &end), at(events, &first_message))),
+        doctored(&|events| moved(events, at(events, &cancelled), at(events, &tick))),
+        doctored(&|events| {
+            let Key { actor, step, kind, .. } = Key { n: 0, ..key_of(events[at(events, &tick)]) };
+            let never_due = What::Reached(Key { actor, step, n: 1, kind });
+            let before = at(events, &cancelled);
+            events.insert(before, Event { what: never_due, ..events[before] });
+        }),
+    ];
+    let wanted = [
+        [false, false, false, false],
+        [true, true, false, false],
+        [false, true, false, false],
+        [false, true, false, false],
+        [false, true, true, false],
+        [false, false, false, true],
+    ];
+    if seen == wanted { Ok(()) } else { Err(format!("{seen:?}, and not {wanted:?}")) }
+}
+
+fn key_of(event: Event) -> Key {
+    match event.what {
+        What::Reached(key) => key,
+        _ => unreachable!("it was looked for"),
+    }
+}
