@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use loopnest_core::Word;
 
 use crate::report::Format;
+use crate::rules::RULES;
 
 /// Exit codes, for `--help` and the documentation.
 pub const EXIT_CODES: &str = "\
@@ -219,6 +220,10 @@ pub(crate) struct ExploreArgs {
     /// The word that the verdict is to have, such as `stall`; any bad one by default
     #[arg(long, value_name = "WORD", value_parser = parse_want)]
     pub want: Option<Word>,
+    /// Leave out what has this cause, such as `driver-held-by-library-task`: a rule that `list rules`
+    /// names (repeatable)
+    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
+    pub skip: Vec<String>,
     /// How many programs are tried
     #[arg(long, value_name = "N", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -349,11 +354,24 @@ fn parse_want(text: &str) -> Result<Word, String> {
         };
     }
     let names: Vec<_> = Word::ALL.iter().filter(|w| wanted(w)).map(|w| w.name()).collect();
-    let near = names
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(text, a).total_cmp(&strsim::jaro_winkler(text, b)));
-    let near = near.copied().unwrap_or_default();
+    let near = nearest(text, &names);
     Err(format!("no verdict is called so; did you mean {near}? There are {}", names.join(", ")))
+}
+
+/// The name of a rule.
+fn parse_rule(text: &str) -> Result<String, String> {
+    let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
+    if names.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let near = nearest(text, &names);
+    Err(format!("no rule is called so; did you mean {near}? `harness list rules` names them all"))
+}
+
+fn nearest<'a>(text: &str, names: &[&'a str]) -> &'a str {
+    let likeness = |name: &str| strsim::jaro_winkler(text, name);
+    let near = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    near.copied().unwrap_or_default()
 }
 
 fn parse_seed(text: &str) -> Result<u64, String> {

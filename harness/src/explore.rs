@@ -89,7 +89,8 @@ pub struct Searched {
     pub interrupted: bool,
 }
 
-/// Searches. `judge` says what a program is judged; nothing if it was interrupted.
+/// Searches. `judge` says what a program is judged; nothing if it was interrupted, or if what it
+/// found is of no interest.
 ///
 /// # Errors
 /// Those of `judge`.

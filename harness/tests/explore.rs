@@ -310,6 +310,7 @@ fn what_cannot_be_searched_for_is_wrong_usage() {
         (&["-s", "nested", "--want", "stal"], "did you mean stall?"),
         (&["-s", "nested", "--want", "busy"], "did you mean busy-loop?"),
         (&["-s", "nested", "--want", "progress"], "`progress` does not say so"),
+        (&["-s", "nested", "--skip", "driver"], "did you mean driver-held-by-library-task?"),
         (&["-s", "nested", "--cases", "0"], "0 is not in 1.."),
         (&["-s", "nested", "--seed", "seed"], "hexadecimal"),
         (&["-s", "nested", "--out", "/"], "--out names a folder, /"),
@@ -357,6 +358,14 @@ fn on_the_real_loops_a_strategy_without_a_model_is_searched_too() {
     let (_folder, ran) = explore(&[&args[..], &["--want", "deadlock"]].concat());
     let said = "control-correct: no `deadlock` in 3 programs of seed 1\n";
     assert!(ran.exits(4).stdout.starts_with(said));
+}
+
+#[test]
+fn what_has_a_cause_that_is_left_out_is_not_found() {
+    let args = ["-s", "control-starved", "--real", "--cases", "2", "--seed", "1"];
+    let (_folder, ran) = explore(&[&args[..], &["--skip", "starved-by-priority"]].concat());
+    let ran = ran.exits(4);
+    assert!(ran.stdout.contains("--skip starved-by-priority"), "{ran:#?}");
 }
 
 #[test]

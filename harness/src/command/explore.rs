@@ -20,7 +20,7 @@ use crate::matrix::cell_result;
 use crate::registry::Registry;
 use crate::report::text::{command, plural, wrap, wrap_after};
 use crate::result::CellResult;
-use crate::rules::{by_name, why};
+use crate::rules::{by_name, recognise, why};
 use crate::supervisor::Launch;
 use crate::trial::Trial;
 
@@ -100,16 +100,26 @@ impl Explored<'_> {
             let mut judge = |program: &Program| {
                 let trial = Trial::of(self.about.clone(), program.clone())?;
                 let attempt = trial.run(self.launch, self.interrupted)?;
-                Ok(attempt.map(|attempt| attempt.judgement))
+                let judgement = attempt.map(|attempt| attempt.judgement);
+                Ok(judgement.filter(|judgement| self.is_of_interest(program, judgement)))
             };
             search(&plan, self.interrupted, &mut judge, &mut news)
         } else {
             let plan = Plan::on_model(self.seed, cases, want);
-            let mut judge = |program: &Program| Ok(judge(self.about.name, program));
+            let mut judge = |program: &Program| {
+                let judgement = judge(self.about.name, program);
+                Ok(judgement.filter(|judgement| self.is_of_interest(program, judgement)))
+            };
             search(&plan, self.interrupted, &mut judge, &mut news)
         };
         meter.finish();
         searched.map_err(|error| anyhow::Error::new(error).context("cannot start a cell"))
+    }
+
+    /// Whether its cause is none of those that are left out.
+    fn is_of_interest(&self, program: &Program, judgement: &Judgement) -> bool {
+        let skip = &self.args.skip;
+        skip.is_empty() || !skip.iter().any(|r| r == recognise(program, self.about, judgement).name)
     }
 
     /// Says that nothing was found.
@@ -227,6 +237,7 @@ impl Explored<'_> {
         if let Some(want) = self.args.want {
             words.extend(["--want", want.name()]);
         }
+        words.extend(self.args.skip.iter().flat_map(|rule| ["--skip", rule]));
         words.extend(["--cases", &cases, "--seed", &seed]);
         if self.args.real {
             words.push("--real");
