@@ -9,7 +9,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::program::{ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Program, Step};
+use crate::program::{ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Program, Reply, Step};
 
 /// The script: an actor with its steps under it, steps numbered throughout.
 impl Display for Program {
@@ -102,6 +102,13 @@ impl Display for Step {
             Self::Close { pipe } => write!(f, "close `{pipe}`"),
             Self::Read { pipe, n } => {
                 write!(f, "read {} from `{pipe}`, or its end", Count(*n, "byte"))
+            }
+            Self::Call { after_ms, n, reply } => {
+                let ends = match reply {
+                    Reply::Value => "answered",
+                    Reply::Error => "failing",
+                };
+                write!(f, "await {}, {ends} after {after_ms} ms", Count(*n, "GAsyncResult call"))
             }
             Self::Yield { for_ms } => write!(f, "yield for {for_ms} ms, always ready"),
             Self::Compute { ms } => write!(f, "compute for {ms} ms"),

@@ -10,7 +10,9 @@
 
 use super::sketch::{Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting};
 use super::{NAME, sketch::Work};
-use crate::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Program, Step};
+use crate::program::{
+    Actor, ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Program, Reply, Step,
+};
 
 /// From the last work inside until the first loop closes: the margin of the verdicts, and a third
 /// more, because a busy machine may close it a little early against the work.
@@ -150,6 +152,15 @@ impl Layout<'_> {
                 let times = n + u32::from(hang_up);
                 self.add(at, "watch", ActorKind::Watch { pipe, times }, vec![]);
             }
+            Deed::Call(home, reply) => {
+                let call = Step::Call { after_ms: at, n: 1, reply };
+                self.task(0, "caller", home, vec![call]);
+            }
+            Deed::Calls(home, n) => {
+                let call = Step::Call { after_ms: unit, n, reply: Reply::Value };
+                self.task(at, "caller", home, vec![sleep(at), call]);
+                return at + unit * u64::from(n);
+            }
             Deed::Spawn(by) => {
                 let actor = self.name("sleeper");
                 self.does(by, at, priority, "starter", Step::Spawn { actor: actor.clone() });
@@ -159,6 +170,10 @@ impl Layout<'_> {
             Deed::Cancel(by, waiting) => {
                 let victim = self.victim(at, waiting);
                 self.does(by, at, priority, "canceller", Step::Cancel { actor: victim });
+            }
+            Deed::Ticks(1) => {
+                self.task(at, "timer", Home::Local, vec![sleep(at + unit)]);
+                return at + unit;
             }
             Deed::Ticks(times) => {
                 let tick = Step::Tick { every_ms: unit, times };
@@ -213,6 +228,7 @@ impl Layout<'_> {
             Waiting::Byte => Step::Read { pipe: self.name("never"), n: 1 },
             // Long after the end of every program.
             Waiting::Timer => sleep(30_000),
+            Waiting::Call => Step::Call { after_ms: 30_000, n: 1, reply: Reply::Value },
         };
         self.task(at, "victim", Home::Local, vec![step])
     }

@@ -8,7 +8,7 @@ use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::sample::select;
 
 use super::Size;
-use crate::program::How;
+use crate::program::{How, Reply};
 
 /// How much of everything, in counts and in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +181,10 @@ pub(super) enum Deed {
     Bytes { by: By, home: Home, n: u32, hang_up: bool },
     /// Bytes in a pipe that GLib watches.
     Watch { by: By, n: u32, hang_up: bool },
+    /// A GAsyncResult call from the beginning of the program on.
+    Call(Home, Reply),
+    /// Calls one after another, a unit each.
+    Calls(Home, u32),
     /// A dormant task that sleeps for a unit.
     Spawn(By),
     /// A task that waits for ever, until it is cancelled.
@@ -211,6 +215,7 @@ pub(super) enum Waiting {
     Message,
     Byte,
     Timer,
+    Call,
 }
 
 const PRIORITIES: [i32; 6] = [0, 0, 0, 200, 100, -100];
@@ -293,7 +298,8 @@ fn works(limits: Limits) -> impl Strategy<Value = Work> {
 }
 
 fn deeds(limits: Limits) -> impl Strategy<Value = Deed> {
-    let waiting = [Waiting::Signal, Waiting::Message, Waiting::Byte, Waiting::Timer];
+    let waiting = [Waiting::Signal, Waiting::Message, Waiting::Byte, Waiting::Timer, Waiting::Call];
+    let replies = select(vec![Reply::Value, Reply::Value, Reply::Error]);
     let bytes = || (by(), home(), 1..=limits.times, any::<bool>());
     // Two halves, because the macro takes ten.
     let simple = prop_oneof![
@@ -305,6 +311,8 @@ fn deeds(limits: Limits) -> impl Strategy<Value = Deed> {
         2 => bytes().prop_map(|(by, _, n, hang_up)| Deed::Watch { by, n, hang_up }),
     ];
     let other = prop_oneof![
+        (home(), replies).prop_map(|(home, reply)| Deed::Call(home, reply)),
+        (home(), 1..=limits.times).prop_map(|(home, n)| Deed::Calls(home, n)),
         by().prop_map(Deed::Spawn),
         (by(), select(waiting.to_vec())).prop_map(|(by, waiting)| Deed::Cancel(by, waiting)),
         (1..=limits.times).prop_map(Deed::Ticks),

@@ -48,7 +48,7 @@ const HORIZON: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What an iteration costs, so that a loop that never sleeps is seen to turn while time passes.
-const ITERATION: Duration = Duration::from_micros(20);
+const ITERATION: Duration = Duration::from_micros(100);
 
 /// The strategies that there is a model of.
 pub const NAMES: [&str; 5] = ["nested", "nested-no-wake", "dispatch", "handoff", "gtk-rs"];
@@ -73,7 +73,11 @@ pub fn run(name: &str, program: &Program) -> Option<Trace> {
 
 /// As [`run`], for callers that have the ideal run already.
 pub fn run_beside(name: &str, program: &Program, due: &Trace) -> Option<Trace> {
-    beside(Subject { name, ..Subject::default() }, program, due)
+    #[cfg(feature = "mutants")]
+    let subject = Subject { name, fault: None };
+    #[cfg(not(feature = "mutants"))]
+    let subject = Subject { name };
+    beside(subject, program, due)
 }
 
 /// As [`run_beside`], with one thing done wrong by the model of [`Fault::strategy`].

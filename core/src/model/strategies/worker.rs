@@ -116,10 +116,14 @@ impl Inner {
                 quietly(|| runnable.run());
             }
         }
-        // Only now: what was woken meanwhile is seen here.
-        lock(&self.state).coming = false;
-        if self.ready.len() > 0 {
-            self.come(POLL * u32::try_from(n).unwrap_or(1));
+        // Only now: what was woken or written meanwhile is seen here.
+        let written = {
+            let mut state = lock(&self.state);
+            state.coming = false;
+            state.readers.iter().any(|(pipe, _)| is_ready(pipe))
+        };
+        if self.ready.len() > 0 || written {
+            self.come(POLL * u32::try_from(n.max(1)).unwrap_or(1));
         }
     }
 }
