@@ -86,11 +86,11 @@ impl Guest for Dispatch {
         })
     }
 
-    fn wake_at(&self, deadline: Duration, waker: &Waker) {
+    fn wake_at(&self, deadline: Duration, waker: Waker) {
         self.shared.runtime.wake_at(deadline, waker);
     }
 
-    fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
+    fn wake_readable(&self, pipe: &Pipe, waker: Waker) {
         self.shared.runtime.wake_readable(pipe, waker);
     }
 

@@ -71,11 +71,11 @@ impl Guest for GtkRs {
         })
     }
 
-    fn wake_at(&self, deadline: Duration, waker: &Waker) {
+    fn wake_at(&self, deadline: Duration, waker: Waker) {
         self.worker.wake_at(deadline, waker);
     }
 
-    fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
+    fn wake_readable(&self, pipe: &Pipe, waker: Waker) {
         self.worker.wake_readable(pipe, waker);
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::pipes::{Messages, Stream};
 use super::tape::Tape;
-use super::tasks::{Tasks, lock, quietly};
+use super::tasks::{Driven, Tasks, lock, quietly};
 use crate::classify::DRAIN_PAUSE;
 use crate::loops::{BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused};
 use crate::model::{Clock, Context, Events, MainLoop, PRIORITY_DEFAULT, Pipe as Bytes};
@@ -36,10 +36,10 @@ pub(super) trait Guest: Send + Sync {
     fn spawn(&self, home: Home, task: BoxFuture) -> Canceller;
 
     /// Wakes at a time.
-    fn wake_at(&self, deadline: Duration, waker: &Waker);
+    fn wake_at(&self, deadline: Duration, waker: Waker);
 
     /// Wakes once there is something to read.
-    fn wake_readable(&self, pipe: &Bytes, waker: &Waker);
+    fn wake_readable(&self, pipe: &Bytes, waker: Waker);
 
     /// Something was written to a pipe. Who polls descriptors need not be told.
     fn written(&self) {}
@@ -163,15 +163,17 @@ impl Loops for Host {
 
     fn sleep_until(&self, deadline: Duration) -> BoxFuture {
         let (clock, guest) = (self.base.clock.clone(), Arc::downgrade(&self.guest));
-        let mut armed = false;
+        let mut timer: Option<Arc<Driven>> = None;
         Box::pin(std::future::poll_fn(move |cx| {
+            if let Some(timer) = &timer {
+                return if timer.has_happened() { Poll::Ready(()) } else { Poll::Pending };
+            }
             if clock.now() >= deadline {
                 return Poll::Ready(());
             }
-            if let Some(guest) = guest.upgrade()
-                && !std::mem::replace(&mut armed, true)
-            {
-                guest.wake_at(deadline, cx.waker());
+            if let Some(guest) = guest.upgrade() {
+                let driven = timer.insert(Arc::default());
+                guest.wake_at(deadline, driven.waker(cx));
             }
             Poll::Pending
         }))

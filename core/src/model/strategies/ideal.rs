@@ -56,13 +56,12 @@ impl Guest for Ideal {
         })
     }
 
-    fn wake_at(&self, deadline: Duration, waker: &Waker) {
-        let waker = waker.clone();
+    fn wake_at(&self, deadline: Duration, waker: Waker) {
         self.clock.at(deadline, move || waker.wake());
     }
 
-    fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
-        lock(&self.shared.readers).push((pipe.clone(), waker.clone()));
+    fn wake_readable(&self, pipe: &Pipe, waker: Waker) {
+        lock(&self.shared.readers).push((pipe.clone(), waker));
     }
 
     fn written(&self) {

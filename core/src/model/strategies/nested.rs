@@ -70,11 +70,11 @@ impl Guest for Nested {
         self.runtime.spawn(task)
     }
 
-    fn wake_at(&self, deadline: Duration, waker: &Waker) {
+    fn wake_at(&self, deadline: Duration, waker: Waker) {
         self.runtime.wake_at(deadline, waker);
     }
 
-    fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
+    fn wake_readable(&self, pipe: &Pipe, waker: Waker) {
         self.runtime.wake_readable(pipe, waker);
     }
 

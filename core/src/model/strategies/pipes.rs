@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
 
 use super::host::{Guest, Host};
-use super::tasks::lock;
+use super::tasks::{Driven, lock};
 use crate::loops::{BoxFuture, Callback, Channel, Pipe};
 use crate::model::{Events, Pipe as Bytes, Read};
 
@@ -71,14 +71,21 @@ impl Pipe for Stream {
 
     fn read(&self) -> BoxFuture<bool> {
         let (bytes, guest) = (self.bytes.clone(), self.guest.clone());
-        Box::pin(std::future::poll_fn(move |cx| match bytes.read(1) {
-            Read::Bytes(_) => Poll::Ready(true),
-            Read::End => Poll::Ready(false),
-            Read::Empty => {
-                if let Some(guest) = guest.upgrade() {
-                    guest.wake_readable(&bytes, cx.waker());
+        let mut ready: Option<Arc<Driven>> = None;
+        Box::pin(std::future::poll_fn(move |cx| {
+            if ready.as_ref().is_some_and(|ready| !ready.has_happened()) {
+                return Poll::Pending;
+            }
+            match bytes.read(1) {
+                Read::Bytes(_) => Poll::Ready(true),
+                Read::End => Poll::Ready(false),
+                Read::Empty => {
+                    if let Some(guest) = guest.upgrade() {
+                        let driven = ready.insert(Arc::default());
+                        guest.wake_readable(&bytes, driven.waker(cx));
+                    }
+                    Poll::Pending
                 }
-                Poll::Pending
             }
         }))
     }

@@ -88,12 +88,12 @@ impl Runtime {
     }
 
     /// Registers a timer; tokio's wheel counts milliseconds, rounded up.
-    pub(super) fn wake_at(&self, deadline: Duration, waker: &Waker) {
+    pub(super) fn wake_at(&self, deadline: Duration, waker: Waker) {
         let deadline = Duration::from_millis(deadline.as_micros().div_ceil(1000) as u64);
         let mut state = lock(&self.inner.state);
         state.order += 1;
         let key = (deadline, state.order);
-        state.timers.insert(key, waker.clone());
+        state.timers.insert(key, waker);
         // Armed from outside, it may be earlier than what the driver waits for.
         if state.inside == 0 || self.clock.thread() != Thread::MAIN {
             state.unparked = true;
@@ -101,8 +101,8 @@ impl Runtime {
     }
 
     /// Registers a reader.
-    pub(super) fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
-        lock(&self.inner.state).readers.push((pipe.clone(), waker.clone()));
+    pub(super) fn wake_readable(&self, pipe: &Pipe, waker: Waker) {
+        lock(&self.inner.state).readers.push((pipe.clone(), waker));
     }
 
     /// `block_on` begins.

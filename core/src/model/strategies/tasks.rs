@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use async_task::{Runnable, Task};
@@ -21,6 +23,34 @@ pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Planned panics stay inside their task, as in every runtime.
 pub(super) fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+/// What only the driver can make true: that a timer has fired, that a descriptor is ready. A task
+/// that is polled for another reason does not see it earlier.
+#[derive(Default)]
+pub(super) struct Driven {
+    happened: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Driven {
+    /// The waker that the driver gets.
+    pub(super) fn waker(self: &Arc<Self>, cx: &Context<'_>) -> Waker {
+        *lock(&self.waker) = Some(cx.waker().clone());
+        Waker::from(self.clone())
+    }
+
+    pub(super) fn has_happened(&self) -> bool {
+        self.happened.load(Relaxed)
+    }
+}
+
+impl Wake for Driven {
+    fn wake(self: Arc<Self>) {
+        self.happened.store(true, Relaxed);
+        let waker = lock(&self.waker).take();
+        waker.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// All tasks of a run, to drop those that wait for something that never comes.

@@ -57,15 +57,14 @@ impl Worker {
     }
 
     /// Wakes at a time.
-    pub(super) fn wake_at(&self, deadline: Duration, waker: &Waker) {
-        let waker = waker.clone();
+    pub(super) fn wake_at(&self, deadline: Duration, waker: Waker) {
         let deadline = Duration::from_millis(deadline.as_micros().div_ceil(1000) as u64);
         self.inner.clock.at_on(TOKIO, deadline, move || waker.wake());
     }
 
     /// Wakes once there is something to read.
-    pub(super) fn wake_readable(&self, pipe: &Pipe, waker: &Waker) {
-        lock(&self.inner.state).readers.push((pipe.clone(), waker.clone()));
+    pub(super) fn wake_readable(&self, pipe: &Pipe, waker: Waker) {
+        lock(&self.inner.state).readers.push((pipe.clone(), waker));
         self.written();
     }
 
