@@ -95,8 +95,12 @@ impl Evidence<'_> {
         let named = [Finding::Frozen(side), Finding::Starved(side), Finding::Deferred(side)];
         // A run that was killed, and a poke, name no side.
         let tallies = &self.judgement.tallies;
-        let owed = || tallies.iter().any(|(k, t)| k.side() == side && t.starved * 2 > t.due);
-        self.has(Word::Stall) && (named.iter().any(|finding| self.found(*finding)) || owed())
+        let mine = || tallies.iter().filter(|(kind, _)| kind.side() == side);
+        let owed = || mine().any(|(_, tally)| tally.starved * 2 > tally.due);
+        // Where a window never closed, what was due at its end or later is all there is.
+        let never = || is_hung(self.judgement) && mine().any(|(_, tally)| tally.lost > 0);
+        let named = || named.iter().any(|finding| self.found(*finding));
+        self.has(Word::Stall) && (named() || owed() || never())
     }
 
     fn owner(&self, owner: Owner) -> bool {
@@ -113,7 +117,10 @@ impl Evidence<'_> {
 
     fn busy_in_level(&self) -> bool {
         let levels = self.program.levels();
+        // Of a run that was killed, the last stretch decides, which is in the loop that is open.
+        let last = self.busy() && is_hung(self.judgement) && self.busy_windows().next().is_none();
         self.busy_windows().any(|window| levels.contains(&window.name))
+            || (last && !levels.is_empty())
     }
 
     fn busy_outside_levels(&self) -> bool {
@@ -160,6 +167,11 @@ impl Evidence<'_> {
     fn is_about_coop(&self) -> bool {
         self.program.name == "coop-budget" || self.program.tags.iter().any(|tag| tag == "coop")
     }
+}
+
+/// Whether it is a stall though nothing came late: the run was ended when nothing came any more.
+fn is_hung(judgement: &Judgement) -> bool {
+    judgement.has(Word::Stall) && judgement.tallies.iter().all(|(_, tally)| tally.starved == 0)
 }
 
 /// Whether an actor opens a nested loop in its own steps.

@@ -5,7 +5,7 @@ use loopnest_core::strategy::{About, Owner};
 use loopnest_core::trace::Kind;
 use loopnest_core::verdict::{Figures, Finding, Judgement, Tally, WindowFigures, Word};
 
-use super::{RULES, by_name, recognise};
+use super::{RULES, by_name, recognise, why};
 
 /// A judgement made by hand.
 pub(crate) struct Case(Judgement);
@@ -36,6 +36,16 @@ impl Case {
         } else {
             figures.async_due += due;
             figures.async_starved += starved;
+        }
+        self
+    }
+
+    fn never(mut self, kind: Kind, lost: u32) -> Self {
+        self.0.tallies.push((kind, Tally { due: 0, starved: 0, lost }));
+        if kind.side() == Side::Glib {
+            self.0.figures.glib_lost += lost;
+        } else {
+            self.0.figures.async_lost += lost;
         }
         self
     }
@@ -298,6 +308,26 @@ fn the_one_who_opened_the_loop_decides_a_silent_stall() {
     fires("cause-not-recognised", &program("callback"), Owner::Glib, frozen());
     misses("outer-driver-on-stack", &program("callback"), Owner::Async, frozen_and_busy("d"));
     misses("driver-held-by-library-task", &program("task"), Owner::Glib, frozen());
+}
+
+#[test]
+fn what_never_came_names_the_side_of_a_run_that_had_to_be_ended() {
+    // Whoever is to close the dialog is stalled, so it is never closed, and nothing is late.
+    let hung = |words: &[Word]| case(words).never(Kind::Timer, 1);
+    let stall = [Word::Stall];
+    fires("driver-held-by-library-task", &program("library"), Owner::Glib, hung(&stall));
+    fires("nested-loop-held-by-runtime", &program("task"), Owner::Async, hung(&stall));
+    let busy = [Word::Stall, Word::BusyLoop];
+    fires("selector-source-stays-ready", &program("callback"), Owner::Async, hung(&busy));
+    // The other side, or something that came late, or an end of its own.
+    let glib = case(&stall).never(Kind::Timeout, 1);
+    misses("driver-held-by-library-task", &program("library"), Owner::Glib, glib);
+    let late = hung(&stall).tally(Kind::Timeout, 3, 3);
+    misses("driver-held-by-library-task", &program("library"), Owner::Glib, late);
+    let lost = hung(&[Word::Lost]);
+    misses("driver-held-by-library-task", &program("library"), Owner::Glib, lost);
+    let (said, _) = why(&program("library"), &strategy(Owner::Glib), &hung(&stall).judgement());
+    assert_eq!(said, "1 async event never came, and the run had to be ended.");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use loopnest_core::program::{How, Program, Side, Step};
 use loopnest_core::strategy::About;
 use loopnest_core::verdict::{Finding, Judgement, WindowFigures, Word};
 
-use super::recognise;
+use super::{is_hung, recognise};
 use crate::report::text::{ascii, grouped, plural};
 
 /// No sentence quotes more than this of what a dying process said.
@@ -21,6 +21,7 @@ pub fn why(program: &Program, about: &About, judgement: &Judgement) -> (String, 
     sentences.extend(ending(judgement));
     sentences.extend(levels(judgement));
     sentences.extend(owed(program, judgement));
+    sentences.extend(hung(judgement));
     sentences.extend(lost(judgement));
     sentences.extend(turned(program, judgement));
     if sentences.is_empty() {
@@ -127,20 +128,30 @@ fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
     Some(text)
 }
 
+/// What never came in a run that had to be ended, where nothing came late.
+fn hung(judgement: &Judgement) -> Option<String> {
+    let never = never(judgement);
+    (is_hung(judgement) && !never.is_empty())
+        .then(|| format!("{} never came, and the run had to be ended.", never.join(" and ")))
+}
+
 fn opens_dialog(program: &Program) -> bool {
     let block_on = |step: &Step| matches!(step, Step::BlockOn { .. });
     !program.steps().any(block_on)
 }
 
 fn lost(judgement: &Judgement) -> Option<String> {
-    let figures = &judgement.figures;
-    let never = |n: u32, side: &str| (n > 0).then(|| plural(n.into(), &format!("{side} event")));
-    let parts: Vec<String> = [never(figures.async_lost, "async"), never(figures.glib_lost, "GLib")]
-        .into_iter()
-        .flatten()
-        .collect();
+    let parts = never(judgement);
     (judgement.has(Word::Lost) && !parts.is_empty())
         .then(|| format!("{} never came, though every window was closed.", parts.join(" and ")))
+}
+
+/// How many events of each side never came.
+fn never(judgement: &Judgement) -> Vec<String> {
+    let figures = &judgement.figures;
+    let count = |n: u32, side: &str| (n > 0).then(|| plural(n.into(), &format!("{side} event")));
+    let sides = [count(figures.async_lost, "async"), count(figures.glib_lost, "GLib")];
+    sides.into_iter().flatten().collect()
 }
 
 /// How often the loop turned, in the worst of the busy windows.
