@@ -402,6 +402,7 @@ fn ctrl_c_while_shrinking_prints_and_saves_the_best_so_far() {
     let last = Counterexample::load(&saved.path()).expect("it is whole");
     assert!(n_steps(&last.program) <= n_steps(&first.program));
     assert!(last.verdict.contains(&Word::BusyLoop) && last.strategy == "control-starved");
+    assert!(last.program.source.starts_with("harness explore --strategy control-starved "));
     assert_eq!(last.found.expect("it was").real, last.verdict);
     assert!(ran.stdout.contains(saved.file_name().to_str().expect("a plain name")), "{ran:#?}");
 }

@@ -232,6 +232,13 @@ impl Explored<'_> {
 
     /// The line that searches once more as this search did.
     fn again(&self) -> String {
+        let words = self.words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        command("Again", &words, WIDTH, LABEL)
+    }
+
+    /// The words of that line.
+    fn words(&self) -> Vec<String> {
         let (cases, seed) = (self.args.cases.to_string(), format!("{:x}", self.seed));
         let mut words = vec!["harness", "explore", "--strategy", self.about.name];
         if let Some(want) = self.args.want {
@@ -242,7 +249,7 @@ impl Explored<'_> {
         if self.args.real {
             words.push("--real");
         }
-        command("Again", &words, WIDTH, LABEL)
+        words.into_iter().map(str::to_owned).collect()
     }
 
     /// Writes the file of what was found; where it is.
@@ -260,7 +267,7 @@ impl Explored<'_> {
         let program = Program {
             name: stem,
             about: format!("{} was found here by a search.", counterexample::text(&verdict)),
-            source: "harness explore".to_owned(),
+            source: self.words().join(" "),
             ..find.program.clone()
         };
         let found = Found {
