@@ -5,6 +5,7 @@
 //! What is asserted holds for every strategy, whatever its verdict, unless it says otherwise:
 //! nothing is delivered twice or out of order, a cancelled task does not run again, and what did
 //! come to an end is where the ideal run is.
+//! And where a strategy has a model, its verdict is the real one.
 //! `LOOPNEST_CASES` is how many programs are tried over all strategies; without it, 64, and always
 //! the same. What fails is shrunk, printed as a script and as the file that `harness replay` takes,
 //! and its seed is kept beside this file.
@@ -16,16 +17,17 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use harness::Registry;
-use harness::counterexample::Counterexample;
+use harness::counterexample::{self, Counterexample};
 use harness::supervisor::Launch;
 use harness::trial::{Attempt, Trial};
 use libtest_mimic::{Arguments, Failed};
 use loopnest_core::generate::{Size, programs};
+use loopnest_core::ideal::ideal;
 use loopnest_core::program::{Actor, ActorKind, Step};
 use loopnest_core::strategy::About;
 use loopnest_core::trace::{CANCELLED, End, Event, Key, Kind, Trace, What};
 use loopnest_core::verdict::Word;
-use loopnest_core::{Program, classify};
+use loopnest_core::{Program, classify, model};
 use proptest::test_runner::{
     Config, FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner,
 };
@@ -50,17 +52,22 @@ fn main() -> ExitCode {
     let all: Vec<About> =
         registry.strategies().map(|s| s.about()).filter(|about| !about.control).collect();
     let n = all.len() as u32;
-    let trial = |(i, about): (usize, &About)| {
-        let (about, i) = (about.clone(), i as u32);
-        let name = format!("every_random_program_keeps_the_invariants::{}", about.name);
-        libtest_mimic::Trial::test(name, move || {
-            // The remainder goes to the first ones.
-            let cases = cases()?;
-            let mine = cases / n + u32::from(i < cases % n);
-            search(&about, u64::from(i), mine, invariants)
-        })
+    let trials = |name: &str, first_seed: u64, check: Check| {
+        let trial = |(i, about): (usize, &About)| {
+            let (about, i) = (about.clone(), i as u32);
+            libtest_mimic::Trial::test(format!("{name}::{}", about.name), move || {
+                // The remainder goes to the first ones.
+                let cases = cases()?;
+                let mine = cases / n + u32::from(i < cases % n);
+                search(&about, first_seed + u64::from(i), mine, check)
+            })
+        };
+        all.iter().enumerate().map(trial).collect::<Vec<_>>()
     };
-    let mut trials: Vec<_> = all.iter().enumerate().map(trial).collect();
+    let agree = "the_model_and_the_real_loops_agree";
+    let agree = trials(agree, 100, the_model_and_the_real_loops_agree);
+    let mut trials = trials("every_random_program_keeps_the_invariants", 0, invariants);
+    trials.extend(agree);
     let name = "the_checks_see_what_they_are_for";
     trials.push(libtest_mimic::Trial::test(name, move || Ok(see_what_they_are_for(&all[0])?)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -105,7 +112,8 @@ fn search(about: &About, seed: u64, cases: u32, check: Check) -> Result<(), Fail
 /// What is wrong, with the program as a script and as a file.
 fn failure(about: &About, why: &str, program: &Program) -> String {
     let mut text = format!("{}: {why}\n\n{program}\n", about.name);
-    let file = Counterexample::new(about.name, vec![Word::Progress], program.clone(), None);
+    let verdict = model_says(about.name, program).unwrap_or(vec![Word::Progress]);
+    let file = Counterexample::new(about.name, verdict, program.clone(), None);
     let file = file.render().unwrap_or_else(|error| error.to_string());
     let _ =
         write!(text, "`harness replay` runs it again from a .toml file with this in it:\n\n{file}");
@@ -121,6 +129,29 @@ fn run(trial: &Trial) -> Result<Attempt, String> {
     let never = AtomicBool::new(false);
     let attempt = trial.run(&launch, &never).map_err(|error| error.to_string())?;
     attempt.ok_or_else(|| "nobody interrupts it".to_owned())
+}
+
+/// What the model of a strategy says of a program, if there is one.
+fn model_says(strategy: &str, program: &Program) -> Option<Vec<Word>> {
+    let trace = model::run(strategy, program)?;
+    Some(classify(program, &ideal(program), &trace).words)
+}
+
+/// The verdict on the model is the verdict on the real loops.
+fn the_model_and_the_real_loops_agree(trial: &Trial) -> Result<(), String> {
+    let Some(model) = model_says(trial.about.name, &trial.program) else {
+        return Ok(());
+    };
+    let mut real = String::new();
+    for _ in 0..RUNS {
+        let judgement = run(trial)?.judgement;
+        if judgement.words == model {
+            return Ok(());
+        }
+        real = judgement.text();
+    }
+    let model = counterexample::text(&model);
+    Err(format!("{model} on the model; {RUNS} times in a row not so, the last time {real}"))
 }
 
 fn invariants(trial: &Trial) -> Result<(), String> {
