@@ -169,9 +169,12 @@ impl Evidence<'_> {
     }
 }
 
-/// Whether it is a stall though nothing came late: the run was ended when nothing came any more.
+/// Whether it is a stall though no delivery shows one: the run was ended when nothing came any more.
 fn is_hung(judgement: &Judgement) -> bool {
-    judgement.has(Word::Stall) && judgement.tallies.iter().all(|(_, tally)| tally.starved == 0)
+    let shows = |finding: &Finding| {
+        matches!(finding, Finding::Frozen(_) | Finding::Starved(_) | Finding::LostWakeUp)
+    };
+    judgement.has(Word::Stall) && !judgement.findings.iter().any(shows)
 }
 
 /// Whether an actor opens a nested loop in its own steps.

@@ -3,9 +3,10 @@
 //! An act with two nested loops, works before, inside and after them, and a quiet window:
 //!
 //! ```text
-//!   begin   open   open          works       quiet        close  close   works
-//!     |------|------|------------|--|--|----[--------]------|------|------|--|-->
-//!     | Before      |   Inside, up to `room`   at least CLOSE_AFTER       After
+//!   begin   open       open        works       quiet         close  close   works
+//!     |------|----------|----------|--|--|----[---------]-----|------|------|--|-->
+//!      Before  openings    settle   Inside,    at least         apart   After
+//!                                  up to `room`  CLOSE_AFTER
 //! ```
 
 use super::sketch::{Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting};
@@ -14,9 +15,9 @@ use crate::program::{
     Actor, ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Program, Reply, Step,
 };
 
-/// From the last work inside until the first loop closes: the margin of the verdicts, and a third
+/// From the last work inside until the first loop closes: the margin of the verdicts, and a fifth
 /// more, because a busy machine may close it a little early against the work.
-const CLOSE_AFTER: u64 = 130;
+const CLOSE_AFTER: u64 = 120;
 
 /// An idle source floods from the beginning of the program until this at most; whoever would
 /// come later is a timeout.
@@ -52,9 +53,10 @@ impl Layout<'_> {
         for level in &act.levels {
             at += level.gap * limits.unit;
             openings.push(at);
-            at += limits.apart;
+            at += limits.openings;
         }
-        let inside = if openings.is_empty() { begin + limits.begin } else { at };
+        let opened = openings.last().map(|open| open + limits.settle);
+        let inside = opened.unwrap_or(begin + limits.begin);
         let mut over = inside;
         for work in &act.works {
             let from = match work.place {

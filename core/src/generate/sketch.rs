@@ -21,7 +21,12 @@ pub(super) struct Limits {
     pub works: usize,
     /// When the first loop of an act opens, and the first work of one without a loop is due.
     pub begin: u64,
-    /// Between an opening and the next, and between a closing and the next.
+    /// Between an opening and the next. A machine so busy that they change places makes another
+    /// program of it.
+    pub openings: u64,
+    /// From the last opening to the first work inside, for the same reason.
+    pub settle: u64,
+    /// Between a closing and the next.
     pub apart: u64,
     /// Every number below is a multiple of this.
     pub unit: u64,
@@ -47,13 +52,15 @@ impl Limits {
                 depth: 3,
                 works: 3,
                 begin: 20,
+                openings: 30,
+                settle: 40,
                 apart: 20,
                 unit: 10,
                 gap: 1,
-                room: 3,
+                room: 2,
                 linger: 1,
-                times: 3,
-                flood: 3,
+                times: 2,
+                flood: 2,
                 quiet: 100,
             },
             Size::Default => Self {
@@ -61,6 +68,8 @@ impl Limits {
                 depth: 3,
                 works: 8,
                 begin: 50,
+                openings: 40,
+                settle: 50,
                 apart: 30,
                 unit: 10,
                 gap: 5,

@@ -319,10 +319,13 @@ fn what_never_came_names_the_side_of_a_run_that_had_to_be_ended() {
     fires("nested-loop-held-by-runtime", &program("task"), Owner::Async, hung(&stall));
     let busy = [Word::Stall, Word::BusyLoop];
     fires("selector-source-stays-ready", &program("callback"), Owner::Async, hung(&busy));
+    // Something else may have come late, but too little of it to be a stall.
+    let half = hung(&stall).tally(Kind::Timer, 2, 1);
+    fires("driver-held-by-library-task", &program("library"), Owner::Glib, half);
     // The other side, or something that came late, or an end of its own.
     let glib = case(&stall).never(Kind::Timeout, 1);
     misses("driver-held-by-library-task", &program("library"), Owner::Glib, glib);
-    let late = hung(&stall).tally(Kind::Timeout, 3, 3);
+    let late = hung(&stall).tally(Kind::Timeout, 3, 3).found(Finding::Frozen(Side::Glib));
     misses("driver-held-by-library-task", &program("library"), Owner::Glib, late);
     let lost = hung(&[Word::Lost]);
     misses("driver-held-by-library-task", &program("library"), Owner::Glib, lost);

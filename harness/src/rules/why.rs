@@ -128,7 +128,7 @@ fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
     Some(text)
 }
 
-/// What never came in a run that had to be ended, where nothing came late.
+/// What never came in a run that had to be ended.
 fn hung(judgement: &Judgement) -> Option<String> {
     let never = never(judgement);
     (is_hung(judgement) && !never.is_empty())
