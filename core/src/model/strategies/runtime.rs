@@ -37,7 +37,10 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    timers: BTreeMap<(Duration, u64), Waker>,
+    /// By millisecond, then by age.
+    timers: BTreeMap<(u64, u64), Waker>,
+    /// The millisecond at which the driver last looked at the timers.
+    elapsed: u64,
     order: u64,
     readers: Vec<(Pipe, Waker)>,
     /// The eventfd.
@@ -51,6 +54,19 @@ impl Inner {
         let state = lock(&self.state);
         state.unparked || state.readers.iter().any(|(pipe, _)| is_readable(pipe))
     }
+}
+
+/// When tokio's wheel has to turn for a timer: levels of 64 slots, the slots of each as long as
+/// the level below. A timer waits in the slot of the highest level at which it differs from now,
+/// and moves down when that slot begins: a wake-up with nothing due
+/// (tokio 1.54, `runtime/time/wheel`).
+fn wheel_turns_at(elapsed: u64, deadline: u64) -> u64 {
+    if deadline <= elapsed {
+        return deadline;
+    }
+    let level = ((elapsed ^ deadline) | 63).ilog2() / 6;
+    let slot = 1 << (6 * level);
+    deadline / slot * slot
 }
 
 fn is_readable(pipe: &Pipe) -> bool {
@@ -89,7 +105,7 @@ impl Runtime {
 
     /// Registers a timer; tokio's wheel counts milliseconds, rounded up.
     pub(super) fn wake_at(&self, deadline: Duration, waker: Waker) {
-        let deadline = Duration::from_millis(deadline.as_micros().div_ceil(1000) as u64);
+        let deadline = deadline.as_micros().div_ceil(1000) as u64;
         let mut state = lock(&self.inner.state);
         state.order += 1;
         let key = (deadline, state.order);
@@ -128,8 +144,9 @@ impl Runtime {
     /// What tokio would wait with: for ever, or milliseconds, rounded up.
     pub(super) fn timeout(&self) -> Option<Duration> {
         let state = lock(&self.inner.state);
-        let ((deadline, _), _) = state.timers.first_key_value()?;
-        let left = deadline.saturating_sub(self.clock.now());
+        let (&(deadline, _), _) = state.timers.first_key_value()?;
+        let at = Duration::from_millis(wheel_turns_at(state.elapsed, deadline));
+        let left = at.saturating_sub(self.clock.now());
         Some(Duration::from_millis(left.as_micros().div_ceil(1000) as u64))
     }
 
@@ -148,10 +165,11 @@ impl Runtime {
 
     /// Wakes whose time has come; tokio does so after each wait.
     pub(super) fn expire_timers(&self) {
-        let now = self.clock.now();
+        let now = self.clock.now().as_millis() as u64;
         let expired = {
             let mut state = lock(&self.inner.state);
-            let later = state.timers.split_off(&(now + Duration::from_nanos(1), 0));
+            state.elapsed = now;
+            let later = state.timers.split_off(&(now + 1, 0));
             std::mem::replace(&mut state.timers, later)
         };
         expired.into_values().for_each(Waker::wake);
