@@ -224,3 +224,33 @@ fn a_source_destroyed_in_its_own_dispatch_is_finalised_after_it() {
     assert_eq!(context.find_source(id), None);
     assert!(!context.pending());
 }
+
+#[test]
+fn ids_skip_zero_and_those_in_use_when_the_counter_wraps() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let attach = || context.idle(|_| Continue(())).attach();
+    assert_eq!([attach(), attach()], [1, 2]);
+    context.set_next_id(u32::MAX - 1);
+    assert_eq!([attach(), attach()], [u32::MAX - 1, u32::MAX]);
+    assert_eq!([attach(), attach()], [3, 4]);
+    context.clear();
+}
+
+#[test]
+fn timeouts_go_by_their_times_and_equals_by_age() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let log = Log::default();
+    for (name, time) in [("c", 3), ("a", 1), ("b", 2), ("d", 3)] {
+        let said = log.clone();
+        let say = move |_: &_| {
+            said.say(name);
+            Break(())
+        };
+        context.timeout(time * MS, say).attach();
+    }
+    while context.iteration(true) {}
+    assert_eq!(log.take(), ["a", "b", "c", "d"]);
+    assert_eq!(clock.now(), 3 * MS);
+}

@@ -53,6 +53,8 @@ pub mod jobs;
 pub mod nested;
 mod pace;
 mod peer;
+#[cfg(feature = "conformance")]
+pub mod raw_source;
 pub mod source;
 
 pub use dispatch::Dispatch;

@@ -178,6 +178,12 @@ impl<C: Callbacks> Source<C> {
         FdTag { source: self.as_ref().number(), tag }
     }
 
+    /// The source as glib-rs sees it.
+    #[cfg(feature = "conformance")]
+    pub fn as_glib(&self) -> &glib::Source {
+        &self.source
+    }
+
     /// The callbacks.
     pub fn callbacks(&self) -> &C {
         // SAFETY: the cell lives until the source is finalised, which needs our reference gone.
@@ -224,6 +230,16 @@ impl SourceRef<'_> {
         if tag.source == self.number() {
             // SAFETY: the tag belongs to this source, which is alive.
             unsafe { ffi::g_source_modify_unix_fd(self.raw, tag.tag, condition.bits()) };
+        }
+    }
+
+    /// Watches it no longer. The descriptor is kept all the same, until the source is gone.
+    #[cfg(feature = "conformance")]
+    pub fn remove_fd(&self, tag: FdTag) {
+        if tag.source == self.number() {
+            // SAFETY: the source is alive, and GLib compares the tag with those that it has before
+            // it looks at what the tag points to.
+            unsafe { ffi::g_source_remove_unix_fd(self.raw, tag.tag) };
         }
     }
 

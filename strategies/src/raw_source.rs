@@ -1,0 +1,197 @@
+//! More of GLib's main loop than a strategy needs, for tests that hold the model beside it.
+//!
+//! Behind the feature `conformance`, and sound like everything else here: no function can be
+//! called so that GLib reads memory that is gone.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use glib::ffi::{self, GPollFD, gboolean};
+use glib::translate::ToGlibPtr;
+use glib::{IOCondition, MainContext, Source};
+
+/// `g_source_set_priority`.
+pub fn set_priority(source: &Source, priority: i32) {
+    // SAFETY: the source is alive; its poll records are too, see `PollFd`.
+    unsafe { ffi::g_source_set_priority(source.to_glib_none().0, priority) };
+}
+
+/// `g_source_set_can_recurse`.
+pub fn set_can_recurse(source: &Source, can: bool) {
+    // SAFETY: the source is alive.
+    unsafe { ffi::g_source_set_can_recurse(source.to_glib_none().0, gboolean::from(can)) };
+}
+
+/// `g_source_set_ready_time`, in GLib's monotonic microseconds; -1 is never.
+pub fn set_ready_time(source: &Source, at: i64) {
+    // SAFETY: the source is alive.
+    unsafe { ffi::g_source_set_ready_time(source.to_glib_none().0, at) };
+}
+
+/// How many references there are to a source.
+pub fn n_refs(source: &Source) -> u32 {
+    let raw: *mut ffi::GSource = source.to_glib_none().0;
+    // SAFETY: the source is alive, and GLib counts its references atomically.
+    unsafe { AtomicU32::from_ptr(&raw mut (*raw).ref_count).load(Ordering::Relaxed) }
+}
+
+/// The id of a source that was attached and not destroyed since.
+pub fn id(source: &Source) -> Option<u32> {
+    source.context()?;
+    // SAFETY: the source is alive, and in a context.
+    Some(unsafe { ffi::g_source_get_id(source.to_glib_none().0) })
+}
+
+/// Whether `context` has a source with an id.
+pub fn knows_id(context: &MainContext, id: u32) -> bool {
+    // SAFETY: the context is alive; the source that is found is not looked at.
+    let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
+    !found.is_null()
+}
+
+/// A descriptor that a source polls for its `check` to look at, or that a context polls for
+/// nobody; polled until this is dropped.
+pub struct PollFd {
+    record: *mut GPollFD,
+    owner: Owner,
+    fd: ManuallyDrop<Box<dyn Any>>,
+}
+
+enum Owner {
+    Source(Source),
+    Context(MainContext),
+}
+
+impl PollFd {
+    /// `g_source_add_poll`.
+    pub fn of_source(source: &Source, fd: impl AsFd + 'static, events: IOCondition) -> Self {
+        let this = Self::new(Owner::Source(source.clone()), fd, events);
+        // SAFETY: the record lives until it is removed, or for ever, see `drop`.
+        unsafe { ffi::g_source_add_poll(source.to_glib_none().0, this.record) };
+        this
+    }
+
+    /// `g_main_context_add_poll`.
+    pub fn of_context(
+        context: &MainContext,
+        fd: impl AsFd + 'static,
+        events: IOCondition,
+        priority: i32,
+    ) -> Self {
+        let this = Self::new(Owner::Context(context.clone()), fd, events);
+        // SAFETY: the record lives until it is removed in `drop`, and the context until then.
+        unsafe { ffi::g_main_context_add_poll(context.to_glib_none().0, this.record, priority) };
+        this
+    }
+
+    fn new(owner: Owner, fd: impl AsFd + 'static, events: IOCondition) -> Self {
+        let events = events.bits() as u16;
+        let record = GPollFD { fd: fd.as_fd().as_raw_fd(), events, revents: 0 };
+        let record = Box::into_raw(Box::new(record));
+        Self { record, owner, fd: ManuallyDrop::new(Box::new(fd)) }
+    }
+
+    /// What the last poll found; empty on a thread that does not own the context.
+    pub fn revents(&self) -> IOCondition {
+        let owned = match &self.owner {
+            Owner::Source(source) => source.context().is_some_and(|c| c.is_owner()),
+            Owner::Context(context) => context.is_owner(),
+        };
+        if !owned {
+            return IOCondition::empty();
+        }
+        // SAFETY: the record lives, and only the owner of the context writes to it.
+        IOCondition::from_bits_truncate(u32::from(unsafe { (*self.record).revents }))
+    }
+}
+
+impl Drop for PollFd {
+    fn drop(&mut self) {
+        match &self.owner {
+            // GLib does not take a record away from a destroyed source, and would poll it again
+            // when the priority is changed. The record and its descriptor stay for ever.
+            Owner::Source(source) if source.is_destroyed() => return,
+            // SAFETY: the source is alive. Should another thread destroy it now, then the record
+            // is out of the context, and no more is asked of it than its address.
+            Owner::Source(source) => unsafe {
+                ffi::g_source_remove_poll(source.to_glib_none().0, self.record);
+            },
+            // SAFETY: both are alive.
+            Owner::Context(context) => unsafe {
+                ffi::g_main_context_remove_poll(context.to_glib_none().0, self.record);
+            },
+        }
+        // SAFETY: made by `Box::into_raw`, in no list any more, dropped once.
+        drop(unsafe { Box::from_raw(self.record) });
+        // SAFETY: dropped once, and nobody polls it any more.
+        unsafe { ManuallyDrop::drop(&mut self.fd) };
+    }
+}
+
+impl fmt::Debug for PollFd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PollFd")
+    }
+}
+
+/// What a poll of `context` for `max_priority` would look at (`g_main_context_query`).
+///
+/// # Panics
+/// On a thread that cannot own the context.
+pub fn poll_set(context: &MainContext, max_priority: i32) -> Vec<(RawFd, IOCondition)> {
+    let _own = context.acquire().expect("a context that nobody else owns");
+    let mut fds = vec![GPollFD { fd: 0, events: 0, revents: 0 }; 16];
+    loop {
+        let (mut timeout, room) = (0, fds.len());
+        // SAFETY: the context is alive and owned; `fds` has room for as many as it says.
+        let n = unsafe {
+            let context = context.to_glib_none();
+            let room = room as i32;
+            ffi::g_main_context_query(
+                context.0,
+                max_priority,
+                &raw mut timeout,
+                fds.as_mut_ptr(),
+                room,
+            )
+        };
+        let n = usize::try_from(n).unwrap_or(0);
+        if n <= room {
+            fds.truncate(n);
+            break;
+        }
+        fds.resize(n, GPollFD { fd: 0, events: 0, revents: 0 });
+    }
+    let events = |fd: &GPollFD| IOCondition::from_bits_truncate(u32::from(fd.events));
+    fds.iter().map(|fd| (fd.fd, events(fd))).collect()
+}
+
+/// Whether a descriptor of [`poll_set`] is readable now.
+pub fn is_readable(fd: RawFd) -> bool {
+    let mut fd = GPollFD { fd, events: IOCondition::IN.bits() as u16, revents: 0 };
+    // SAFETY: one record; a number that is not open is reported as such.
+    unsafe { ffi::g_poll(&raw mut fd, 1, 0) == 1 }
+}
+
+thread_local!(static POLLS: Cell<u64> = const { Cell::new(0) });
+
+/// Counts the polls of `context` from now on, by a poll function of our own. From GLib 2.82 on that
+/// costs it the microseconds of its timeouts.
+pub fn count_polls(context: &MainContext) {
+    unsafe extern "C" fn poll(fds: *mut GPollFD, n: u32, timeout: i32) -> i32 {
+        let _ = POLLS.try_with(|polls| polls.set(polls.get() + 1));
+        // SAFETY: just what GLib would have called with the same arguments.
+        unsafe { ffi::g_poll(fds, n, timeout) }
+    }
+    // SAFETY: the context is alive, and the function is a static.
+    unsafe { ffi::g_main_context_set_poll_func(context.to_glib_none().0, Some(poll)) };
+}
+
+/// Polls on this thread, of all contexts that were given to [`count_polls`].
+pub fn n_polls() -> u64 {
+    POLLS.get()
+}
