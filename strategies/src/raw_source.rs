@@ -4,7 +4,7 @@
 //! called so that GLib reads memory that is gone.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -177,14 +177,37 @@ pub fn is_readable(fd: RawFd) -> bool {
     unsafe { ffi::g_poll(&raw mut fd, 1, 0) == 1 }
 }
 
-thread_local!(static POLLS: Cell<u64> = const { Cell::new(0) });
+/// Called when a poll would sleep for ever; whether to look once more.
+type Asleep = Box<dyn FnMut() -> bool>;
+
+thread_local! {
+    static POLLS: Cell<u64> = const { Cell::new(0) };
+    static ASLEEP: RefCell<Option<Asleep>> = const { RefCell::new(None) };
+    static IS_CALLED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Counts the polls of `context` from now on, by a poll function of our own. From GLib 2.82 on that
 /// costs it the microseconds of its timeouts.
 pub fn count_polls(context: &MainContext) {
     unsafe extern "C" fn poll(fds: *mut GPollFD, n: u32, timeout: i32) -> i32 {
+        if IS_CALLED.try_with(Cell::get).unwrap_or(false) {
+            // The outer poll's `fds` may have been freed to make room for ours.
+            std::process::abort();
+        }
         let _ = POLLS.try_with(|polls| polls.set(polls.get() + 1));
         // SAFETY: just what GLib would have called with the same arguments.
+        while timeout < 0 && unsafe { ffi::g_poll(fds, n, 0) } == 0 {
+            let asleep = ASLEEP.try_with(|asleep| asleep.take()).ok().flatten();
+            let Some(mut asleep) = asleep else { break };
+            IS_CALLED.set(true);
+            let again = asleep();
+            IS_CALLED.set(false);
+            let _ = ASLEEP.try_with(|kept| *kept.borrow_mut() = Some(asleep));
+            if !again {
+                break;
+            }
+        }
+        // SAFETY: as above.
         unsafe { ffi::g_poll(fds, n, timeout) }
     }
     // SAFETY: the context is alive, and the function is a static.
@@ -194,4 +217,11 @@ pub fn count_polls(context: &MainContext) {
 /// Polls on this thread, of all contexts that were given to [`count_polls`].
 pub fn n_polls() -> u64 {
     POLLS.get()
+}
+
+/// Has `asleep` called whenever a poll that is counted on this thread would sleep for ever: it
+/// stands for another thread that acts just then. It must not iterate the context, whose poll is on
+/// the stack; a context that is iterated all the same aborts the process.
+pub fn when_asleep(asleep: impl FnMut() -> bool + 'static) {
+    ASLEEP.set(Some(Box::new(asleep)));
 }

@@ -1,6 +1,7 @@
 //! Helpers for the tests of this package: counting what a process holds, and ending loops.
 
 pub mod bus;
+pub mod random;
 pub mod world;
 
 use std::cell::Cell;

@@ -72,6 +72,9 @@ pub type PrepareFn = Box<dyn Fn(&dyn World, S) -> Ask + Send + Sync>;
 /// A `check`.
 pub type CheckFn = Box<dyn Fn(&dyn World, S) -> bool + Send + Sync>;
 
+/// What happens while the context sleeps.
+pub type Outside = Box<dyn FnOnce(&dyn World) + Send>;
+
 /// What kind of source.
 pub enum Kind {
     /// GLib's timeout.
@@ -206,6 +209,9 @@ pub trait World {
     fn on_invoke(&self, call: Box<dyn Fn() + Send + Sync>);
     /// `g_main_context_invoke`.
     fn invoke(&self);
+    /// Whenever the context would sleep for ever, the next of these happens first, inside of its
+    /// poll. Instead of another thread, so that it is always then.
+    fn when_asleep(&self, outside: Vec<Outside>);
     /// Another thread does something after a time.
     fn thread(&self, after: Duration, action: Action);
     /// Keeps this thread busy.

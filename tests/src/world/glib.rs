@@ -17,7 +17,7 @@ use loopnest_strategies::raw_source::{self, PollFd};
 use loopnest_strategies::source::{Callbacks, FdTag, Prepare, Source, SourceRef};
 
 use super::{
-    Action, Ask, Callback, CheckFn, End, Kind, L, P, Polled, PrepareFn, S, T, When, World,
+    Action, Ask, Callback, CheckFn, End, Kind, L, Outside, P, Polled, PrepareFn, S, T, When, World,
 };
 
 /// A context of GLib, and what was made in it.
@@ -469,6 +469,18 @@ impl World for GlibWorld {
     fn invoke(&self) {
         let call = self.invoked.borrow().clone();
         self.context.invoke(move || call());
+    }
+
+    fn when_asleep(&self, outside: Vec<Outside>) {
+        let world = self.me.clone();
+        let mut outside = outside.into_iter();
+        raw_source::when_asleep(move || match (world.upgrade(), outside.next()) {
+            (Some(world), Some(call)) => {
+                call(&*world);
+                true
+            }
+            _ => false,
+        });
     }
 
     fn thread(&self, after: Duration, action: Action) {

@@ -11,7 +11,7 @@ use loopnest_core::model::{
 };
 
 use super::{
-    Action, Ask, Callback, CheckFn, End, Kind, L, P, Polled, PrepareFn, S, T, When, World,
+    Action, Ask, Callback, CheckFn, End, Kind, L, Outside, P, Polled, PrepareFn, S, T, When, World,
 };
 
 /// The model, and what was made in it.
@@ -31,6 +31,9 @@ struct Made {
     invoked: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
+/// Further than anything in a test.
+pub const FAR: Duration = Duration::from_secs(1_000_000);
+
 impl ModelWorld {
     /// An empty world.
     pub fn new(rules: Rules) -> Arc<Self> {
@@ -39,6 +42,7 @@ impl ModelWorld {
             // So that two readings of the clock in two iterations differ, as they really do.
             iteration_cost: microsecond,
             poll_cost: microsecond,
+            horizon: FAR,
             ..Config::default()
         };
         Self::with(config, rules)
@@ -47,6 +51,8 @@ impl ModelWorld {
     /// An empty world with costs and limits.
     pub fn with(config: Config, rules: Rules) -> Arc<Self> {
         let clock = Clock::new(config);
+        // GLib's clock has run for long when a program begins: no time but `When::Zero` is zero.
+        clock.advance(Duration::from_secs(1));
         let context = Context::with(&clock, Rounding::Millis, rules);
         Arc::new_cyclic(|me| Self { context, clock, made: Mutex::default(), me: me.clone() })
     }
@@ -366,6 +372,18 @@ impl World for ModelWorld {
                 call();
             }
         });
+    }
+
+    fn when_asleep(&self, outside: Vec<Outside>) {
+        // Far apart: nothing but a sleep moves the clock so far.
+        for (hour, call) in (1..).zip(outside) {
+            let world = self.me.clone();
+            self.clock.at_on(Thread::MAIN, hour * Duration::from_secs(3600), move || {
+                if let Some(world) = world.upgrade() {
+                    call(&*world);
+                }
+            });
+        }
     }
 
     fn thread(&self, after: Duration, action: Action) {
