@@ -1,0 +1,54 @@
+//! A search that never was seen to find anything proves nothing: the models of the strategies are
+//! given a fault, and the search must find a small program that shows it.
+//!
+//! Only what the strategy without the fault does not do counts.
+//!
+//! For each fault a line is printed that becomes a row of the table of mutants:
+//! `mutant: NAME | WHAT IS WRONG | FOUND BY | CASES`.
+
+use std::sync::atomic::AtomicBool;
+
+use harness::explore::{Plan, n_steps, search};
+use loopnest_core::model::strategies::{Fault, run_mutant};
+use loopnest_core::model::{ideal, run_beside};
+use loopnest_core::{Word, classify};
+
+/// The same in every run, so that the table is.
+const SEED: u64 = 1;
+const CASES: u32 = 2000;
+
+#[test]
+fn every_faulty_model_of_a_strategy_is_found_out_by_a_small_program() {
+    for fault in Fault::ALL {
+        let plan = Plan { finds: 2, ..Plan::on_model(SEED, CASES, None) };
+        // Two faults only show where `dispatch` is held, which is a stall without them, too.
+        let beside_a_stall = matches!(fault, Fault::DescriptorLeft | Fault::DeadlineKept);
+        let searched = search(
+            &plan,
+            &AtomicBool::new(false),
+            &mut |program| {
+                let due = ideal(program);
+                let judge = |trace| classify(program, &due, &trace);
+                let sound = run_beside(fault.strategy(), program, &due).map(judge);
+                let faulty = run_mutant(fault, program, &due).map(judge);
+                Ok(sound.zip(faulty).and_then(|(sound, mut faulty)| {
+                    faulty.words.retain(|word| !sound.has(*word));
+                    let counts = beside_a_stall || sound.worst() == Word::Progress;
+                    (counts && !faulty.words.is_empty()).then_some(faulty)
+                }))
+            },
+            &mut |_| {},
+        )
+        .expect("the model does no I/O");
+        let find = searched.find.unwrap_or_else(|| panic!("{fault:?} was not found out"));
+        println!("{fault:?}: {}\n{}", find.judgement.text(), find.program);
+        println!(
+            "mutant: {} | {} | explore: {} | {}",
+            fault.strategy(),
+            fault.about(),
+            find.judgement.text(),
+            find.case,
+        );
+        assert!(n_steps(&find.program) <= 6, "{fault:?} takes too much:\n{}", find.program);
+    }
+}
