@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the cost of each strategy, as ratios against plain tokio.
+//! `cargo xtask bench`: the cost of each strategy and of GAsyncResult calls, as ratios against what a
+//! user would pick instead, and the speed of the model.
 //!
 //! Ratios within one run, because absolute times of two machines, or of one machine on two days,
 //! say nothing beside each other.
@@ -19,7 +20,8 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
 }
 
 fn ratios(quick: bool) -> Cmd {
-    let cmd = Cmd::line("cargo bench --package harness --bench ratios");
+    let cmd =
+        Cmd::line("cargo bench --package harness --bench ratios --bench gasync --bench model");
     if quick { cmd.args(["--", "--quick"]) } else { cmd }
 }
 
@@ -29,7 +31,7 @@ mod tests {
 
     #[test]
     fn quick_is_passed_to_the_benchmark_and_not_to_cargo() {
-        let full = "cargo bench --package harness --bench ratios";
+        let full = "cargo bench --package harness --bench ratios --bench gasync --bench model";
         assert_eq!(ratios(false).to_string(), full);
         assert_eq!(ratios(true).to_string(), format!("{full} -- --quick"));
     }

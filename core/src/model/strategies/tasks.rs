@@ -13,7 +13,7 @@ use crate::loops::{BoxFuture, Canceller};
 use crate::model::Clock;
 
 /// How long one poll of a task takes, so that floods of polls take time.
-pub(super) const POLL: Duration = Duration::from_micros(20);
+pub(super) const POLL: Duration = Duration::from_micros(100);
 
 /// Locks; a panic that was planned must not spoil the rest of the run.
 pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

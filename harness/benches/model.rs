@@ -1,0 +1,83 @@
+//! How many programs a second the model runs, on one core.
+//!
+//! A search on the model is worth what it can try: the aim is 20,000 typical programs a second.
+//! Typical is the median of those that searches make up
+//! ([`generate::programs`](loopnest_core::generate)); one with a flood in it, or on which a strategy
+//! spins, takes as long as the flood and the spin, and so the mean says more about those few.
+//!
+//! `cargo xtask bench --quick`, or `cargo bench -p harness --bench model`.
+
+use std::io::Write;
+use std::time::Duration;
+
+use loopnest_core::generate::{Size, programs};
+use loopnest_core::model::{ideal, run_beside, strategies::NAMES};
+use loopnest_core::{Program, Trace};
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+
+/// How many programs a second there ought to be.
+const AIM: f64 = 20_000.0;
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(other) = args.iter().find(|a| !matches!(a.as_str(), "--quick" | "--bench")) {
+        eprintln!("error: unknown argument `{other}`; there is only --quick");
+        std::process::exit(2);
+    }
+    let quick = args.iter().any(|a| a == "--quick");
+    let (n, rounds) = if quick { (300, 5) } else { (2000, 15) };
+    let mut out = std::io::stdout().lock();
+    for (size, name) in [(Size::Small, "small"), (Size::Default, "default")] {
+        let mut runner = TestRunner::deterministic();
+        let strategy = programs(size);
+        let all: Vec<Program> = (0..n)
+            .map(|_| strategy.new_tree(&mut runner).map(|tree| tree.current()))
+            .collect::<Result<_, _>>()
+            .map_err(|why| anyhow::anyhow!("the generator filters nothing: {why}"))?;
+        let due: Vec<Trace> = all.iter().map(ideal).collect();
+        writeln!(
+            out,
+            "{n} made-up programs of size `{name}`; the fastest of {rounds} rounds each"
+        )?;
+        row(&mut out, "the ideal", rounds, n, |i| drop(ideal(&all[i])))?;
+        for strategy in NAMES {
+            row(&mut out, strategy, rounds, n, |i| drop(run_beside(strategy, &all[i], &due[i])))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Processor time of this thread, so that others on the machine do not count.
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+}
+
+/// Measures `n` programs; of each the fastest round, which was the least disturbed.
+fn row(
+    out: &mut impl Write,
+    name: &str,
+    rounds: usize,
+    n: usize,
+    run: impl Fn(usize),
+) -> std::io::Result<()> {
+    let time = |i| {
+        let round = |_| {
+            let start = cpu_time();
+            run(i);
+            cpu_time() - start
+        };
+        (0..rounds).map(round).min().unwrap_or(Duration::MAX)
+    };
+    let mut times: Vec<Duration> = (0..n).map(time).collect();
+    times.sort_unstable();
+    let median = 1.0 / times[n / 2].as_secs_f64();
+    let all = n as f64 / times.iter().sum::<Duration>().as_secs_f64();
+    let aim = median / AIM;
+    writeln!(
+        out,
+        "  {name:16} {median:>8.0}/s the median program ({aim:.1} x the aim)  {all:>8.0}/s all of them"
+    )
+}
