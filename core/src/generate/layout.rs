@@ -48,7 +48,9 @@ impl Layout<'_> {
     /// Lays out an act; returns when it is over.
     fn act(&mut self, act: &Act, begin: u64) -> u64 {
         let limits = self.limits;
-        let mut at = begin + limits.begin;
+        let before = act.works.iter().any(|work| work.place == Place::Before);
+        // Openings wait until what comes before them is over, even on a busy machine.
+        let mut at = begin + limits.begin + if before { limits.settle } else { 0 };
         let mut openings = Vec::new();
         for level in &act.levels {
             at += level.gap * limits.unit;
@@ -57,15 +59,19 @@ impl Layout<'_> {
         }
         let opened = openings.last().map(|open| open + limits.settle);
         let inside = opened.unwrap_or(begin + limits.begin);
+        let place = |work: &Work| match work.place {
+            Place::After if openings.len() > limits.after => Place::Inside,
+            place => place,
+        };
         let mut over = inside;
         for work in &act.works {
-            let from = match work.place {
+            let from = match place(work) {
                 Place::Inside => inside,
                 Place::Before => begin + limits.unit,
                 Place::After => continue,
             };
             // What is due before the loops open stays before them.
-            let units = if work.place == Place::Before { 0 } else { work.at };
+            let units = if place(work) == Place::Before { 0 } else { work.at };
             over = over.max(self.work(work, from + units * limits.unit));
         }
         let close = over + CLOSE_AFTER + act.linger * limits.unit;
@@ -81,8 +87,9 @@ impl Layout<'_> {
             self.quiet(from, to);
             end = end.max(to);
         }
-        let after = end + limits.apart;
-        for work in act.works.iter().filter(|work| work.place == Place::After) {
+        // Far enough behind: on a busy machine a loop closes late, and then it would be inside.
+        let after = end + limits.settle + limits.apart;
+        for work in act.works.iter().filter(|work| place(work) == Place::After) {
             end = end.max(self.work(work, after + work.at * limits.unit));
         }
         end

@@ -17,6 +17,8 @@ pub(super) struct Limits {
     pub acts: usize,
     /// Nested loops in each other.
     pub depth: usize,
+    /// With more nested loops than this there is no time for anything after them.
+    pub after: usize,
     /// Things that become due in an act.
     pub works: usize,
     /// When the first loop of an act opens, and the first work of one without a loop is due.
@@ -50,6 +52,7 @@ impl Limits {
             Size::Small => Self {
                 acts: 1,
                 depth: 3,
+                after: 1,
                 works: 3,
                 begin: 20,
                 openings: 30,
@@ -66,6 +69,7 @@ impl Limits {
             Size::Default => Self {
                 acts: 2,
                 depth: 3,
+                after: 3,
                 works: 8,
                 begin: 50,
                 openings: 40,
