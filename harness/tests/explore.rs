@@ -369,6 +369,21 @@ fn what_has_a_cause_that_is_left_out_is_not_found() {
 }
 
 #[test]
+fn what_cannot_be_saved_is_printed_all_the_same() {
+    let out = "/proc/nonexistent/it.toml";
+    let args = ["-s", "control-starved", "--real", "--want", "busy-loop", "--cases", "1"];
+    let running = Running::start(harness(["explore"]).args(args).args(["--out", out]));
+    // Shrinking would take a while.
+    wait_for("a warning", || running.stderr().contains('\n').then_some(()));
+    running.send(Signal::INT);
+    let ran = running.wait();
+    let ran = ran.exits(70);
+    assert!(ran.stdout.starts_with("control-starved: ") && !ran.stdout.contains("Saved"));
+    let said = format!("cannot write {out}: No such file or directory (os error 2)\n");
+    assert_eq!(ran.stderr, format!("warning: {said}error: {said}"));
+}
+
+#[test]
 fn ctrl_c_ends_a_search_with_what_was_found_so_far() {
     for signal in [Signal::INT, Signal::TERM] {
         let (_folder, path) = folder();

@@ -86,11 +86,13 @@ impl Explored<'_> {
     fn search(&self) -> anyhow::Result<Searched> {
         let &ExploreArgs { cases, want, real, .. } = self.args;
         let meter = Meter::new(self.args.progress, cases);
+        let mut warned = false;
         let mut news = |news: News<'_>| {
             meter.tell(news);
             // At once: a search may be killed.
             if let News::Found(find) = news
                 && let Err(error) = self.save(find, None)
+                && !std::mem::replace(&mut warned, true)
             {
                 say(format_args!("warning: {error}"));
             }
@@ -280,7 +282,8 @@ impl Explored<'_> {
             real,
         };
         let file = Counterexample::new(self.about.name, verdict, program, Some(found));
-        file.save(&path)?;
+        // Its message has the system's reason in it already.
+        file.save(&path).map_err(|error| anyhow::anyhow!("{error}"))?;
         Ok(path)
     }
 }
