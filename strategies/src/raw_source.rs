@@ -15,7 +15,15 @@ use glib::translate::ToGlibPtr;
 use glib::{IOCondition, MainContext, Source};
 
 /// `g_source_set_priority`.
+///
+/// # Panics
+/// Inside of a `prepare` or a `check`, as
+/// [`Source::set_priority`](crate::source::Source::set_priority); and on another thread than that
+/// which owns the context, as it might be in one.
 pub fn set_priority(source: &Source, priority: i32) {
+    crate::source::assert_nobody_is_asked();
+    let context = source.context();
+    let _own = context.as_ref().map(|c| c.acquire().expect("a context that nobody else owns"));
     // SAFETY: the source is alive; its poll records are too, see `PollFd`.
     unsafe { ffi::g_source_set_priority(source.to_glib_none().0, priority) };
 }

@@ -137,7 +137,12 @@ impl<C: Callbacks> Source<C> {
     }
 
     /// Sets GLib's priority; lower numbers go first.
+    ///
+    /// # Panics
+    /// Inside of a `prepare` or a `check`: GLib then goes on at a place in its list of sources that
+    /// is freed when the source was the only one of its priority (gmain.c 2.74.6, line 1112).
     pub fn set_priority(&self, priority: i32) {
+        assert_nobody_is_asked();
         // SAFETY: the source is alive.
         unsafe { ffi::g_source_set_priority(self.raw(), priority) };
     }
@@ -321,7 +326,10 @@ unsafe fn guarded<C: Callbacks, R>(
 unsafe extern "C" fn prepare<C: Callbacks>(source: *mut GSource, timeout: *mut i32) -> gboolean {
     // SAFETY: GLib calls this only with a source that was made with these functions.
     let said = unsafe {
-        guarded::<C, _>(source, Prepare::Wait(None), |callbacks, this| callbacks.prepare(this))
+        guarded::<C, _>(source, Prepare::Wait(None), |callbacks, this| {
+            let _asking = Asking::new();
+            callbacks.prepare(this)
+        })
     };
     let (ready, ms) = match said {
         Prepare::Ready => (true, 0),
@@ -338,7 +346,12 @@ unsafe extern "C" fn prepare<C: Callbacks>(source: *mut GSource, timeout: *mut i
 
 unsafe extern "C" fn check<C: Callbacks>(source: *mut GSource) -> gboolean {
     // SAFETY: as in `prepare`.
-    let ready = unsafe { guarded::<C, _>(source, false, |callbacks, this| callbacks.check(this)) };
+    let ready = unsafe {
+        guarded::<C, _>(source, false, |callbacks, this| {
+            let _asking = Asking::new();
+            callbacks.check(this)
+        })
+    };
     gboolean::from(ready)
 }
 
@@ -371,6 +384,33 @@ unsafe extern "C" fn finalize<C: Callbacks>(source: *mut GSource) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(cell))) {
         carry_panic(panic);
     }
+}
+
+thread_local! {
+    /// How many `prepare` and `check` are on the stack.
+    static ASKED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Notes that a `prepare` or a `check` is on the stack.
+struct Asking;
+
+impl Asking {
+    fn new() -> Self {
+        let _ = ASKED.try_with(|n| n.set(n.get() + 1));
+        Self
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let _ = ASKED.try_with(|n| n.set(n.get() - 1));
+    }
+}
+
+/// Panics where a change of a priority would take the place from under GLib.
+pub(crate) fn assert_nobody_is_asked() {
+    let n = ASKED.try_with(Cell::get).unwrap_or(0);
+    assert_eq!(n, 0, "a priority cannot be changed inside of a prepare or a check");
 }
 
 thread_local! {

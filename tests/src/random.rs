@@ -54,6 +54,8 @@ pub struct Source {
     pub due: bool,
     /// What it does, one act a dispatch.
     pub acts: Vec<Act>,
+    /// What it does when it is asked, if it is asked: in its first prepares, in its first checks.
+    pub asides: [Vec<Act>; 2],
 }
 
 /// What makes a source ready.
@@ -92,7 +94,10 @@ pub enum Act {
     Attach(usize),
     /// Makes the second a child of the first, if it is free.
     Adopt(usize, usize),
-    /// Changes a priority.
+    /// Takes a child from its parent, which destroys it. Only in a context: elsewhere GLib gives
+    /// back a reference that was never taken, and uses the context that is not there.
+    Disown(usize),
+    /// Changes a priority. Not while somebody is asked: GLib then loses its place in the list.
     Priority(usize, i32),
     /// Changes whether a source may recurse.
     Recurse(usize, bool),
@@ -163,6 +168,29 @@ pub struct Report {
 }
 
 impl Program {
+    /// Sources that can ever be dispatched.
+    pub fn n_live(&self) -> usize {
+        let n = self.sources.len();
+        let named = |act: &Act| match *act {
+            Act::Attach(i) | Act::Adopt(_, i) => Some(i % n),
+            _ => None,
+        };
+        let all = self.sources.iter().flat_map(|s| s.acts.iter().chain(s.asides.iter().flatten()));
+        let named: Vec<_> = all.chain(&self.outside).filter_map(named).collect();
+        let lives = |(i, source): (usize, &Source)| {
+            let is_child = source.parent.is_some_and(|parent| parent % n < i);
+            source.attached || is_child || named.contains(&i)
+        };
+        self.sources.iter().enumerate().filter(|&source| lives(source)).count()
+    }
+
+    /// Acts that are something.
+    pub fn n_acts(&self) -> usize {
+        let all = self.sources.iter().flat_map(|s| s.acts.iter().chain(s.asides.iter().flatten()));
+        let inside = all.chain(&self.outside).filter(|act| !matches!(act, Act::Nothing)).count();
+        inside + self.drive.len()
+    }
+
     /// Runs it, with or without the closer.
     pub fn run(&self, w: &dyn World, closer: bool) -> Report {
         let n = self.sources.len();
@@ -249,19 +277,26 @@ impl Run {
             Kind::Timeout => WorldKind::Timeout(Duration::ZERO),
             Kind::Plain | Kind::Watch(_) => WorldKind::Plain,
             Kind::Poll(_) => {
-                let check = Box::new(move |w: &dyn World, _| {
+                let ask = move |w: &dyn World, _| {
+                    asked.aside(w, i, 0);
+                    Ask::Wait
+                };
+                let check = move |w: &dyn World, _| {
+                    checked.aside(w, i, 1);
                     let tag = checked.state().tags[i].first().copied();
                     tag.is_some_and(|tag| !w.revents(tag).is_empty())
-                });
-                WorldKind::Asks(Box::new(|_, _| Ask::Wait), check)
+                };
+                WorldKind::Asks(Box::new(ask), Box::new(check))
             }
             Kind::Asks(prepare, check) => {
                 let (prepare, check) = (prepare.clone(), check.clone());
-                let ask = move |_: &dyn World, _| match asked.answer(i, 0, &prepare) {
-                    true => Ask::Ready,
-                    false => Ask::Wait,
-                };
-                WorldKind::Asks(Box::new(ask), Box::new(move |_, _| checked.answer(i, 1, &check)))
+                let ask =
+                    move |w: &dyn World, _| match prepare[asked.aside(w, i, 0) % prepare.len()] {
+                        true => Ask::Ready,
+                        false => Ask::Wait,
+                    };
+                let check = move |w: &dyn World, _| check[checked.aside(w, i, 1) % check.len()];
+                WorldKind::Asks(Box::new(ask), Box::new(check))
             }
         };
         let s = w.source("random", kind, callback);
@@ -321,10 +356,18 @@ impl Run {
         self.pipes[p % PIPES]
     }
 
-    fn answer(&self, i: usize, question: usize, answers: &[bool]) -> bool {
-        let asked = &mut self.state().asked[i][question];
-        *asked += 1;
-        answers[(*asked - 1) % answers.len()]
+    /// A source is asked: how often it was before.
+    fn aside(&self, w: &dyn World, i: usize, question: usize) -> usize {
+        let n = {
+            let asked = &mut self.state().asked[i][question];
+            *asked += 1;
+            *asked - 1
+        };
+        if let Some(act) = self.program.sources[i].asides[question].get(n) {
+            self.say(format!("aside of {i}"));
+            self.act(w, act);
+        }
+        n
     }
 
     fn dispatch(&self, w: &dyn World, i: usize) -> bool {
@@ -394,6 +437,13 @@ impl Run {
             Act::Destroy(i) => w.destroy(s(i)),
             Act::Attach(i) => self.attach(w, self.at(i)),
             Act::Adopt(i, j) => self.adopt(w, self.at(i), self.at(j)),
+            Act::Disown(i) => {
+                let parent = self.state().parent[self.at(i)];
+                if let Some(parent) = parent.filter(|_| there(i) && self.is_attached(i)) {
+                    self.state().parent[self.at(i)] = None;
+                    w.remove_child(self.sources[parent], s(i));
+                }
+            }
             // Only the eldest of a family has one of its own.
             Act::Priority(i, priority) if there(i) && self.is_eldest(i) => {
                 w.set_priority(s(i), priority);
@@ -432,6 +482,16 @@ impl Run {
             Act::Nest(ref nest) => self.nest(w, nest),
             _ => {}
         }
+    }
+
+    /// Whether the eldest of the family is.
+    fn is_attached(&self, i: usize) -> bool {
+        let state = self.state();
+        let mut eldest = self.at(i);
+        while let Some(parent) = state.parent[eldest] {
+            eldest = parent;
+        }
+        state.attached[eldest]
     }
 
     fn is_eldest(&self, i: usize) -> bool {
@@ -495,6 +555,11 @@ impl fmt::Debug for Program {
                 f.write_str(if is { what } else { "" })?;
             }
             write!(f, "; does {:?}", source.acts)?;
+            for (when, acts) in ["prepares", "checks"].iter().zip(&source.asides) {
+                if !acts.is_empty() {
+                    write!(f, ", in its first {when} {acts:?}")?;
+                }
+            }
         }
         write!(f, "\n  outside, when asleep: {:?}\n  drive: {:?}", self.outside, self.drive)
     }

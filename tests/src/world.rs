@@ -19,14 +19,14 @@ pub struct S(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct L(pub usize);
 /// A pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct P(pub usize);
 /// Something polled, of a source or of the context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct T(pub usize);
 
 /// One end of a pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// To read from.
     Read(P),
@@ -35,7 +35,7 @@ pub enum End {
 }
 
 /// What is polled, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Polled {
     /// The context's own eventfd.
     Wakeup,
@@ -169,7 +169,8 @@ pub trait World {
     fn remove_poll(&self, tag: T);
     /// What the last poll found for a tag of `add_poll` or `context_add_poll`; for the owner.
     fn revents(&self, tag: T) -> Events;
-    /// `g_main_context_query`.
+    /// `g_main_context_query`, in an order that does not depend on the numbers of descriptors,
+    /// which other threads of the process have a say in.
     fn poll_set(&self, max_priority: i32) -> Vec<(Polled, Events)>;
     /// `g_main_context_iteration`.
     fn iteration(&self, may_block: bool) -> bool;

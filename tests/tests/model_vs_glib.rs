@@ -2,8 +2,10 @@
 //! order at the same depth, the same iterations find something, and as many polls are made.
 //!
 //! 256 programs; `LOOPNEST_CASES` says how many instead. A program that was told apart is kept in
-//! `model_vs_glib.proptest-regressions`, and tried first from then on.
+//! `model_vs_glib.proptest-regressions`, and tried first from then on. One that took the process
+//! along is in `model_vs_glib.last`, in cargo's folder for temporary files of tests.
 
+use std::cell::Cell;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -55,6 +57,9 @@ fn difference(program: &Program, rules: Rules) -> Option<String> {
     // What would never end is run with somebody who ends it.
     let closer = on_the_model(program, Rules::GLIB, false).stuck;
     let model = on_the_model(program, rules, closer);
+    // Should it take the process along, here it is.
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/model_vs_glib.last");
+    std::fs::write(path, format!("{program:?}\n")).expect("a folder that can be written to");
     let real = on_glib(program, closer);
     if model == real {
         return None;
@@ -95,50 +100,83 @@ fn the_model_and_glib_do_the_same() {
     }
 }
 
-/// Tells a mutant of the model from GLib, and shrinks the program that does.
-fn hunt(rules: Rules, cases: u32) -> Option<(Program, String)> {
+/// What tells a mutant of the model from GLib.
+struct Caught {
+    after: u32,
+    program: Program,
+    why: String,
+}
+
+fn hunt(rules: Rules) -> Option<Caught> {
     let config = Proptest {
-        cases,
+        cases: 256,
         failure_persistence: None,
-        max_shrink_iters: 2_000,
+        max_shrink_iters: 4_000,
         ..Proptest::default()
     };
     let algorithm = config.rng_algorithm;
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(algorithm));
-    match runner.run(&programs(), property(rules)) {
+    let (tried, caught) = (Cell::new(0), Cell::new(false));
+    let property = property(rules);
+    let counted = |program| {
+        // What comes after the first failure is shrinking.
+        tried.set(tried.get() + u32::from(!caught.get()));
+        let result = property(program);
+        caught.set(caught.get() || result.is_err());
+        result
+    };
+    match runner.run(&programs(), counted) {
         Ok(()) => None,
-        Err(TestError::Fail(why, program)) => Some((program, why.to_string())),
+        Err(TestError::Fail(why, program)) => {
+            Some(Caught { after: tried.get(), program, why: why.to_string() })
+        }
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
 }
 
-/// A rule, and the model without it.
-fn mutants() -> Vec<(&'static str, Rules)> {
+/// The model without one of its rules, and where gmain.c has the rule.
+fn mutants() -> Vec<(&'static str, &'static str, Rules)> {
     let mutant = |change: fn(&mut Rules)| {
         let mut rules = Rules::GLIB;
         change(&mut rules);
         rules
     };
     vec![
-        ("READY is forgotten", mutant(|r| r.sticky_ready = false)),
-        ("nothing is blocked", mutant(|r| r.blocking = false)),
-        ("children are not blocked", mutant(|r| r.blocking_children = false)),
-        ("the pending list is kept", mutant(|r| r.drop_pending = false)),
-        ("all priorities are dispatched", mutant(|r| r.one_priority = false)),
-        ("a quit is remembered", mutant(|r| r.forget_quit = false)),
-        ("descriptors count through check only", mutant(|r| r.fds_make_ready = false)),
-        ("children do not trigger", mutant(|r| r.child_triggers_parent = false)),
-        ("a changed poll set does not matter", mutant(|r| r.bail_out = false)),
-        ("children go by age", mutant(|r| r.child_before_parent = false)),
+        ("READY is forgotten", "3757", mutant(|r| r.sticky_ready = false)),
+        ("nothing is blocked", "3432", mutant(|r| r.blocking = false)),
+        ("children are not blocked", "3349", mutant(|r| r.blocking_children = false)),
+        ("the pending list is kept", "3736", mutant(|r| r.drop_pending = false)),
+        ("all priorities are dispatched", "4142", mutant(|r| r.one_priority = false)),
+        ("a quit is remembered", "4446", mutant(|r| r.forget_quit = false)),
+        ("descriptors count through check only", "4088", mutant(|r| r.fds_make_ready = false)),
+        ("children do not trigger", "3817", mutant(|r| r.child_triggers_parent = false)),
+        ("children go by age", "1208", mutant(|r| r.child_before_parent = false)),
+        ("a changed poll set does not matter", "4008", mutant(|r| r.bail_out = false)),
     ]
 }
 
 #[test]
-fn every_mutant_of_the_model_is_told_apart() {
-    for (name, rules) in mutants() {
-        let found = hunt(rules, 256);
-        let (program, why) = found.unwrap_or_else(|| panic!("not told apart: {name}"));
-        println!("=== {name}{program:?}\n{why}\n");
+fn every_mutant_of_the_model_is_told_apart_and_is_in_the_documents() {
+    let mut table =
+        "| mutant | gmain.c | programs tried | shrunk to |\n|---|---|---|---|\n".to_owned();
+    for (name, line, rules) in mutants() {
+        let caught = hunt(rules).unwrap_or_else(|| panic!("not told apart: {name}"));
+        println!("=== {name}{:?}\n{}\n", caught.program, caught.why);
+        let n_sources = caught.program.n_live();
+        let (after, n_acts) = (caught.after, caught.program.n_acts());
+        let shrunk = format!("{n_sources} sources, {n_acts} acts");
+        table += &format!("| {name} | {line} | {after} | {shrunk} |\n");
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../METHODOLOGY.md");
+    let text = std::fs::read_to_string(path).expect("it is in the repository");
+    let begin = "<!-- BEGIN: mutants of the model -->\n";
+    let (before, rest) = text.split_once(begin).expect("a place for the table");
+    let (old, after) = rest.split_once("<!-- END -->").expect("an end of the table");
+    if std::env::var_os("LOOPNEST_BLESS").is_some() {
+        let text = format!("{before}{begin}{table}<!-- END -->{after}");
+        std::fs::write(path, text).expect("a file that can be written");
+    } else {
+        assert_eq!(old, table, "stale; LOOPNEST_BLESS=1 writes it anew");
     }
 }
 
@@ -148,7 +186,7 @@ fn the_generator_nests_recurs_and_sleeps() {
     let config = Proptest { failure_persistence: None, ..Proptest::default() };
     let algorithm = config.rng_algorithm;
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(algorithm));
-    let n = 1_000;
+    let n = 500;
     let mut found = std::collections::BTreeMap::<&str, u32>::new();
     for _ in 0..n {
         let program = programs().new_tree(&mut runner).expect("nothing is filtered").current();
@@ -163,6 +201,8 @@ fn the_generator_nests_recurs_and_sleeps() {
             ("runs a loop", says("run")),
             ("a sleep ends with nothing", says("blocked: false")),
             ("a sleep ends with something", says("blocked: true")),
+            ("acts while it is asked", says("aside")),
+            ("acts from outside", says("outside")),
             ("complaints", says("complaints true")),
             ("ten dispatches", report.lines.iter().filter(|l| l.contains("depth")).count() >= 10),
             ("really sleeps", world.context().counters().sleeps > 0),
@@ -172,5 +212,5 @@ fn the_generator_nests_recurs_and_sleeps() {
         }
     }
     println!("{found:#?}");
-    assert!(found.values().all(|&n| n >= 10), "{found:#?}");
+    assert!(found.values().all(|&n| n >= 5), "{found:#?}");
 }

@@ -275,3 +275,48 @@ fn a_destroyed_source_is_not_attached() {
     source.destroy();
     source.attach(&MainContext::new());
 }
+
+/// GLib would use memory that it has freed (gmain.c 2.74.6, line 1112).
+#[test]
+fn a_priority_cannot_be_changed_while_sources_are_asked() {
+    struct Quiet;
+    impl Callbacks for Quiet {
+        fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+            Prepare::Wait(None)
+        }
+
+        fn check(&self, _this: SourceRef<'_>) -> bool {
+            false
+        }
+
+        fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+    struct Meddler(Rc<Source<Quiet>>);
+    impl Callbacks for Meddler {
+        fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+            self.0.set_priority(7);
+            Prepare::Wait(None)
+        }
+
+        fn check(&self, _this: SourceRef<'_>) -> bool {
+            false
+        }
+
+        fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+    let context = MainContext::new();
+    let quiet = Rc::new(Source::new("quiet", Quiet));
+    quiet.attach(&context);
+    let meddler = Source::new("meddler", Meddler(quiet.clone()));
+    meddler.attach(&context);
+    context.iteration(false);
+    let panic = catch_unwind(resume_carried_panic).unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.contains("inside of a prepare or a check"), "{message}");
+    // And after it, it can.
+    quiet.set_priority(7);
+}

@@ -71,13 +71,15 @@ impl Source {
     /// Attaches it and says its id.
     ///
     /// # Panics
-    /// When it is attached already, or was destroyed.
+    /// When it is attached already, was destroyed, or is a child, which is attached with its parent.
     pub fn attach(&self) -> u32 {
         let thread = self.context.clock().thread();
         let mut state = self.context.state();
-        let slot = state.find(self.key).filter(|&i| !state.slot(i).attached);
-        let slot = slot.filter(|&i| !state.slot(i).destroyed);
-        let slot = slot.expect("a source can be attached once, and not after it was destroyed");
+        let slot = state.find(self.key).filter(|&i| {
+            let slot = state.slot(i);
+            !slot.attached && !slot.destroyed && slot.parent == NONE
+        });
+        let slot = slot.expect("a source is attached once, not after it was destroyed, by itself");
         state.attach(slot, true, thread)
     }
 
@@ -206,7 +208,8 @@ impl Source {
         state.add_child(parent, child, thread);
     }
 
-    /// Takes a child away and destroys it.
+    /// Takes a child away and destroys it. GLib can do so in a context only: elsewhere it gives back
+    /// a reference that was never taken, and uses the context that is not there.
     pub fn remove_child(&self, child: &Source) {
         self.context.change(|state| {
             if let (Some(parent), Some(child)) = (state.find(self.key), state.find(child.key))

@@ -263,6 +263,10 @@ impl State {
         for poll_fd in slot.unix_fds.into_iter().chain(slot.poll_fds) {
             self.poll_fds.remove(poll_fd as usize);
         }
+        for child in slot.children {
+            self.slot_mut(child).parent = NONE;
+            self.release(child);
+        }
         self.dead.push(slot.funcs);
     }
 

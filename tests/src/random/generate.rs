@@ -7,15 +7,21 @@ use super::{Act, Kind, LOOPS, Nest, PIPES, Program, Source};
 
 /// Programs of up to six sources.
 pub fn programs() -> impl Strategy<Value = Program> {
-    (vec(source(), 1..7), vec(nest(), 1..5), vec(act(), 0..6))
+    (vec(source(), 1..7), vec(nest(), 1..5), vec(outside(), 0..6))
         .prop_map(|(sources, drive, outside)| Program { sources, drive, outside })
 }
 
 fn source() -> impl Strategy<Value = Source> {
     let parent = prop::option::weighted(0.25, any_source());
     let yes = prop::bool::weighted;
-    (kind(), priority(), yes(0.3), parent, yes(0.85), yes(0.3), vec(any_act(), 1..6)).prop_map(
-        |(kind, priority, can_recurse, parent, attached, due, acts)| Source {
+    let asides = || vec(act(), 0..3);
+    let asides = prop_oneof![
+        3 => Just([vec![], vec![]]),
+        1 => [asides(), asides()],
+    ];
+    let flags = (yes(0.3), yes(0.85), yes(0.3));
+    (kind(), priority(), flags, parent, vec(any_act(), 1..6), asides).prop_map(
+        |(kind, priority, (can_recurse, attached, due), parent, acts, asides)| Source {
             kind,
             priority,
             can_recurse,
@@ -23,6 +29,7 @@ fn source() -> impl Strategy<Value = Source> {
             attached,
             due,
             acts,
+            asides,
         },
     )
 }
@@ -52,8 +59,22 @@ fn any_pipe() -> impl Strategy<Value = usize> {
     0..PIPES
 }
 
+/// What changes the poll set under a sleeping poll, more often than not.
+fn outside() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => act(),
+        2 => any_source().prop_map(Act::Attach),
+        1 => any_pipe().prop_map(Act::RawPoll),
+        1 => (any_source(), any_pipe()).prop_map(|(i, p)| Act::AddFd(i, p)),
+    ]
+}
+
 fn any_act() -> impl Strategy<Value = Act> {
-    prop_oneof![3 => act(), 1 => nest().prop_map(Act::Nest)]
+    prop_oneof![
+        11 => act(),
+        4 => nest().prop_map(Act::Nest),
+        1 => (any_source(), priority()).prop_map(|(i, priority)| Act::Priority(i, priority)),
+    ]
 }
 
 /// What takes no iterations.
@@ -67,7 +88,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => any_source().prop_map(Act::Destroy),
         2 => any_source().prop_map(Act::Attach),
         1 => (any_source(), any_source()).prop_map(|(i, j)| Act::Adopt(i, j)),
-        1 => (any_source(), priority()).prop_map(|(i, priority)| Act::Priority(i, priority)),
+        1 => any_source().prop_map(Act::Disown),
         1 => (any_source(), any::<bool>()).prop_map(|(i, can)| Act::Recurse(i, can)),
         1 => Just(Act::Wakeup),
         1 => any_pipe().prop_map(Act::RawPoll),

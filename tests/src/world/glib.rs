@@ -374,7 +374,10 @@ impl World for GlibWorld {
             }
         };
         let set = raw_source::poll_set(&self.context, max_priority);
-        set.into_iter().map(|(fd, condition)| (named(fd), events(condition))).collect()
+        let named = set.into_iter().map(|(fd, condition)| (named(fd), events(condition)));
+        let mut named: Vec<_> = named.collect();
+        named.sort_by_key(|&(polled, _)| polled);
+        named
     }
 
     fn iteration(&self, may_block: bool) -> bool {

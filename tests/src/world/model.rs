@@ -282,7 +282,10 @@ impl World for ModelWorld {
             }
         };
         let set = self.context.poll_set(max_priority);
-        set.into_iter().map(|(number, events)| (named(number), events)).collect()
+        let named = set.into_iter().map(|(number, events)| (named(number), events));
+        let mut named: Vec<_> = named.collect();
+        named.sort_by_key(|&(polled, _)| polled);
+        named
     }
 
     fn iteration(&self, may_block: bool) -> bool {
