@@ -140,7 +140,7 @@ impl<C: Callbacks> Source<C> {
     ///
     /// # Panics
     /// Inside of a `prepare` or a `check`: GLib then goes on at a place in its list of sources that
-    /// is freed when the source was the only one of its priority (gmain.c 2.74.6, line 1112).
+    /// is freed when the source was the only one of its priority (gmain.c 2.74.6, line 1109).
     pub fn set_priority(&self, priority: i32) {
         assert_nobody_is_asked();
         // SAFETY: the source is alive.

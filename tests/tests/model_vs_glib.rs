@@ -144,14 +144,14 @@ fn mutants() -> Vec<(&'static str, &'static str, Rules)> {
     vec![
         ("READY is forgotten", "3757", mutant(|r| r.sticky_ready = false)),
         ("nothing is blocked", "3432", mutant(|r| r.blocking = false)),
-        ("children are not blocked", "3349", mutant(|r| r.blocking_children = false)),
+        ("children are not blocked", "3351", mutant(|r| r.blocking_children = false)),
         ("the pending list is kept", "3736", mutant(|r| r.drop_pending = false)),
         ("all priorities are dispatched", "4142", mutant(|r| r.one_priority = false)),
         ("a quit is remembered", "4446", mutant(|r| r.forget_quit = false)),
-        ("descriptors count through check only", "4088", mutant(|r| r.fds_make_ready = false)),
-        ("children do not trigger", "3817", mutant(|r| r.child_triggers_parent = false)),
-        ("children go by age", "1208", mutant(|r| r.child_before_parent = false)),
-        ("a changed poll set does not matter", "4008", mutant(|r| r.bail_out = false)),
+        ("descriptors count through check only", "4092", mutant(|r| r.fds_make_ready = false)),
+        ("children do not trigger", "3823", mutant(|r| r.child_triggers_parent = false)),
+        ("children go by age", "1220", mutant(|r| r.child_before_parent = false)),
+        ("a changed poll set does not matter", "4009", mutant(|r| r.bail_out = false)),
     ]
 }
 

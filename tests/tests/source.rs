@@ -276,7 +276,7 @@ fn a_destroyed_source_is_not_attached() {
     source.attach(&MainContext::new());
 }
 
-/// GLib would use memory that it has freed (gmain.c 2.74.6, line 1112).
+/// GLib would use memory that it has freed (gmain.c 2.74.6, line 1109).
 #[test]
 fn a_priority_cannot_be_changed_while_sources_are_asked() {
     struct Quiet;

@@ -195,7 +195,8 @@ impl Clock {
 
     /// Waits until `ready` says so or `deadline` has passed; the only way to sleep.
     ///
-    /// `ready` is asked first, and again after every event.
+    /// `ready` is asked first, and again after every event. An event cannot sleep: there the time is
+    /// over at once.
     pub fn wait(&self, deadline: Option<Duration>, mut ready: impl FnMut() -> bool) -> Wait {
         self.wait_micros(deadline.map(micros), &mut ready).0
     }
@@ -212,10 +213,12 @@ impl Clock {
             if ready() {
                 return (Wait::Ready, slept);
             }
-            if deadline.is_some_and(|deadline| deadline <= self.micros()) {
+            let over = deadline.is_some_and(|deadline| deadline <= self.micros());
+            // Events take no time: what another thread waits for is there, or is not.
+            if over || self.thread() != Thread::MAIN {
                 return (Wait::TimedOut, slept);
             }
-            if self.stuck().is_some() || self.thread() != Thread::MAIN {
+            if self.stuck().is_some() {
                 return (Wait::Stuck, slept);
             }
             slept = true;
@@ -258,7 +261,7 @@ impl Clock {
     }
 
     /// How many dispatches are on the calling thread's stack, of whatever context
-    /// (`g_main_depth`, gmain.c:3229).
+    /// (`g_main_depth`, gmain.c:3207).
     pub fn depth(&self) -> u32 {
         self.0.depth.load(Relaxed)
     }

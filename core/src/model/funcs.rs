@@ -22,7 +22,7 @@ struct Timeout<F> {
 
 impl<F: Fn(&Source) -> ControlFlow<()> + Send + Sync> SourceFuncs for Timeout<F> {
     /// The interval is counted from the time of the iteration, after the callback: nothing is
-    /// caught up, and a nested loop in the callback counts (gmain.c:4990).
+    /// caught up, and a nested loop in the callback counts (gmain.c:5023).
     fn dispatch(&self, this: &Source) -> ControlFlow<()> {
         let flow = (self.callback)(this);
         if flow.is_continue() {

@@ -26,7 +26,7 @@ impl MainLoop {
         Self(Arc::new(Inner { context: context.clone(), state: AtomicU8::new(NEW) }))
     }
 
-    /// `g_main_loop_run` (gmain.c:4396): iterates until [`quit`](Self::quit), or until the run is
+    /// `g_main_loop_run` (gmain.c:4400): iterates until [`quit`](Self::quit), or until the run is
     /// given up.
     ///
     /// A quit before the run is forgotten. One quit ends all runs of one loop that are on the

@@ -59,18 +59,18 @@
 //! | READY is sticky: a source that was found ready stays so until it is dispatched, and is not asked again | 3757, 3408 | `prepare`, `dispatch` in `context.rs` |
 //! | prepare drops the pending list of an outer iteration | 3736 | `prepare` |
 //! | neither prepare nor check look below the priority of the first ready source | 3754, 4142 | both |
-//! | a wait is rounded up, to milliseconds before 2.82, see [`Rounding`] | 3805 | `prepare` |
-//! | `max_priority` hides the descriptors of lower priorities from the poll | 3903 | `query` |
-//! | the wakeup is a descriptor of priority 0: a source of higher priority that is always ready hides it, and then poll is not called at all | 772, 4540 | `poll` |
-//! | descriptors that came or went since the query end the iteration with nothing dispatched | 4008 | `check` |
-//! | a unix fd makes its source ready whatever `check` says, `add_poll` descriptors only count through `check` | 4088 | `check` |
-//! | a ready child makes its ancestors ready | 3817, 4118 | `mark_ready` in `state.rs` |
-//! | a source is blocked while it is dispatched, unless it can recurse: not asked, not polled, and so are its children | 3432, 3328 | `block` |
+//! | a wait is rounded up, to milliseconds before 2.82, see [`Rounding`] | 3809 | `prepare` |
+//! | `max_priority` hides the descriptors of lower priorities from the poll | 3900 | `query` |
+//! | the wakeup is a descriptor of priority 0: a source of higher priority that is always ready hides it, and then poll is not called at all | 772, 4534 | `poll` |
+//! | descriptors that came or went since the query end the iteration with nothing dispatched | 4009 | `check` |
+//! | a unix fd makes its source ready whatever `check` says, `add_poll` descriptors only count through `check` | 4092 | `check` |
+//! | a ready child makes its ancestors ready | 3823, 4126 | `mark_ready` in `state.rs` |
+//! | a source is blocked while it is dispatched, unless it can recurse: not asked, not polled, and so are its children | 3432, 3330 | `block` |
 //! | each descriptor that comes or goes writes the wakeup, so an event costs two polls | 4684, 4744 | `poll`, `unpoll` |
-//! | a child that is dispatched does not block its parent | 3328 | `block` |
+//! | a child that is dispatched does not block its parent | 3330 | `block` |
 //! | a new ready time writes the wakeup, unless the source is blocked | 2059 | [`Source::set_ready_time`] |
 //! | attaching wakes another thread that owns the context, never the caller | 1320 | `attach` |
-//! | a timeout's next interval begins when its callback has returned, at the time of the iteration | 4990, 4786 | `funcs.rs` |
+//! | a timeout's next interval begins when its callback has returned, at the time of the iteration | 5023, 4783 | `funcs.rs` |
 //! | `pending` in a callback starves a sibling and leaks a reference to it | 3401, 3491 | [`Context::pending`] |
 //! | a quit ends its own loop, when that is the innermost again; before the run it is forgotten | 4446, 4468 | `main_loop.rs` |
 //! | iterating inside of `prepare` or `check` is refused | 3712, 3983 | both |

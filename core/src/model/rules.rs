@@ -48,13 +48,13 @@ rules! {
     one_priority,
     /// A quit before the run is forgotten (gmain.c:4446).
     forget_quit,
-    /// A descriptor of a source makes it ready whatever its check says (gmain.c:4088).
+    /// A descriptor of a source makes it ready whatever its check says (gmain.c:4092).
     fds_make_ready,
-    /// Readiness of a child is readiness of its parent (gmain.c:3817).
+    /// Readiness of a child is readiness of its parent (gmain.c:3823).
     child_triggers_parent,
-    /// A child stands before its parent (gmain.c:1223).
+    /// A child stands before its parent (gmain.c:1220).
     child_before_parent,
-    /// A poll set that changed since the query ends the iteration (gmain.c:4008).
+    /// A poll set that changed since the query ends the iteration (gmain.c:4009).
     bail_out,
 }
 

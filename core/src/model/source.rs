@@ -117,7 +117,7 @@ impl Source {
     }
 
     /// Sets the priority of it and of its children; lower numbers go first. It goes to the end of
-    /// its new priority (gmain.c:1904).
+    /// its new priority (gmain.c:1910).
     ///
     /// # Panics
     /// When it is a child and its parent has another priority.
@@ -246,7 +246,7 @@ impl Source {
     }
 
     /// Changes what is watched for; wakes the context, changed or not, blocked or not
-    /// (gmain.c:2704).
+    /// (gmain.c:2788).
     pub fn modify_fd(&self, tag: FdTag, events: Events) {
         let mut state = self.context.state();
         let slot = state.find(self.key);

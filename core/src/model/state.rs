@@ -188,7 +188,7 @@ impl State {
         self.wakeup.signal();
     }
 
-    /// `g_source_get_time` (gmain.c:4786).
+    /// `g_source_get_time` (gmain.c:4783).
     pub(super) fn time(&mut self, now: u64) -> u64 {
         if !self.time_is_fresh {
             self.time = now;
@@ -204,7 +204,7 @@ impl State {
         self.head
     }
 
-    /// The next source of a walk, which holds a reference to where it stands (gmain.c:1095): the
+    /// The next source of a walk, which holds a reference to where it stands (gmain.c:1097): the
     /// source may be destroyed by its own callback and still knows its neighbour.
     pub(super) fn step(&mut self, i: u32) -> u32 {
         let next = self.slot(i).next;
@@ -213,7 +213,7 @@ impl State {
         next
     }
 
-    /// `source_add_to_context` (gmain.c:1199).
+    /// `source_add_to_context` (gmain.c:1208).
     fn link(&mut self, i: u32) {
         let Slot { priority, parent, .. } = *self.slot(i);
         let next = if parent != NONE && self.rules.child_before_parent() {
@@ -246,7 +246,7 @@ impl State {
         }
     }
 
-    /// `g_source_unref_internal` (gmain.c:2263): the last reference finalises.
+    /// `g_source_unref_internal` (gmain.c:2308): the last reference finalises.
     pub(super) fn release(&mut self, i: u32) {
         let slot = self.slot_mut(i);
         slot.refs -= 1;
@@ -278,7 +278,7 @@ impl State {
 
     // ===== life =====
 
-    /// `g_source_attach_unlocked` (gmain.c:1273).
+    /// `g_source_attach_unlocked` (gmain.c:1275).
     pub(super) fn attach(&mut self, i: u32, wake: bool, thread: Thread) -> u32 {
         let id = self.new_id();
         let slot = self.slot_mut(i);
@@ -300,7 +300,7 @@ impl State {
         id
     }
 
-    /// Ids skip 0 and, once the counter has wrapped, whatever is in use (gmain.c:1281).
+    /// Ids skip 0 and, once the counter has wrapped, whatever is in use (gmain.c:1282).
     fn new_id(&mut self) -> u32 {
         loop {
             let id = self.next_id;
@@ -338,7 +338,7 @@ impl State {
         self.release(i);
     }
 
-    /// `g_source_add_child_source` (gmain.c:1634).
+    /// `g_source_add_child_source` (gmain.c:1636).
     pub(super) fn add_child(&mut self, parent: u32, child: u32, thread: Thread) {
         self.slot_mut(parent).children.insert(0, child);
         self.slot_mut(child).parent = parent;
@@ -353,7 +353,7 @@ impl State {
         }
     }
 
-    /// `g_child_source_remove_internal` (gmain.c:1671).
+    /// `g_child_source_remove_internal` (gmain.c:1672).
     pub(super) fn remove_child(&mut self, child: u32) {
         let parent = self.slot(child).parent;
         self.slot_mut(parent).children.retain(|&other| other != child);
@@ -382,7 +382,7 @@ impl State {
         }
     }
 
-    /// READY, and so are all its ancestors (gmain.c:3817).
+    /// READY, and so are all its ancestors (gmain.c:3823).
     pub(super) fn mark_ready(&mut self, mut i: u32) {
         while i != NONE {
             self.slot_mut(i).ready = true;
@@ -398,7 +398,7 @@ impl State {
 
     // ===== blocking =====
 
-    /// `block_source` (gmain.c:3328): out of the poll set, and so are the children.
+    /// `block_source` (gmain.c:3330): out of the poll set, and so are the children.
     pub(super) fn block(&mut self, i: u32) {
         if self.slot(i).blocked {
             self.warnings.push(Warning::BlockedTwice);
@@ -416,7 +416,7 @@ impl State {
         }
     }
 
-    /// `unblock_source` (gmain.c:3363).
+    /// `unblock_source` (gmain.c:3364).
     pub(super) fn unblock(&mut self, i: u32) {
         let slot = self.slot_mut(i);
         if !slot.blocked || slot.destroyed {
@@ -441,7 +441,7 @@ impl State {
         (self.poll_fds.insert(poll_fd) as u32, serial)
     }
 
-    /// `g_main_context_add_poll_unlocked` (gmain.c:4654): sorted by descriptor.
+    /// `g_main_context_add_poll_unlocked` (gmain.c:4644): sorted by descriptor.
     pub(super) fn poll(&mut self, poll_fd: u32, priority: i32) {
         let entry = &mut self.poll_fds[poll_fd as usize];
         entry.revents = Events::empty();

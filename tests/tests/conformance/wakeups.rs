@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loopnest_tests::world::{Action, Ask, End, Events, Kind, Log, World};
+use loopnest_tests::world::{Action, Ask, End, Events, Kind, Log, Outside, World};
 
 use super::{STEP, on_both};
 
@@ -61,6 +61,31 @@ on_both! {
             }
             w.destroy(s);
             assert_eq!(idle_iterations(w), 1, "and one that goes");
+        }
+    }
+
+    /// The same, counted: one poll at the start, because a descriptor was added, and one at the end.
+    fn a_hundred_events_cost_202_polls_or_102(w) {
+        for (recurse, polls) in [(false, 202), (true, 102)] {
+            let (pipe, main_loop) = (w.pipe(), w.new_loop());
+            let s = w.source("watch", Kind::Plain, Box::new(move |w, _| {
+                w.read(pipe, 1);
+                true
+            }));
+            w.set_can_recurse(s, recurse);
+            w.add_unix_fd(s, End::Read(pipe), Events::IN);
+            w.attach(s);
+            let mut outside: Vec<Outside> = Vec::new();
+            for _ in 0..100 {
+                outside.push(Box::new(move |w| assert_eq!(w.write(pipe, 1), 1)));
+            }
+            outside.push(Box::new(move |w| w.quit(main_loop)));
+            w.when_asleep(outside);
+            let before = w.polls();
+            w.run(main_loop);
+            assert_eq!(w.polls() - before, polls);
+            w.destroy(s);
+            w.iteration(false);
         }
     }
 
