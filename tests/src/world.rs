@@ -1,8 +1,8 @@
 //! A main loop that a test can drive without knowing whether it is the model or the real GLib.
 //!
 //! [`World`] is what both can do. Everything in it has a number, so that callbacks, which both
-//! sides want to own, hold no handles. A test is a function of `&dyn World`, and [`on_both`] runs
-//! it on the [`model`] and on [`glib`].
+//! sides want to own, hold no handles. A test is a function of `&dyn World`, and runs on the
+//! [`model`] and on [`glib`].
 
 pub mod glib;
 pub mod model;

@@ -56,7 +56,7 @@
 //!
 //! | rule | gmain.c | here |
 //! |---|---|---|
-//! | READY is sticky: a source that was found ready stays so until it is dispatched, and is not asked again | 3757, 3408 | `prepare`, `dispatch` in `context.rs` |
+//! | READY is sticky: a source that was found ready stays so until it is dispatched, and is not asked again | 3757, 3408 | `prepare`, `dispatch` in `iteration.rs` |
 //! | prepare drops the pending list of an outer iteration | 3736 | `prepare` |
 //! | neither prepare nor check look below the priority of the first ready source | 3754, 4142 | both |
 //! | a wait is rounded up, to milliseconds before 2.82, see [`Rounding`] | 3809 | `prepare` |
@@ -115,6 +115,7 @@ pub mod clock;
 mod context;
 pub mod fd;
 mod funcs;
+mod iteration;
 mod main_loop;
 mod rules;
 mod source;
