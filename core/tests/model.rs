@@ -1,13 +1,16 @@
 //! The model of GMainContext by itself: time, the end of a run, what is counted, what is dropped.
 //! That it does what GLib does is tested in `tests/`, beside the real one.
 
-use std::ops::ControlFlow::{Break, Continue};
+#![cfg(not(loopnest_loom))]
+
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loopnest_core::model::{
-    Clock, Config, Context, Events, Fd, MainLoop, Pipe, Read, Rounding, Rules, Stuck, Thread,
+    Clock, Config, Context, Events, Fd, MainLoop, Pipe, Prepare, Read, Rounding, Rules, Source,
+    SourceFuncs, Stuck, Thread,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -253,4 +256,42 @@ fn timeouts_go_by_their_times_and_equals_by_age() {
     while context.iteration(true) {}
     assert_eq!(log.take(), ["a", "b", "c", "d"]);
     assert_eq!(clock.now(), 3 * MS);
+}
+
+#[test]
+fn a_prepare_that_waits_a_little_waits_a_millisecond_whatever_the_version() {
+    struct Little(Duration);
+    impl SourceFuncs for Little {
+        fn prepare(&self, _this: &Source) -> Prepare {
+            Prepare::Wait(Some(self.0))
+        }
+
+        fn dispatch(&self, _this: &Source) -> ControlFlow<()> {
+            Break(())
+        }
+    }
+    for rounding in [Rounding::Millis, Rounding::Micros] {
+        for (wait, time) in [(Duration::from_nanos(1), MS), (Duration::ZERO, Duration::ZERO)] {
+            let clock = Clock::default();
+            let context = Context::with(&clock, rounding, Rules::GLIB);
+            context.source("little", Little(wait)).attach();
+            assert!(!context.iteration(true));
+            assert_eq!(clock.now(), time);
+        }
+    }
+}
+
+#[test]
+fn in_an_event_a_context_is_iterated_without_sleeping() {
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let (log, other) = (Log::default(), context.clone());
+    let said = log.clone();
+    clock.at(MS, move || {
+        other.idle(|_| Break(())).attach();
+        said.say(format!("{} {}", other.iteration(true), other.iteration(true)));
+    });
+    clock.advance(2 * MS);
+    assert_eq!(log.take(), ["true false"]);
+    assert_eq!(clock.stuck(), None);
 }

@@ -363,7 +363,8 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// GLib's unit of time; what is too far for it is never.
+/// GLib's unit of time, rounded up so that nothing is early; what is too far for it is never.
 pub(super) fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    let whole = time.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(u64::from(time.subsec_nanos().div_ceil(1_000)))
 }
