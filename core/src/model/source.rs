@@ -208,12 +208,14 @@ impl Source {
         state.add_child(parent, child, thread);
     }
 
-    /// Takes a child away and destroys it. GLib can do so in a context only: elsewhere it gives back
-    /// a reference that was never taken, and uses the context that is not there.
+    /// Takes a child away and destroys it, if both live. GLib can do so in a context only: elsewhere
+    /// it gives back a reference that was never taken, and uses the context that is not there.
     pub fn remove_child(&self, child: &Source) {
         self.context.change(|state| {
             if let (Some(parent), Some(child)) = (state.find(self.key), state.find(child.key))
                 && state.slot(child).parent == parent
+                && !state.slot(parent).destroyed
+                && !state.slot(child).destroyed
             {
                 state.remove_child(child);
             }

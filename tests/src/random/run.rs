@@ -233,13 +233,14 @@ impl Run {
     }
 
     fn attach(&self, w: &dyn World, i: usize) {
+        let there = !w.is_destroyed(self.sources[i]);
         let free = {
             let mut state = self.state();
-            let free = !state.attached[i] && state.parent[i].is_none();
+            let free = there && !state.attached[i] && state.parent[i].is_none();
             state.attached[i] |= free;
             free
         };
-        if free && !w.is_destroyed(self.sources[i]) {
+        if free {
             w.attach(self.sources[i]);
         }
     }
