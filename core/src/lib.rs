@@ -15,7 +15,7 @@
 //! | [`model`] | GMainContext and GMainLoop as an executable specification, in virtual time |
 //! | `generate` | programs made up, for searches (feature `generate`) |
 //! | [`executor`] | the re-entrant run queue |
-//! | [`protocol`] | what crosses threads: wake flag, hand-off queue |
+//! | [`protocol`] | what crosses threads: wake flag, hand-off queue, depth stack, baton |
 //! | [`sync`] | `std` or loom, behind a private cfg |
 
 pub mod classify;

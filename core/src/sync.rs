@@ -12,7 +12,7 @@ pub mod channel;
 pub use crossbeam_channel as channel;
 #[cfg(not(loopnest_loom))]
 pub use std::sync::{
-    Arc, Mutex, MutexGuard,
+    Arc, Condvar, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 #[cfg(not(loopnest_loom))]
@@ -20,7 +20,7 @@ pub use std::thread::yield_now;
 
 #[cfg(loopnest_loom)]
 pub use loom::sync::{
-    Arc, Mutex, MutexGuard,
+    Arc, Condvar, Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 #[cfg(loopnest_loom)]

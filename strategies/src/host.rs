@@ -5,11 +5,10 @@
 //! `harness/examples/own_strategy.rs` shows a whole strategy made of it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use loopnest_core::loops::{
     BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
 };
 use loopnest_core::program::{How, Reply};
+use loopnest_core::protocol::DepthStack;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
@@ -78,15 +78,19 @@ struct Quit(MainLoop);
 
 impl Drop for Quit {
     fn drop(&mut self) {
-        // By way of the context, because a task on another thread may be done before the loop has
-        // begun, and a quit before that is forgotten (gmain.c 2.74.6, line 4446).
-        let main_loop = self.0.clone();
-        let quit = move || {
-            main_loop.quit();
-            glib::ControlFlow::Break
-        };
-        glib::idle_source_new(None, Priority::DEFAULT, quit).attach(Some(&self.0.context()));
+        quit_when_running(&self.0);
     }
+}
+
+/// Quits a loop from any thread, also if it has not begun: a quit before that is forgotten
+/// (gmain.c 2.74.6, line 4446), so it goes by way of the context.
+fn quit_when_running(main_loop: &MainLoop) {
+    let quit = main_loop.clone();
+    glib::idle_source_new(None, Priority::DEFAULT, move || {
+        quit.quit();
+        glib::ControlFlow::Break
+    })
+    .attach(Some(&main_loop.context()));
 }
 
 /// The real loops: the default GLib context and tokio, with `T` for what the strategy adds.
@@ -95,14 +99,8 @@ pub struct HostLoops<T> {
     tasks: T,
     context: MainContext,
     start: Instant,
-    levels: Mutex<BTreeMap<String, Level>>,
-}
-
-/// A nested loop, from its being named on.
-#[derive(Debug, Default)]
-struct Level {
-    closed: bool,
-    main_loop: Option<MainLoop>,
+    /// With the loop of each, where a `MainLoop` runs it.
+    levels: DepthStack<Option<MainLoop>>,
 }
 
 impl<T: Tasks> HostLoops<T> {
@@ -112,16 +110,8 @@ impl<T: Tasks> HostLoops<T> {
             tasks,
             context: MainContext::default(),
             start: Instant::now(),
-            levels: Mutex::default(),
+            levels: DepthStack::new(),
         })
-    }
-
-    fn levels(&self) -> MutexGuard<'_, BTreeMap<String, Level>> {
-        self.levels.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_closed(&self, level: &str) -> bool {
-        self.levels().get(level).is_some_and(|l| l.closed)
     }
 }
 
@@ -170,26 +160,19 @@ impl<T: Tasks> Loops for HostLoops<T> {
     }
 
     fn run_nested(&self, level: &str, how: How) -> Result<(), Refused> {
+        let main_loop = (how == How::Run).then(|| MainLoop::new(Some(&self.context), false));
+        let Some(level) = self.levels.open(level, main_loop.clone()) else {
+            return Ok(());
+        };
         match how {
-            How::Run => {
-                let main_loop = MainLoop::new(Some(&self.context), false);
-                {
-                    let mut levels = self.levels();
-                    let entry = levels.entry(level.to_owned()).or_default();
-                    if entry.closed {
-                        return Ok(());
-                    }
-                    entry.main_loop = Some(main_loop.clone());
-                }
-                source::run(&main_loop);
-            }
+            How::Run => main_loop.iter().for_each(source::run),
             How::Iteration => {
-                while !self.is_closed(level) {
+                while !level.is_told() {
                     self.context.iteration(true);
                 }
             }
             How::Drain => {
-                while !self.is_closed(level) {
+                while !level.is_told() {
                     while self.context.pending() {
                         self.context.iteration(false);
                     }
@@ -201,15 +184,16 @@ impl<T: Tasks> Loops for HostLoops<T> {
     }
 
     fn quit(&self, level: &str) {
-        let main_loop = {
-            let mut levels = self.levels();
-            let entry = levels.entry(level.to_owned()).or_default();
-            entry.closed = true;
-            entry.main_loop.take()
-        };
-        match main_loop {
-            Some(main_loop) => main_loop.quit(),
-            None => self.context.wakeup(),
+        match self.levels.quit(level) {
+            Some(Some(main_loop)) => {
+                main_loop.quit();
+                // Another thread may come between the opening of the level and the loop's start.
+                if !self.context.is_owner() {
+                    quit_when_running(&main_loop);
+                }
+            }
+            Some(None) => self.context.wakeup(),
+            None => {}
         }
     }
 

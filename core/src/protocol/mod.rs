@@ -3,8 +3,12 @@
 //! Each protocol is written once, over [`sync`](crate::sync), used by the strategies that ship
 //! and checked by loom (`core/tests/loom.rs`).
 
+pub mod baton;
+pub mod depth;
 pub mod handoff;
 pub mod wake;
 
+pub use baton::Baton;
+pub use depth::DepthStack;
 pub use handoff::{HandoffReceiver, HandoffSender, handoff};
 pub use wake::WakeFlag;
