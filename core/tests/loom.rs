@@ -1,23 +1,57 @@
 //! The protocols that cross threads, in every order of their steps that loom can find.
 //!
-//! Every promise has a mutant, a protocol broken in one place, in which the same model must see
-//! the promise broken: a model that was never seen to fail proves nothing.
+//! Each promise of a protocol is a *model*: a few threads, most of them small loops that sleep until
+//! they are rung, and what must hold at the end.
+//! A wake-up that is lost is a deadlock, which loom reports; a loop that turns for nothing is seen
+//! by counting its turns, because a spin that sleeps in between is nothing unusual to loom.
 //!
-//! A model that is to fail does not panic, because loom turns a panic into an abort of the whole
-//! test binary: it says what it saw.
-//! The models of what ships may also fail by a deadlock, which is what a lost wake-up is.
+//! Every protocol has *mutants*, the same protocol broken in one place, in which the same models
+//! must fail: a model that was never seen to fail proves nothing.
+//! A mutant passes when it is caught, and prints the order of steps that caught it.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `search` | one search of one model, in a process of its own |
+//! | `runner` | starts the searches, prints what they found |
+//! | `host` | what a model loop is made of, and the models that all work queues share |
+//! | `flag`, `queue`, `executor`, `depth`, `baton` | the protocols and their mutants |
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loopnest_loom" LOOM_MAX_PREEMPTIONS=3 \
-//!     cargo test --release -p loopnest-core --test loom --target-dir target/loom
+//! cargo xtask loom                              # deep, all models
+//! cargo xtask loom --quick                      # as in CI
+//! cargo xtask loom --preemptions 5 --model depth
 //! ```
-#![cfg(loopnest_loom)]
 
+#[cfg(loopnest_loom)]
+#[path = "loom/baton.rs"]
+mod baton;
+#[cfg(loopnest_loom)]
+#[path = "loom/depth.rs"]
+mod depth;
+#[cfg(loopnest_loom)]
 #[path = "loom/executor.rs"]
 mod executor;
+#[cfg(loopnest_loom)]
 #[path = "loom/flag.rs"]
 mod flag;
+#[cfg(loopnest_loom)]
 #[path = "loom/host.rs"]
 mod host;
+#[cfg(loopnest_loom)]
 #[path = "loom/queue.rs"]
 mod queue;
+#[cfg(loopnest_loom)]
+#[path = "loom/runner.rs"]
+mod runner;
+#[cfg(loopnest_loom)]
+#[path = "loom/search.rs"]
+mod search;
+
+#[cfg(loopnest_loom)]
+fn main() {
+    runner::run(&[flag::MODELS, queue::MODELS, executor::MODELS, depth::MODELS, baton::MODELS]);
+}
+
+/// Without loom there is nothing to run.
+#[cfg(not(loopnest_loom))]
+fn main() {}

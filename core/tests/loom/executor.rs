@@ -1,40 +1,95 @@
-//! The executor: its run queue, its wakes, and its end.
+//! The executor: its run queue, its wakes, its re-entrancy, and its end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool as Seen;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use loopnest_core::executor::{Executor, Spawner};
 
-use super::host::{
-    Bell, Host, LONG, can_lose_a_wake_up, can_ring_twice, can_ring_while_awake, check, sees,
-    turns_no_more_than_it_must,
+use crate::host::{
+    Bell, Host, IN_VAIN, LONG, Loop, assert_turns, goes_on_in_a_nested_loop,
+    is_not_rung_while_awake, is_rung_once_per_sleep, loses_no_wake_up,
 };
+use crate::search::{LOST, Model, Search, join, note, spawn};
+
+pub const MODELS: &[Model] = &[
+    Model::holds("executor::loses_no_spawn", loses_no_wake_up::<Polled<Right>>),
+    Model::holds("executor::is_rung_once_per_sleep", is_rung_once_per_sleep::<Polled<Right>>),
+    Model::holds("executor::is_not_rung_while_awake", is_not_rung_while_awake::<Polled<Right>>),
+    Model::holds("executor::goes_on_in_a_nested_loop", goes_on_in_a_nested_loop::<Polled<Right>>),
+    Model::holds("executor::goes_on_in_a_nested_loop_of_a_task", in_a_task::<Right>),
+    Model::holds("executor::polls_a_task_until_it_has_heard_all_wakes", heard),
+    Model::holds("executor::leaves_nothing_when_it_goes", leaves_nothing),
+    Model::holds("executor::drops_a_woken_task_on_its_own_thread", own_thread),
+    Model::holds("executor::drops_a_cancelled_task_once", cancelled),
+    Model::mutant(
+        "executor::mutant_host_only_looks",
+        "the host asks whether a task is ready, and does not say that it is about to sleep",
+        LOST,
+        loses_no_wake_up::<Polled<OnlyLooks>>,
+    ),
+    Model::mutant(
+        "executor::mutant_host_checks_too_early",
+        "the host says that it is awake when it is about to sleep",
+        LOST,
+        loses_no_wake_up::<Polled<ChecksTooEarly>>,
+    ),
+    Model::mutant(
+        "executor::mutant_wake_dropped_while_a_dispatch_runs",
+        "a ring is dropped while a dispatch runs, though a nested loop sleeps in it",
+        LOST,
+        in_a_task::<DropsRings>,
+    ),
+    Model::mutant(
+        "executor::mutant_ready_while_a_slice_runs",
+        "the source is ready for as long as a task is being polled",
+        IN_VAIN,
+        in_a_task::<NeverSleeps>,
+    ),
+    Model::mutant(
+        "executor::mutant_woken_before_it_is_told",
+        "a task is woken, and what it waits for happens only then",
+        LOST,
+        woken_before_told,
+    ),
+];
 
 /// An executor with a task for every piece of work that the guests bring.
 struct Polled<W: When> {
     executor: Executor,
     done: Arc<AtomicUsize>,
-    _when: PhantomData<W>,
+    when: W,
 }
 
 /// How the host uses the executor.
 trait When: 'static {
-    fn prepare(executor: &Executor) -> bool;
+    fn new() -> Self;
+
+    /// How the host is rung.
+    fn ring(&self, bell: Arc<Bell>) -> Box<dyn Fn() + Send + Sync> {
+        Box::new(move || bell.ring())
+    }
+
+    fn prepare(&self, executor: &Executor) -> bool {
+        executor.prepare()
+    }
+
+    /// A dispatch begins or ends.
+    fn dispatches(&self, _begins: bool) {}
 }
 
 /// As documented.
 struct Right;
 
 impl When for Right {
-    fn prepare(executor: &Executor) -> bool {
-        executor.prepare()
+    fn new() -> Self {
+        Self
     }
 }
 
@@ -48,14 +103,16 @@ impl<W: When> Host for Polled<W> {
     type Guest = Guest;
 
     fn new(bell: Arc<Bell>) -> (Self, Self::Guest) {
-        let executor = Executor::new(move || bell.ring());
+        let when = W::new();
+        let executor = Executor::new(when.ring(bell));
         let done = Arc::new(AtomicUsize::new(0));
         let guest = Guest { spawner: executor.spawner(), done: done.clone() };
-        (Self { executor, done, _when: PhantomData }, guest)
+        (Self { executor, done, when }, guest)
     }
 
     fn bring(guest: &Self::Guest) {
         let done = guest.done.clone();
+        note("spawns a task");
         let task = async move {
             done.fetch_add(1, Ordering::AcqRel);
         };
@@ -63,7 +120,7 @@ impl<W: When> Host for Polled<W> {
     }
 
     fn prepare(&self) -> bool {
-        W::prepare(&self.executor)
+        self.when.prepare(&self.executor)
     }
 
     fn check(&self) {
@@ -71,77 +128,121 @@ impl<W: When> Host for Polled<W> {
     }
 
     fn work(&self) -> usize {
+        self.when.dispatches(true);
         self.executor.run_slice(LONG);
+        self.when.dispatches(false);
         self.done.swap(0, Ordering::AcqRel)
     }
 
-    fn has_work(&self) -> bool {
-        self.executor.is_ready()
+    fn work_a_little(&self) -> usize {
+        self.executor.run_slice(Duration::ZERO);
+        self.done.swap(0, Ordering::AcqRel)
     }
-}
-
-#[test]
-fn the_executor_loses_no_spawn() {
-    assert!(!can_lose_a_wake_up::<Polled<Right>>());
-}
-
-#[test]
-fn the_executor_rings_once_per_sleep() {
-    assert!(!can_ring_twice::<Polled<Right>>());
-}
-
-#[test]
-fn the_executor_does_not_ring_a_loop_that_is_awake() {
-    assert!(!can_ring_while_awake::<Polled<Right>>());
-}
-
-#[test]
-fn the_executor_makes_no_turn_in_vain() {
-    turns_no_more_than_it_must::<Polled<Right>>();
 }
 
 /// A host that only looks whether a task is ready, and so never arms the flag.
 struct OnlyLooks;
 
 impl When for OnlyLooks {
-    fn prepare(executor: &Executor) -> bool {
+    fn new() -> Self {
+        Self
+    }
+
+    fn prepare(&self, executor: &Executor) -> bool {
         executor.is_ready()
     }
-}
-
-#[test]
-fn a_host_that_only_looks_would_lose_a_wake_up() {
-    assert!(sees(|| {
-        let bell = Bell::new();
-        let (host, guest) = Polled::<OnlyLooks>::new(bell.clone());
-        let thread = thread::spawn(move || Polled::<OnlyLooks>::bring(&guest));
-        let asleep = !host.prepare();
-        thread.join().expect("spawning does not panic");
-        asleep && host.has_work() && !bell.is_rung()
-    }));
 }
 
 /// A host that says that it is awake when it is about to sleep.
 struct ChecksTooEarly;
 
 impl When for ChecksTooEarly {
-    fn prepare(executor: &Executor) -> bool {
+    fn new() -> Self {
+        Self
+    }
+
+    fn prepare(&self, executor: &Executor) -> bool {
         let ready = executor.prepare();
         executor.check();
         ready
     }
 }
 
-#[test]
-fn a_host_that_checks_before_it_sleeps_would_lose_a_wake_up() {
-    assert!(sees(|| {
-        let bell = Bell::new();
-        let (host, guest) = Polled::<ChecksTooEarly>::new(bell.clone());
-        let thread = thread::spawn(move || Polled::<ChecksTooEarly>::bring(&guest));
-        let asleep = !host.prepare();
-        thread.join().expect("spawning does not panic");
-        asleep && host.has_work() && !bell.is_rung()
-    }));
+/// A host that is not rung while a dispatch runs: it will look for work when that is over.
+struct DropsRings {
+    /// How many are on the stack.
+    dispatching: Arc<AtomicUsize>,
+}
+
+impl When for DropsRings {
+    fn new() -> Self {
+        Self { dispatching: Arc::new(AtomicUsize::new(0)) }
+    }
+
+    fn ring(&self, bell: Arc<Bell>) -> Box<dyn Fn() + Send + Sync> {
+        let dispatching = self.dispatching.clone();
+        Box::new(move || {
+            if dispatching.fetch_add(0, Ordering::AcqRel) > 0 {
+                note("drops a ring: a dispatch runs");
+            } else {
+                bell.ring();
+            }
+        })
+    }
+
+    fn dispatches(&self, begins: bool) {
+        if begins {
+            self.dispatching.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.dispatching.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// A host whose source is ready while it has a dispatch on the stack.
+struct NeverSleeps {
+    dispatching: Cell<usize>,
+}
+
+impl When for NeverSleeps {
+    fn new() -> Self {
+        Self { dispatching: Cell::new(0) }
+    }
+
+    fn prepare(&self, executor: &Executor) -> bool {
+        executor.prepare() || self.dispatching.get() > 0
+    }
+
+    fn dispatches(&self, begins: bool) {
+        let n = self.dispatching.get();
+        self.dispatching.set(if begins { n + 1 } else { n - 1 });
+    }
+}
+
+/// A task opens a nested loop, which lasts until two tasks that other threads spawn are done.
+fn in_a_task<W: When>(search: &Search) {
+    search.check(|| {
+        let (host, guest) = Loop::<Polled<W>>::new("host");
+        let host = Rc::new(host);
+        let threads = ["first", "second"].map(|name| {
+            let guest = guest.clone();
+            spawn(name, move || Polled::<W>::bring(&guest))
+        });
+        let outer = host.clone();
+        let task = async move {
+            note("a task opens a nested loop");
+            // What was done below it in this dispatch counts, too.
+            outer.work();
+            outer.turn_until(2);
+            note("and closes it");
+        };
+        host.host.executor.spawn_local(task).detach();
+        host.work();
+        threads.into_iter().for_each(join);
+        // A turn for each task; and for a ring that was under way when a task was found.
+        assert_turns(host.turns(), 3);
+        assert_eq!(host.host.executor.n_tasks(), 0, "tasks are left");
+    });
 }
 
 /// A task that waits until it has been told twice, and its wakers.
@@ -154,7 +255,9 @@ fn told_twice(executor: &Executor) -> (Arc<AtomicUsize>, Arc<AtomicUsize>, Waker
         count.fetch_add(1, Ordering::AcqRel);
         // Read by an addition, which sees the last value: a wake of a task that is ready already
         // is ordered before its poll by async-task's own atomics, which loom does not see.
-        if heard.fetch_add(0, Ordering::AcqRel) == 2 { Poll::Ready(()) } else { Poll::Pending }
+        let heard = heard.fetch_add(0, Ordering::AcqRel);
+        note(format!("the task is polled, and was told {heard} times"));
+        if heard == 2 { Poll::Ready(()) } else { Poll::Pending }
     });
     executor.spawn_local(task).detach();
     executor.run_slice(LONG);
@@ -162,65 +265,59 @@ fn told_twice(executor: &Executor) -> (Arc<AtomicUsize>, Arc<AtomicUsize>, Waker
     (told, polls, waker)
 }
 
-#[test]
-fn a_task_woken_by_two_threads_is_polled_until_it_has_heard_both() {
-    check(|| {
-        let bell = Bell::new();
+/// Runs until no task is left; says in how many turns.
+fn run_to_the_end(executor: &Executor, bell: &Bell) -> usize {
+    let mut turns = 0;
+    while executor.n_tasks() > 0 {
+        turns += 1;
+        bell.poll(!executor.prepare());
+        executor.check();
+        executor.run_slice(LONG);
+    }
+    turns
+}
+
+fn heard(search: &Search) {
+    search.check(|| {
+        let bell = Bell::new("host");
         let ring = bell.clone();
         let executor = Executor::new(move || ring.ring());
         let (told, polls, waker) = told_twice(&executor);
-        let threads = [0, 1].map(|_| {
+        let threads = ["first", "second"].map(|name| {
             let (told, waker) = (told.clone(), waker.clone());
-            thread::spawn(move || {
+            spawn(name, move || {
                 told.fetch_add(1, Ordering::AcqRel);
                 waker.wake();
             })
         });
         drop(waker);
-        let mut turns = 0;
-        while executor.n_tasks() > 0 {
-            turns += 1;
-            if !executor.prepare() {
-                bell.sleep();
-            }
-            executor.check();
-            executor.run_slice(LONG);
-        }
-        for thread in threads {
-            thread.join().expect("waking does not panic");
-        }
-        assert!(turns <= 3, "{turns} turns");
+        let turns = run_to_the_end(&executor, &bell);
+        threads.into_iter().for_each(join);
+        assert_turns(turns, 3);
         // Once for each wake, and once before them.
         assert!(polls.load(Ordering::Acquire) <= 3);
     });
 }
 
-#[test]
-fn a_task_that_is_woken_before_it_is_told_would_sleep_on() {
-    assert!(sees(|| {
-        let bell = Bell::new();
+fn woken_before_told(search: &Search) {
+    search.check(|| {
+        let bell = Bell::new("host");
         let ring = bell.clone();
         let executor = Executor::new(move || ring.ring());
         let (told, _, waker) = told_twice(&executor);
-        let thread = thread::spawn(move || {
+        let thread = spawn("guest", move || {
+            note("wakes the task");
             waker.wake_by_ref();
             told.fetch_add(2, Ordering::AcqRel);
+            note("tells it");
         });
-        let mut asleep = !executor.prepare();
-        if asleep && bell.is_rung() {
-            bell.sleep();
-            executor.check();
-            executor.run_slice(LONG);
-            asleep = executor.n_tasks() > 0 && !executor.prepare();
-        }
-        thread.join().expect("waking does not panic");
-        asleep && !bell.is_rung() && !executor.is_ready()
-    }));
+        run_to_the_end(&executor, &bell);
+        join(thread);
+    });
 }
 
-#[test]
-fn an_executor_that_goes_while_threads_spawn_and_wake_leaves_nothing() {
-    check(|| {
+fn leaves_nothing(search: &Search) {
+    search.check(|| {
         let executor = Executor::new(|| {});
         let (told, _, waker) = told_twice(&executor);
         // See below why both touch it.
@@ -228,8 +325,8 @@ fn an_executor_that_goes_while_threads_spawn_and_wake_leaves_nothing() {
         let alive = Arc::new(());
         let (spawner, guard) = (executor.spawner(), alive.clone());
         let threads = [
-            thread::spawn(move || spawner.spawn(async move { drop(guard) }).detach()),
-            thread::spawn(move || {
+            spawn("guest", move || spawner.spawn(async move { drop(guard) }).detach()),
+            spawn("guest", move || {
                 told.fetch_add(1, Ordering::AcqRel);
                 waker.wake();
             }),
@@ -237,7 +334,7 @@ fn an_executor_that_goes_while_threads_spawn_and_wake_leaves_nothing() {
         counted.fetch_add(1, Ordering::AcqRel);
         drop(executor);
         for thread in threads {
-            thread.join().expect("neither spawning nor waking panics");
+            join(thread);
         }
         assert_eq!(Arc::strong_count(&alive), 1);
     });
@@ -254,9 +351,8 @@ impl Drop for OwnThread {
     }
 }
 
-#[test]
-fn a_task_that_is_woken_while_its_executor_goes_is_dropped_on_its_own_thread() {
-    check(|| {
+fn own_thread(search: &Search) {
+    search.check(|| {
         let strayed = std::sync::Arc::new(Seen::new(false));
         let executor = Executor::new(|| {});
         let own = OwnThread(thread::current().id(), strayed.clone());
@@ -273,20 +369,19 @@ fn a_task_that_is_woken_while_its_executor_goes_is_dropped_on_its_own_thread() {
         // Both touch it, so that loom tries both orders: it does not see that a wake matters.
         let order = Arc::new(AtomicUsize::new(0));
         let theirs = order.clone();
-        let thread = thread::spawn(move || {
+        let thread = spawn("guest", move || {
             theirs.fetch_add(1, Ordering::AcqRel);
             waker.wake();
         });
         order.fetch_add(1, Ordering::AcqRel);
         drop(executor);
-        thread.join().expect("waking does not panic");
+        join(thread);
         assert!(!strayed.load(Ordering::SeqCst));
     });
 }
 
-#[test]
-fn a_task_that_is_cancelled_while_it_is_woken_is_dropped_once() {
-    check(|| {
+fn cancelled(search: &Search) {
+    search.check(|| {
         let executor = Executor::new(|| {});
         let alive = Arc::new(());
         let (guard, slot) = (alive.clone(), Rc::new(RefCell::new(None)));
@@ -303,11 +398,11 @@ fn a_task_that_is_cancelled_while_it_is_woken_is_dropped_once() {
         let touch = |order: &Arc<AtomicUsize>| order.fetch_add(1, Ordering::AcqRel);
         let (first, second) = (order.clone(), order.clone());
         let threads = [
-            thread::spawn(move || {
+            spawn("guest", move || {
                 touch(&first);
                 waker.wake();
             }),
-            thread::spawn(move || {
+            spawn("guest", move || {
                 touch(&second);
                 task.cancel();
             }),
@@ -315,7 +410,7 @@ fn a_task_that_is_cancelled_while_it_is_woken_is_dropped_once() {
         touch(&order);
         executor.run_slice(LONG);
         for thread in threads {
-            thread.join().expect("neither waking nor cancelling panics");
+            join(thread);
         }
         executor.run_slice(LONG);
         assert_eq!((executor.n_tasks(), Arc::strong_count(&alive)), (0, 1));

@@ -2,13 +2,57 @@
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use loom::thread;
 use loopnest_core::protocol::WakeFlag;
 
-use super::host::{
-    Bell, Host, can_lose_a_wake_up, can_ring_twice, can_ring_while_awake, sees,
-    turns_no_more_than_it_must,
+use crate::host::{
+    Bell, Host, goes_on_in_a_nested_loop, is_not_rung_while_awake, is_rung_once_per_sleep,
+    loses_no_wake_up,
 };
+use crate::search::{LOST, Model, note};
+
+type Real = Flagged<WakeFlag>;
+
+pub const MODELS: &[Model] = &[
+    Model::holds("flag::loses_no_wake_up", loses_no_wake_up::<Real>),
+    Model::holds("flag::is_rung_once_per_sleep", is_rung_once_per_sleep::<Real>),
+    Model::holds("flag::is_not_rung_while_awake", is_not_rung_while_awake::<Real>),
+    Model::holds("flag::goes_on_in_a_nested_loop", goes_on_in_a_nested_loop::<Real>),
+    // Right, if less thrifty: so it is the order that the mutant of that name fails by.
+    Model::holds(
+        "flag::cleared_before_the_drain_loses_no_wake_up",
+        loses_no_wake_up::<Flagged<ClearsBeforeDraining>>,
+    ),
+    Model::mutant(
+        "flag::mutant_cleared_after_the_drain",
+        "a flag that says \"was rung\" is cleared when the work is done, not before",
+        LOST,
+        loses_no_wake_up::<Flagged<ClearsAfterDraining>>,
+    ),
+    Model::mutant(
+        "flag::mutant_armed_after_looking",
+        "the loop looks for work, and arms the flag only then",
+        LOST,
+        loses_no_wake_up::<Flagged<ArmsAfterLooking>>,
+    ),
+    Model::mutant(
+        "flag::mutant_tripped_before_bringing",
+        "the guest trips the flag, and brings its work only then",
+        LOST,
+        loses_no_wake_up::<Flagged<TripsBeforeBringing>>,
+    ),
+    Model::mutant(
+        "flag::mutant_rings_for_everything",
+        "without a flag: the loop is rung for every piece of work",
+        "rung 2 times",
+        is_rung_once_per_sleep::<Flagged<AlwaysRings>>,
+    ),
+    Model::mutant(
+        "flag::mutant_rings_the_waking",
+        "without a flag: a loop that is awake is rung",
+        "rung while awake",
+        is_not_rung_while_awake::<Flagged<AlwaysRings>>,
+    ),
+];
 
 /// Work is a number; the flag is the one that ships. The mutants override one step each.
 struct Flagged<M: Flags> {
@@ -42,12 +86,17 @@ impl<M: Flags> Host for Flagged<M> {
     fn bring(guest: &Self::Guest) {
         let publish = || {
             guest.pieces.fetch_add(1, Ordering::AcqRel);
+            note("brings a piece of work");
         };
         guest.flags.bring(publish, || guest.bell.ring());
     }
 
     fn prepare(&self) -> bool {
-        self.shared.flags.prepare(|| self.has_work())
+        self.shared.flags.prepare(|| {
+            let ready = self.shared.pieces.load(Ordering::Acquire) > 0;
+            note(if ready { "looks: there is work" } else { "looks: no work" });
+            ready
+        })
     }
 
     fn check(&self) {
@@ -56,12 +105,18 @@ impl<M: Flags> Host for Flagged<M> {
 
     fn work(&self) -> usize {
         let done = self.shared.pieces.swap(0, Ordering::AcqRel);
+        note("takes all work there is");
         self.shared.flags.worked();
         done
     }
 
-    fn has_work(&self) -> bool {
-        self.shared.pieces.load(Ordering::Acquire) > 0
+    fn work_a_little(&self) -> usize {
+        if self.shared.pieces.load(Ordering::Acquire) == 0 {
+            return 0;
+        }
+        // Nobody else takes any.
+        self.shared.pieces.fetch_sub(1, Ordering::AcqRel);
+        1
     }
 }
 
@@ -73,13 +128,16 @@ impl Flags for WakeFlag {
 
     fn bring(&self, publish: impl FnOnce(), ring: impl FnOnce()) {
         publish();
-        if self.trip() {
+        let armed = self.trip();
+        note(if armed { "trips the flag: armed" } else { "trips the flag: not armed" });
+        if armed {
             ring();
         }
     }
 
     fn prepare(&self, look: impl FnOnce() -> bool) -> bool {
         self.arm();
+        note("arms the flag");
         let ready = look();
         if ready {
             self.disarm();
@@ -89,27 +147,8 @@ impl Flags for WakeFlag {
 
     fn check(&self) {
         self.disarm();
+        note("disarms the flag");
     }
-}
-
-#[test]
-fn the_wake_flag_loses_no_wake_up() {
-    assert!(!can_lose_a_wake_up::<Flagged<WakeFlag>>());
-}
-
-#[test]
-fn the_wake_flag_rings_once_per_sleep() {
-    assert!(!can_ring_twice::<Flagged<WakeFlag>>());
-}
-
-#[test]
-fn the_wake_flag_does_not_ring_a_loop_that_is_awake() {
-    assert!(!can_ring_while_awake::<Flagged<WakeFlag>>());
-}
-
-#[test]
-fn the_wake_flag_makes_no_turn_in_vain() {
-    turns_no_more_than_it_must::<Flagged<WakeFlag>>();
 }
 
 /// Looks for work, and arms the flag only then.
@@ -129,17 +168,13 @@ impl Flags for ArmsAfterLooking {
             return true;
         }
         self.0.arm();
+        note("arms the flag");
         false
     }
 
     fn check(&self) {
-        self.0.disarm();
+        Flags::check(&self.0);
     }
-}
-
-#[test]
-fn arming_after_looking_would_lose_a_wake_up() {
-    assert!(can_lose_a_wake_up::<Flagged<ArmsAfterLooking>>());
 }
 
 /// Trips the flag, and brings the work only then.
@@ -156,34 +191,23 @@ impl Flags for TripsBeforeBringing {
     }
 
     fn prepare(&self, look: impl FnOnce() -> bool) -> bool {
-        self.0.prepare(look)
+        Flags::prepare(&self.0, look)
     }
 
     fn check(&self) {
-        self.0.disarm();
+        Flags::check(&self.0);
     }
-}
-
-#[test]
-fn tripping_before_bringing_would_lose_a_wake_up() {
-    // The ring comes, and is slept off before the work is there.
-    assert!(sees(|| {
-        let bell = Bell::new();
-        let (host, guest) = Flagged::<TripsBeforeBringing>::new(bell.clone());
-        let thread = thread::spawn(move || Flagged::<TripsBeforeBringing>::bring(&guest));
-        let mut asleep = !host.prepare();
-        if asleep && bell.is_rung() {
-            bell.sleep();
-            host.check();
-            asleep = host.work() == 0 && !host.prepare();
-        }
-        thread.join().expect("bringing work does not panic");
-        asleep && host.has_work() && !bell.is_rung()
-    }));
 }
 
 /// A flag that says "was rung", cleared by the loop only after it has done its work.
 struct ClearsAfterDraining(AtomicBool);
+
+impl ClearsAfterDraining {
+    fn clear(&self) {
+        self.0.swap(false, Ordering::AcqRel);
+        note("clears \"was rung\"");
+    }
+}
 
 impl Flags for ClearsAfterDraining {
     fn new() -> Self {
@@ -192,7 +216,9 @@ impl Flags for ClearsAfterDraining {
 
     fn bring(&self, publish: impl FnOnce(), ring: impl FnOnce()) {
         publish();
-        if !self.0.swap(true, Ordering::AcqRel) {
+        if self.0.swap(true, Ordering::AcqRel) {
+            note("does not ring: \"was rung\" is set");
+        } else {
             ring();
         }
     }
@@ -203,16 +229,11 @@ impl Flags for ClearsAfterDraining {
     }
 
     fn worked(&self) {
-        self.0.swap(false, Ordering::AcqRel);
+        self.clear();
     }
 }
 
-#[test]
-fn clearing_the_flag_after_draining_would_lose_a_wake_up() {
-    assert!(can_lose_a_wake_up::<Flagged<ClearsAfterDraining>>());
-}
-
-/// The same flag, cleared before the work is done: right, if less thrifty.
+/// The same flag, cleared before the work is done.
 struct ClearsBeforeDraining(ClearsAfterDraining);
 
 impl Flags for ClearsBeforeDraining {
@@ -229,14 +250,8 @@ impl Flags for ClearsBeforeDraining {
     }
 
     fn check(&self) {
-        self.0.worked();
+        self.0.clear();
     }
-}
-
-#[test]
-fn clearing_the_flag_before_draining_loses_none() {
-    // So it is the order that the mutant above fails by, and nothing else about it.
-    assert!(!can_lose_a_wake_up::<Flagged<ClearsBeforeDraining>>());
 }
 
 /// Rings for every piece of work.
@@ -255,11 +270,4 @@ impl Flags for AlwaysRings {
     fn prepare(&self, look: impl FnOnce() -> bool) -> bool {
         look()
     }
-}
-
-#[test]
-fn without_the_flag_a_loop_would_be_rung_for_every_wake() {
-    assert!(!can_lose_a_wake_up::<Flagged<AlwaysRings>>());
-    assert!(can_ring_twice::<Flagged<AlwaysRings>>());
-    assert!(can_ring_while_awake::<Flagged<AlwaysRings>>());
 }

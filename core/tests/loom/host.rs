@@ -1,64 +1,52 @@
-//! A loop that sleeps, others that bring it work, and what must hold for them.
+//! What a model loop is made of, and the models that whatever brings work to a loop must pass.
 
-use std::sync::atomic::AtomicBool as Seen;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use loom::sync::Arc;
-use loom::sync::atomic::Ordering;
-use loom::thread;
+use loom::sync::{Arc, Condvar};
+use loopnest_core::protocol::DepthStack;
 use loopnest_core::sync::{Mutex, lock};
+
+use crate::search::{Search, join, note, spawn};
 
 /// Nothing here takes that long.
 pub const LONG: Duration = Duration::from_secs(3600);
 
-/// Runs a model in every order with at most so many preemptions as the environment says, or three.
-pub fn check(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(3);
-    builder.check(model);
-}
-
-/// Whether the model says `true` in any order.
-pub fn sees(model: impl Fn() -> bool + Send + Sync + 'static) -> bool {
-    let seen = std::sync::Arc::new(Seen::new(false));
-    let model = {
-        let seen = seen.clone();
-        move || {
-            if model() {
-                seen.store(true, Ordering::SeqCst);
-            }
-        }
-    };
-    check(model);
-    seen.load(Ordering::SeqCst)
-}
-
-/// What a host sleeps on, in place of the context's eventfd: it stays rung until it is waited on.
+/// What a loop sleeps on, in place of the context's eventfd: it stays rung until it is waited on.
 pub struct Bell {
+    of: &'static str,
     rung: Mutex<bool>,
-    heard: loom::sync::Condvar,
-    rings: std::sync::atomic::AtomicUsize,
+    heard: Condvar,
+    rings: AtomicUsize,
 }
 
 impl Bell {
-    pub fn new() -> Arc<Self> {
+    pub fn new(of: &'static str) -> Arc<Self> {
         Arc::new(Self {
+            of,
             rung: Mutex::new(false),
-            heard: loom::sync::Condvar::new(),
-            rings: std::sync::atomic::AtomicUsize::new(0),
+            heard: Condvar::new(),
+            rings: AtomicUsize::new(0),
         })
     }
 
     pub fn ring(&self) {
-        self.rings.fetch_add(1, Ordering::SeqCst);
+        note(format!("rings the {}", self.of));
+        self.rings.fetch_add(1, Ordering::Relaxed);
         *lock(&self.rung) = true;
         self.heard.notify_one();
     }
 
-    pub fn sleep(&self) {
+    /// As `poll()`: waits, or only looks. Answers the ring either way.
+    pub fn poll(&self, wait: bool) {
         let mut rung = lock(&self.rung);
-        while !*rung {
-            rung = self.heard.wait(rung).expect("nothing panics while it holds the lock");
+        if wait && !*rung {
+            note("sleeps");
+            while !*rung {
+                rung = self.heard.wait(rung).expect("nothing panics while it holds the lock");
+            }
+            note("wakes up");
         }
         *rung = false;
     }
@@ -68,7 +56,7 @@ impl Bell {
     }
 
     pub fn rings(&self) -> usize {
-        self.rings.load(Ordering::SeqCst)
+        self.rings.load(Ordering::Relaxed)
     }
 }
 
@@ -91,87 +79,205 @@ pub trait Host: Sized + 'static {
     /// Does all work there is; says how much it was.
     fn work(&self) -> usize;
 
-    /// Whether there is work.
-    fn has_work(&self) -> bool;
+    /// Does some of it, if there is any.
+    fn work_a_little(&self) -> usize;
 }
 
-/// Whether a loop can be asleep, with nobody about to ring it, though there is work.
-///
-/// The loop has just been woken by a first piece of work when a second one comes.
-pub fn can_lose_a_wake_up<H: Host>() -> bool {
-    sees(|| {
-        let bell = Bell::new();
-        let (host, guest) = H::new(bell.clone());
-        if host.prepare() {
-            return false;
-        }
-        H::bring(&guest);
-        if bell.is_rung() {
-            bell.sleep();
-        }
-        let second = guest.clone();
-        let thread = thread::spawn(move || H::bring(&second));
-        host.check();
-        host.work();
-        let asleep = !host.prepare();
-        thread.join().expect("bringing work does not panic");
-        asleep && host.has_work() && !bell.is_rung()
-    })
+/// A loop: a host, what it sleeps on, and what it has done.
+pub struct Loop<H> {
+    pub host: H,
+    pub bell: Arc<Bell>,
+    turns: Cell<usize>,
+    done: Cell<usize>,
 }
 
-/// Whether a loop that goes to sleep once can be rung more than once.
-pub fn can_ring_twice<H: Host>() -> bool {
-    sees(|| {
-        let bell = Bell::new();
+impl<H: Host> Loop<H> {
+    pub fn new(of: &'static str) -> (Self, H::Guest) {
+        let bell = Bell::new(of);
         let (host, guest) = H::new(bell.clone());
-        let others = [guest.clone(), guest];
-        let threads = others.map(|guest| thread::spawn(move || H::bring(&guest)));
-        // Whether it says so or not: it may be rung while it looks.
-        host.prepare();
-        for thread in threads {
-            thread.join().expect("bringing work does not panic");
+        (Self { host, bell, turns: Cell::new(0), done: Cell::new(0) }, guest)
+    }
+
+    pub fn turns(&self) -> usize {
+        self.turns.get()
+    }
+
+    pub fn done(&self) -> usize {
+        self.done.get()
+    }
+
+    /// Prepare, poll, check.
+    pub fn wait(&self) {
+        self.turns.set(self.turns.get() + 1);
+        // What stays awake would never come to the assertion at the end.
+        assert_turns(self.turns.get(), 12);
+        let ready = self.host.prepare();
+        note(if ready { "prepares: something is ready" } else { "prepares: nothing is ready" });
+        self.bell.poll(!ready);
+        self.host.check();
+    }
+
+    /// Dispatch.
+    pub fn work(&self) {
+        self.count(self.host.work());
+    }
+
+    /// A part of a dispatch.
+    pub fn work_a_little(&self) {
+        self.count(self.host.work_a_little());
+    }
+
+    fn count(&self, done: usize) {
+        note(format!("works: {done} done"));
+        self.done.set(self.done.get() + done);
+    }
+
+    /// One iteration.
+    pub fn turn(&self) {
+        self.wait();
+        self.work();
+    }
+
+    /// Iterations until so much is done, as few as can be.
+    pub fn turn_until(&self, done: usize) {
+        while self.done() < done {
+            self.turn();
         }
-        bell.rings() > 1
-    })
+    }
+
+    /// A nested loop, until it is told to end.
+    pub fn run_nested(&self, levels: &DepthStack<Arc<Bell>>, name: &str) {
+        let Some(level) = levels.open(name, self.bell.clone()) else {
+            note("does not open the nested loop");
+            return;
+        };
+        note("opens the nested loop");
+        while !level.is_told() {
+            self.turn();
+        }
+        note("closes the nested loop");
+    }
 }
 
-/// Whether a loop that is awake can be rung: it will look for work by itself.
-pub fn can_ring_while_awake<H: Host>() -> bool {
-    sees(|| {
-        let bell = Bell::new();
-        let (host, guest) = H::new(bell.clone());
-        host.prepare();
-        host.check();
-        thread::spawn(move || H::bring(&guest)).join().expect("bringing work does not panic");
-        bell.is_rung()
-    })
+/// Tells a nested loop to end.
+pub fn quit(levels: &DepthStack<Arc<Bell>>, name: &str) {
+    note("quits the nested loop");
+    if let Some(bell) = levels.quit(name) {
+        bell.ring();
+    }
 }
 
-/// Runs the loop until two threads have brought a piece of work each, sleeping in between.
-///
-/// A lost wake-up is a deadlock, which loom reports.
-pub fn turns_no_more_than_it_must<H: Host>() {
-    check(|| {
-        let bell = Bell::new();
-        let (host, guest) = H::new(bell.clone());
-        let others = [guest.clone(), guest];
-        let threads = others.map(|guest| thread::spawn(move || H::bring(&guest)));
-        let (mut done, mut turns, mut sleeps) = (0, 0, 0);
-        while done < 2 {
-            turns += 1;
-            if !host.prepare() {
-                sleeps += 1;
-                bell.sleep();
-            }
-            host.check();
-            done += host.work();
-        }
-        for thread in threads {
-            thread.join().expect("bringing work does not panic");
-        }
+/// Turns of a loop beyond what its wake-ups are worth.
+pub const IN_VAIN: &str = "turns for";
+
+pub fn assert_turns(turns: usize, most: usize) {
+    assert!(turns <= most, "{turns} turns for no more than {most} wake-ups");
+}
+
+/// Two threads bring a piece of work each, and the loop sleeps in between.
+pub fn loses_no_wake_up<H: Host>(search: &Search) {
+    search.check(|| {
+        let (host, guest) = Loop::<H>::new("host");
+        let threads = ["first", "second"].map(|name| {
+            let guest = guest.clone();
+            spawn(name, move || H::bring(&guest))
+        });
+        host.turn_until(2);
+        threads.into_iter().for_each(join);
         // Each piece of work is worth a turn, and a ring that was under way when the loop found
         // the work by itself is worth one more.
-        assert!(turns <= 3, "{turns} turns");
-        assert!(sleeps <= turns && bell.rings() <= turns, "{} rings", bell.rings());
+        assert_turns(host.turns(), 3);
     });
+}
+
+/// A loop that goes to sleep once is rung no more than once.
+pub fn is_rung_once_per_sleep<H: Host>(search: &Search) {
+    search.check(|| {
+        let (host, guest) = Loop::<H>::new("host");
+        let threads = ["first", "second"].map(|name| {
+            let guest = guest.clone();
+            spawn(name, move || H::bring(&guest))
+        });
+        // Whether it says so or not: it may be rung while it looks.
+        host.host.prepare();
+        note("prepares");
+        threads.into_iter().for_each(join);
+        assert!(host.bell.rings() <= 1, "rung {} times in one sleep", host.bell.rings());
+    });
+}
+
+/// A loop that is awake is not rung: it will look for work by itself.
+pub fn is_not_rung_while_awake<H: Host>(search: &Search) {
+    search.check(|| {
+        let (host, guest) = Loop::<H>::new("host");
+        host.host.prepare();
+        host.host.check();
+        note("is awake");
+        join(spawn("guest", move || H::bring(&guest)));
+        assert!(!host.bell.is_rung(), "rung while awake");
+    });
+}
+
+/// Where in a dispatch the nested loop is opened.
+#[derive(Clone, Copy, Debug)]
+enum Point {
+    Before,
+    Between,
+    After,
+}
+
+/// Two loops that bring each other work, each on a thread of its own; a nested loop in the one,
+/// ended by the other; and a third thread that brings work at any time.
+pub fn goes_on_in_a_nested_loop<H: Host>(search: &Search) {
+    for point in [Point::Before, Point::Between, Point::After] {
+        search.check(move || with_a_nested_loop::<H>(point));
+    }
+}
+
+fn with_a_nested_loop<H: Host>(point: Point) {
+    let (host, guest) = Loop::<H>::new("host");
+    let levels = Arc::new(DepthStack::new());
+    // How the other loop is reached.
+    let back = Arc::new(Mutex::new(None));
+    let other = {
+        let (guest, levels, back) = (guest.clone(), levels.clone(), back.clone());
+        spawn("other loop", move || {
+            let (other, mine) = Loop::<H>::new("other loop");
+            *lock(&back) = Some(mine);
+            H::bring(&guest);
+            other.turn_until(1);
+            quit(&levels, "dialog");
+            H::bring(&guest);
+            // For the one piece of work; and for a ring under way when it was found.
+            assert_turns(other.turns(), 2);
+        })
+    };
+    let third = spawn("third thread", move || H::bring(&guest));
+    // Once the other loop is known, this loop brings it work, and waits in a nested loop.
+    let asked = Cell::new(false);
+    let ask = || {
+        if let Some(other) = lock(&back).take() {
+            asked.set(true);
+            H::bring(&other);
+            host.run_nested(&levels, "dialog");
+        }
+    };
+    while !asked.get() || host.done() < 3 {
+        host.wait();
+        match point {
+            Point::Before => {}
+            Point::Between => host.work_a_little(),
+            Point::After => host.work(),
+        }
+        ask();
+        host.work();
+        // This may have been the work that the other loop made itself known by.
+        ask();
+    }
+    join(other);
+    join(third);
+    // For three pieces of work and the quit, twice: a ring may have been under way when its reason
+    // was found, and the piece that finds the nested loop opened wakes that loop too.
+    assert_turns(host.turns(), 8);
+    assert_eq!(levels.depth(), 0, "a level was left open");
 }

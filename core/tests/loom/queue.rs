@@ -1,17 +1,40 @@
 //! The hand-off queue.
 
 use loom::sync::Arc;
-use loom::thread;
 use loopnest_core::protocol::handoff::{PushError, handoff};
 use loopnest_core::protocol::{HandoffReceiver, HandoffSender, WakeFlag};
 use loopnest_core::sync::channel::{Receiver, Sender, unbounded};
 
-use super::host::{
-    Bell, Host, can_lose_a_wake_up, can_ring_twice, can_ring_while_awake, check,
-    turns_no_more_than_it_must,
+use crate::host::{
+    Bell, Host, goes_on_in_a_nested_loop, is_not_rung_while_awake, is_rung_once_per_sleep,
+    loses_no_wake_up,
 };
+use crate::search::{LOST, Model, Search, join, note, spawn};
 
-impl Host for HandoffReceiver<()> {
+type Real = HandoffReceiver<()>;
+
+pub const MODELS: &[Model] = &[
+    Model::holds("queue::loses_no_wake_up", loses_no_wake_up::<Real>),
+    Model::holds("queue::is_rung_once_per_sleep", is_rung_once_per_sleep::<Real>),
+    Model::holds("queue::is_not_rung_while_awake", is_not_rung_while_awake::<Real>),
+    Model::holds("queue::goes_on_in_a_nested_loop", goes_on_in_a_nested_loop::<Real>),
+    Model::holds("queue::gives_back_what_does_not_fit_and_loses_none", full),
+    Model::holds("queue::gives_back_or_drops_what_comes_while_the_receiver_goes", gone),
+    Model::mutant(
+        "queue::mutant_looks_too_early",
+        "the receiver looks whether the queue is empty before it arms its flag",
+        LOST,
+        loses_no_wake_up::<LooksTooEarly>,
+    ),
+    Model::mutant(
+        "queue::mutant_forgets_its_bound_on_the_way",
+        "the sender looks for room first and counts its job later",
+        "holds 2 jobs",
+        overfull,
+    ),
+];
+
+impl Host for Real {
     type Guest = HandoffSender<()>;
 
     fn new(bell: Arc<Bell>) -> (Self, Self::Guest) {
@@ -20,6 +43,7 @@ impl Host for HandoffReceiver<()> {
     }
 
     fn bring(guest: &Self::Guest) {
+        note("pushes a job");
         guest.push(()).expect("there is room, and the receiver lives");
     }
 
@@ -35,67 +59,45 @@ impl Host for HandoffReceiver<()> {
         std::iter::from_fn(|| self.pop()).count()
     }
 
-    fn has_work(&self) -> bool {
-        self.check()
+    fn work_a_little(&self) -> usize {
+        self.pop().into_iter().count()
     }
 }
 
-#[test]
-fn the_handoff_queue_loses_no_wake_up() {
-    assert!(!can_lose_a_wake_up::<HandoffReceiver<()>>());
-}
-
-#[test]
-fn the_handoff_queue_rings_once_per_sleep() {
-    assert!(!can_ring_twice::<HandoffReceiver<()>>());
-}
-
-#[test]
-fn the_handoff_queue_does_not_ring_a_loop_that_is_awake() {
-    assert!(!can_ring_while_awake::<HandoffReceiver<()>>());
-}
-
-#[test]
-fn the_handoff_queue_makes_no_turn_in_vain() {
-    turns_no_more_than_it_must::<HandoffReceiver<()>>();
-}
-
-#[test]
-fn a_full_handoff_queue_gives_the_job_back_and_loses_none() {
-    check(|| {
-        let bell = Bell::new();
+fn full(search: &Search) {
+    search.check(|| {
+        let bell = Bell::new("host");
         let ring = bell.clone();
         let (tx, rx) = handoff(1, move || ring.ring());
-        let thread = thread::spawn(move || {
+        let thread = spawn("guest", move || {
             let pushed = [tx.push(1), tx.push(2)];
             pushed.iter().filter(|p| p.is_ok()).count()
         });
         let mut taken = rx.pop().into_iter().count();
-        let pushed = thread.join().expect("pushing does not panic");
+        let pushed = join(thread);
         taken += std::iter::from_fn(|| rx.pop()).count();
         assert!(pushed >= 1);
         assert_eq!(pushed, taken);
     });
 }
 
-#[test]
-fn a_job_pushed_while_the_receiver_goes_is_given_back_or_dropped() {
+fn gone(search: &Search) {
     // loom counts its `Arc`s: a job left behind would fail the model.
-    check(|| {
+    search.check(|| {
         let (tx, rx) = handoff(4, || {});
         let job = Arc::new(());
         let pushed = job.clone();
-        let thread = thread::spawn(move || match tx.push(pushed) {
+        let thread = spawn("guest", move || match tx.push(pushed) {
             Ok(()) | Err(PushError::Gone(_)) => {}
             Err(PushError::Full(_)) => unreachable!("there is room"),
         });
         drop(rx);
-        thread.join().expect("pushing does not panic");
+        join(thread);
         assert_eq!(Arc::strong_count(&job), 1);
     });
 }
 
-/// A hand-off queue that looks whether it is empty before it arms its flag.
+/// A queue that looks whether it is empty before it arms its flag.
 struct LooksTooEarly {
     rx: Receiver<()>,
     flag: Arc<WakeFlag>,
@@ -125,15 +127,20 @@ impl Host for LooksTooEarly {
 
     fn bring(guest: &Self::Guest) {
         guest.tx.send(()).expect("the receiver lives");
+        note("pushes a job");
         if guest.flag.trip() {
             guest.bell.ring();
+        } else {
+            note("does not ring: not armed");
         }
     }
 
     fn prepare(&self) -> bool {
-        let ready = self.has_work();
+        let ready = !self.rx.is_empty();
+        note(if ready { "looks: a job" } else { "looks: no job" });
         if !ready {
             self.flag.arm();
+            note("arms the flag");
         }
         ready
     }
@@ -146,12 +153,31 @@ impl Host for LooksTooEarly {
         std::iter::from_fn(|| self.rx.try_recv().ok()).count()
     }
 
-    fn has_work(&self) -> bool {
-        !self.rx.is_empty()
+    fn work_a_little(&self) -> usize {
+        self.rx.try_recv().into_iter().count()
     }
 }
 
-#[test]
-fn a_handoff_queue_that_looks_too_early_would_lose_a_wake_up() {
-    assert!(can_lose_a_wake_up::<LooksTooEarly>());
+/// A bound of one that two senders look at before either has counted its job.
+fn overfull(search: &Search) {
+    search.check(|| {
+        let (tx, rx) = unbounded();
+        let queued = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let threads = ["first", "second"].map(|name| {
+            let (tx, queued) = (tx.clone(), queued.clone());
+            spawn(name, move || {
+                use loom::sync::atomic::Ordering::AcqRel;
+                // Read by an addition, which sees the last value.
+                if queued.fetch_add(0, AcqRel) == 0 {
+                    note("looks: there is room");
+                    queued.fetch_add(1, AcqRel);
+                    note("counts its job");
+                    tx.send(()).expect("the receiver lives");
+                }
+            })
+        });
+        threads.into_iter().for_each(join);
+        let n = std::iter::from_fn(|| rx.try_recv().ok()).count();
+        assert!(n <= 1, "a queue for one holds {n} jobs");
+    });
 }
