@@ -36,6 +36,8 @@ pub enum Task {
     Run(RunArgs),
     Test(TestArgs),
     Deep(DeepArgs),
+    Loom(LoomArgs),
+    Mutants(MutantsArgs),
     Bench(BenchArgs),
     Readme(ReadmeArgs),
 }
@@ -105,6 +107,43 @@ pub struct DeepArgs {
     /// Print the commands, and run none
     #[arg(long)]
     pub list: bool,
+}
+
+/// Search the protocols that cross threads for an order of steps that breaks them.
+///
+/// Runs the models of core/tests/loom.rs under loom, each in a process of its own, and ends with a
+/// table: whether a search was *exhausted* or *bounded* by so many preemptions, and how many
+/// executions it took. Fails if a model fails, or if a mutant, a protocol broken on purpose, is not
+/// caught.
+#[derive(Debug, Args)]
+pub struct LoomArgs {
+    /// The most preemptions, where a search without a bound takes too long [default: 4, quick: 3]
+    #[arg(long, value_name = "N")]
+    pub preemptions: Option<u32>,
+
+    /// Only models with this in their name, such as `depth` or `baton::mutant`
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// As narrow as in CI
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// Print the table of mutants and of what caught them.
+///
+/// A mutant is a protocol or a strategy broken on purpose; the tests that catch them are run, and
+/// each gives a row. The table stands in METHODOLOGY.md between the lines `<!-- BEGIN mutants -->`
+/// and `<!-- END mutants -->`.
+#[derive(Debug, Args)]
+pub struct MutantsArgs {
+    /// Change nothing; fail if the table in METHODOLOGY.md is not what the tests say
+    #[arg(long)]
+    pub check: bool,
+
+    /// Put the table into METHODOLOGY.md
+    #[arg(long, conflicts_with = "check")]
+    pub record: bool,
 }
 
 /// Set up, then measure the strategies against plain tokio.

@@ -8,8 +8,11 @@ mod bench;
 mod cli;
 mod command;
 mod deep;
+mod loom;
 mod machine;
 mod manager;
+mod markers;
+mod mutants;
 mod packages;
 mod plan;
 mod readme;
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(args),
         Task::Test(args) => test::run(&args),
         Task::Deep(args) => deep::run(&args),
+        Task::Loom(args) => loom::run(&args),
+        Task::Mutants(args) => mutants::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Readme(args) => readme::run(&args),
     };

@@ -7,6 +7,7 @@
 use clap::ValueEnum;
 
 use crate::command::Cmd;
+use crate::loom;
 use crate::site::Site;
 
 /// One step, in the order in which they run: the quick ones first.
@@ -24,6 +25,8 @@ pub enum Step {
     Doc,
     /// The models of the cross-thread protocols hold
     Loom,
+    /// The table of mutants in METHODOLOGY.md is what the tests say
+    Mutants,
     /// Licences, bans and sources of the dependencies
     Deny,
     /// Every verdict is the expected one
@@ -61,10 +64,11 @@ impl Step {
             Self::Doc => {
                 one(Cmd::line("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))
             }
-            Self::Loom if !site.loom_models => {
+            Self::Loom | Self::Mutants if !site.loom_models => {
                 Work::Skip("core/tests/loom.rs is not there; the models are to stand in it".into())
             }
-            Self::Loom => one(loom()),
+            Self::Loom => one(loom::command(loom::QUICK, None)),
+            Self::Mutants => one(Cmd::line("cargo xtask mutants --check")),
             Self::Deny if !site.deny => Work::Skip(
                 "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it".into(),
             ),
@@ -134,14 +138,6 @@ fn tests(nextest: bool) -> Work {
 /// a smaller selection would compile the dependencies again.
 fn build_examples() -> Cmd {
     Cmd::line("cargo build --workspace --examples")
-}
-
-/// A target folder of its own: the flags would throw away everything built so far, and the next
-/// step would build it again.
-fn loom() -> Cmd {
-    Cmd::line("cargo test --release --package loopnest-core --test loom --target-dir target/loom")
-        .env("RUSTFLAGS", "--cfg loopnest_loom")
-        .env("LOOM_MAX_PREEMPTIONS", "3")
 }
 
 /// Only definite leaks count, and only they are shown: GLib keeps many blocks for the life of the
@@ -216,7 +212,7 @@ mod tests {
     #[test]
     fn a_step_that_cannot_run_says_why_and_what_to_do() {
         use Step::*;
-        for step in [Format, Clippy, Loom, Deny, Valgrind] {
+        for step in [Format, Clippy, Loom, Mutants, Deny, Valgrind] {
             let Work::Skip(why) = step.work(&bare()) else { panic!("{step:?} would run") };
             assert!(why.contains("; "), "{step:?}: {why}");
         }
@@ -231,15 +227,6 @@ mod tests {
         let build = "cargo build --workspace --examples";
         assert_eq!(lines(Step::Tests, &full()), [build, &format!("cargo nextest run {kinds}")]);
         assert_eq!(lines(Step::Tests, &bare()), [build, &format!("cargo test {kinds}")]);
-    }
-
-    #[test]
-    fn loom_is_built_apart_under_its_own_cfg() {
-        assert_eq!(
-            lines(Step::Loom, &full()),
-            ["RUSTFLAGS='--cfg loopnest_loom' LOOM_MAX_PREEMPTIONS=3 cargo test --release \
-              --package loopnest-core --test loom --target-dir target/loom"]
-        );
     }
 
     #[test]

@@ -246,7 +246,7 @@ fn test_goes_on_after_a_failure_and_ends_with_the_table() {
     let again = "exit code 101; again: cargo xtask test --only clippy\n";
     assert!(seen.out.contains(again), "{seen:?}");
     let last = seen.out.lines().last().unwrap();
-    assert!(last.starts_with("6 ok, 1 failed, 3 skipped in "), "{seen:?}");
+    assert!(last.starts_with("6 ok, 1 failed, 4 skipped in "), "{seen:?}");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn test_list_runs_nothing() {
     let seen = machine.xtask(&["test", "--list", "--skip", "loom"]);
     assert_eq!((seen.code, seen.err.as_str()), (Some(0), ""), "{seen:?}");
     assert!(seen.out.starts_with("format     cargo fmt --all --check\n"), "{seen:?}");
-    assert!(!seen.out.contains("loom"), "{seen:?}");
+    assert!(!seen.out.lines().any(|line| line.starts_with("loom")), "{seen:?}");
 }
 
 #[test]
@@ -322,4 +322,43 @@ fn a_record_with_a_surprise_leaves_the_documents_alone() {
     assert_eq!(seen.code, Some(1), "{seen:?}");
     assert!(seen.err.contains("--repeat 5 --format json --output papers/"), "{seen:?}");
     assert!(seen.err.contains("the documents were left alone"), "{seen:?}");
+}
+
+#[test]
+fn mutants_are_put_into_the_document_and_check_finds_a_stale_table() {
+    let page = "top\n<!-- BEGIN mutants: cargo xtask mutants -->\n<!-- END mutants -->\n";
+    let machine = Bare::complete("mutants")
+        .with("cargo", "echo 'mutant: flag::late | it comes late | loom | 6'")
+        .with_file("METHODOLOGY.md", page);
+    let row = "| `flag::late` | it comes late | loom | up to 10 |\n";
+    let seen = machine.xtask(&["mutants"]);
+    assert!(seen.out.ends_with(row), "{seen:?}");
+    let seen = machine.xtask(&["mutants", "--check"]);
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(seen.err.contains("run `cargo xtask mutants --record` and commit"), "{seen:?}");
+    assert_eq!(machine.file("METHODOLOGY.md"), page);
+
+    assert_eq!(machine.xtask(&["mutants", "--record"]).code, Some(0));
+    assert!(machine.file("METHODOLOGY.md").contains(row));
+    assert_eq!(machine.xtask(&["mutants", "--check"]).code, Some(0));
+}
+
+#[test]
+fn mutants_that_are_not_caught_or_not_printed_fail() {
+    let machine = Bare::complete("mutants-free").with("cargo", "exit 1");
+    assert_eq!(machine.xtask(&["mutants"]).code, Some(1));
+    let seen = machine.with("cargo", YES).xtask(&["mutants", "--check"]);
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    assert!(seen.err.contains("printed no line"), "{seen:?}");
+}
+
+#[test]
+fn loom_passes_its_bounds_on_and_fails_as_its_models_do() {
+    let machine = Bare::complete("loom").with("cargo", "exit 101");
+    let seen = machine.xtask(&["loom", "--quick", "--preemptions", "2", "--model", "depth"]);
+    assert_eq!(seen.code, Some(1), "{seen:?}");
+    for part in ["LOOM_MAX_PREEMPTIONS=2 ", "--test loom ", " -- depth"] {
+        assert!(seen.err.contains(part), "{part}: {seen:?}");
+    }
+    assert_eq!(machine.with("cargo", YES).xtask(&["loom"]).code, Some(0));
 }

@@ -223,7 +223,7 @@ fn turns<B: Passing>(search: &Search) {
         assert_turns(host.turns.get(), 3);
         assert_turns(host.iterations.get(), 4);
         let rings = host.bell.rings();
-        assert!(rings <= 2, "{rings} turns for 2 wake-ups");
+        assert!(rings <= 2, "rung {rings} times for 2 hand-overs");
         threads.into_iter().for_each(join);
         host.close(waiter);
     });

@@ -4,11 +4,12 @@
 //! can then end the search at the first failure and say in which order the steps were made.
 //!
 //! A search first goes without a bound. If that does not end within so many executions, it begins
-//! again with a bound on preemptions, the switches away from a thread that could have gone on.
+//! again with a bound on preemptions, the switches away from a thread that could have gone on; the
+//! bound is raised for as long as the executions suffice.
 //! Bounds of time are not used: the same source is searched in the same way on every machine.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt::Write;
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ use loom::thread;
 
 /// The most preemptions that a bounded search tries.
 const PREEMPTIONS: &str = "LOOM_MAX_PREEMPTIONS";
-/// The most executions of a search without a bound; one with a bound may take ten times as many.
+/// The most executions of a search without a bound; one with a bound may take four times as many.
 const EXECUTIONS: &str = "LOOM_MAX_PERMUTATIONS";
 
 /// loom looks at its limits once in so many executions.
@@ -76,19 +77,20 @@ pub fn explore(model: &Model) -> ! {
         process::exit(1);
     }));
     let preemptions = setting(PREEMPTIONS).unwrap_or(3);
+    let unbounded = model.mutant.is_none().then_some(None);
     let search = Search {
-        bounds: if model.mutant.is_some() {
-            // The fewest preemptions first: what is then found is as simple as it can be.
-            (0..=preemptions).map(Some).collect()
-        } else {
-            vec![None, Some(preemptions)]
-        },
-        deepen: model.mutant.is_some(),
+        // Of a mutant the fewest preemptions first: what is then found is as simple as it can be.
+        bounds: unbounded.into_iter().chain((0..=preemptions).map(Some)).collect(),
         executions: setting(EXECUTIONS).unwrap_or(5_000),
-        depth: RefCell::new(Depth::Exhausted),
+        depth: Cell::new(EXHAUSTED),
     };
     (model.run)(&search);
-    println!("{PASSED}\t{}\t{}", executions(), search.depth.borrow());
+    let depth = match search.depth.get() {
+        EXHAUSTED => "exhausted".to_owned(),
+        depth if depth < preemptions => format!("bounded {depth} of {preemptions}"),
+        depth => format!("bounded {depth}"),
+    };
+    println!("{PASSED}\t{}\t{depth}", executions());
     process::exit(0);
 }
 
@@ -97,63 +99,42 @@ fn setting(name: &str) -> Option<usize> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-/// How far a search went.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Depth {
-    /// There are no other orders, as far as loom can tell.
-    Exhausted,
-    /// There are no other orders with so few preemptions.
-    Bounded(usize),
-    /// Not even that is known.
-    Cut(usize),
-}
-
-impl std::fmt::Display for Depth {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exhausted => f.write_str("exhausted"),
-            Self::Bounded(n) => write!(f, "bounded {n}"),
-            Self::Cut(n) => write!(f, "bounded {n}, cut"),
-        }
-    }
-}
+/// There are no other orders, as far as loom can tell.
+const EXHAUSTED: usize = usize::MAX;
 
 /// How a model is searched.
 pub struct Search {
-    /// To be tried in this order, until one comes to its end.
+    /// To be tried in this order, until one takes too many executions.
     bounds: Vec<Option<usize>>,
-    /// Whether to go on to the next bound nevertheless.
-    deepen: bool,
     /// The most executions without a bound.
     executions: usize,
-    /// The shallowest of the searches so far.
-    depth: RefCell<Depth>,
+    /// How many preemptions all searches so far have been through with, or `EXHAUSTED`.
+    depth: Cell<usize>,
 }
 
 impl Search {
     /// Searches; does not come back if the model fails. A model may consist of several searches.
     pub fn check(&self, model: impl Fn() + Send + Sync + 'static) {
         let model = Arc::new(model);
-        let mut depth = Depth::Exhausted;
+        let mut depth = 0;
         for &bound in &self.bounds {
-            let finished = self.once(bound, model.clone());
-            depth = match bound {
-                None => Depth::Exhausted,
-                Some(n) if finished => Depth::Bounded(n),
-                Some(n) => Depth::Cut(n),
-            };
-            if finished && !self.deepen {
-                break;
+            match (bound, self.once(bound, model.clone())) {
+                (None, true) => {
+                    depth = EXHAUSTED;
+                    break;
+                }
+                (None, false) => {}
+                (Some(n), true) => depth = n,
+                (Some(_), false) => break,
             }
         }
-        let mut so_far = self.depth.borrow_mut();
-        *so_far = depth.max(*so_far);
+        self.depth.set(self.depth.get().min(depth));
     }
 
     /// Whether all orders within the bound were tried.
     fn once(&self, bound: Option<usize>, model: Arc<impl Fn() + Send + Sync + 'static>) -> bool {
         let before = executions();
-        let most = self.executions * if bound.is_some() { 10 } else { 1 };
+        let most = self.executions * if bound.is_some() { 4 } else { 1 };
         let most = most.next_multiple_of(STRIDE);
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = bound;

@@ -1,0 +1,143 @@
+//! A generated table in a document: what stands between two marker lines is ours, the rest is not.
+//!
+//! The lines are `<!-- BEGIN name -->`, which may carry a remark, and `<!-- END name -->`.
+
+use std::fmt;
+
+/// Why a document cannot take a table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Misfit {
+    name: &'static str,
+    kind: Kind,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    NoBegin,
+    NoEnd,
+    Twice,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            Kind::NoBegin => "has no line that begins the table",
+            Kind::NoEnd => "has no line that ends the table after the one that begins it",
+            Kind::Twice => "has more than one place for the table",
+        };
+        let (begin, end) = (begin(self.name), end(self.name));
+        write!(f, "{what}; put `{begin} -->` and `{end}` on lines of their own, once")
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+fn begin(name: &str) -> String {
+    format!("<!-- BEGIN {name}")
+}
+
+fn end(name: &str) -> String {
+    format!("<!-- END {name} -->")
+}
+
+/// The document with the table between its markers. The marker lines stay as they are, so that the
+/// first one can carry a word on where the table comes from.
+pub fn splice(document: &str, name: &'static str, table: &str) -> Result<String, Misfit> {
+    let misfit = |kind| Misfit { name, kind };
+    let lines: Vec<&str> = document.split_inclusive('\n').collect();
+    let mut begins = (0..lines.len()).filter(|&nth| is_begin(lines[nth], name));
+    let begin = begins.next().ok_or(misfit(Kind::NoBegin))?;
+    let last = end(name);
+    let mut ends = (0..lines.len()).filter(|&nth| lines[nth].trim() == last);
+    let end = ends.next().filter(|&end| end > begin).ok_or(misfit(Kind::NoEnd))?;
+    if begins.next().is_some() || ends.next().is_some() {
+        return Err(misfit(Kind::Twice));
+    }
+    let (head, tail) = (lines[..=begin].concat(), lines[end..].concat());
+    // Blank lines around it: without them a Markdown reader takes the table for a part of a comment.
+    Ok(format!("{head}\n{}\n\n{tail}", table.trim_matches('\n')))
+}
+
+/// `<!-- BEGIN name -->`, or the same with a remark inside or after the comment.
+fn is_begin(line: &str, name: &str) -> bool {
+    line.trim().strip_prefix(&begin(name)).is_some_and(|rest| rest.starts_with([' ', ':']))
+}
+
+/// Where two documents part, for a message.
+pub fn first_difference(old: &str, new: &str) -> String {
+    let mut nth = 1;
+    let (mut old, mut new) = (old.lines(), new.lines());
+    loop {
+        match (old.next(), new.next()) {
+            (Some(is), Some(due)) if is == due => nth += 1,
+            (is, due) => {
+                let (is, due) = (is.unwrap_or("(nothing)"), due.unwrap_or("(nothing)"));
+                return format!(":{nth}\n  committed  {is}\n  recorded   {due}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn splice(document: &str, table: &str) -> Result<String, Misfit> {
+        super::splice(document, "matrix", table)
+    }
+
+    fn misfit(kind: Kind) -> Result<String, Misfit> {
+        Err(Misfit { name: "matrix", kind })
+    }
+
+    const PAGE: &str = "# Title\n\n<!-- BEGIN matrix -->\nold\n<!-- END matrix -->\nafter\n";
+
+    #[test]
+    fn the_table_takes_the_place_between_the_markers_and_nothing_else() {
+        let page = splice(PAGE, "| a |\n| b |\n").unwrap();
+        let begin = "# Title\n\n<!-- BEGIN matrix -->\n\n";
+        assert_eq!(page, format!("{begin}| a |\n| b |\n\n<!-- END matrix -->\nafter\n"));
+    }
+
+    #[test]
+    fn a_second_splice_changes_nothing() {
+        let once = splice(PAGE, "| a |").unwrap();
+        assert_eq!(splice(&once, "\n| a |\n\n").unwrap(), once);
+    }
+
+    #[test]
+    fn the_first_marker_may_say_where_the_table_comes_from() {
+        for marker in [
+            "<!-- BEGIN matrix (cargo xtask readme) -->",
+            "<!-- BEGIN matrix: made by `cargo xtask readme` -->",
+            "<!-- BEGIN matrix --> <!-- cargo xtask readme -->",
+        ] {
+            let page = PAGE.replace("<!-- BEGIN matrix -->", marker);
+            assert!(splice(&page, "| a |").unwrap().contains(&format!("{marker}\n\n| a |\n")));
+        }
+    }
+
+    #[test]
+    fn a_document_that_ends_at_the_marker_keeps_its_end() {
+        let page = "<!-- BEGIN matrix -->\n<!-- END matrix -->";
+        let spliced = splice(page, "x").unwrap();
+        assert_eq!(spliced, "<!-- BEGIN matrix -->\n\nx\n\n<!-- END matrix -->");
+    }
+
+    #[test]
+    fn markers_that_are_absent_reversed_or_doubled_are_told_apart() {
+        assert_eq!(splice("text\n", "x"), misfit(Kind::NoBegin));
+        assert_eq!(splice("<!-- BEGIN matrixes -->\n", "x"), misfit(Kind::NoBegin));
+        assert_eq!(splice("<!-- BEGIN matrix -->\n", "x"), misfit(Kind::NoEnd));
+        let reversed = "<!-- END matrix -->\n<!-- BEGIN matrix -->\n";
+        assert_eq!(splice(reversed, "x"), misfit(Kind::NoEnd));
+        assert_eq!(splice(&PAGE.repeat(2), "x"), misfit(Kind::Twice));
+    }
+
+    #[test]
+    fn the_first_stale_line_is_named() {
+        let shown = first_difference("a\nb\n", "a\nc\n");
+        assert_eq!(shown, ":2\n  committed  b\n  recorded   c");
+        assert!(first_difference("a\n", "a\nb\n").contains("committed  (nothing)"));
+    }
+}

@@ -1,0 +1,161 @@
+//! `cargo xtask mutants`: the table of mutants in METHODOLOGY.md is made by the tests that catch them.
+//!
+//! A mutant is the subject broken in one place; a test shows that a search finds it, and that the
+//! search is therefore worth something. To add one:
+//!
+//! 1. Write a test with `mutant` in its name that fails unless the mutant is caught.
+//! 2. When it is caught, let the test print one line to standard output:
+//!
+//!    ```text
+//!    mutant: NAME | WHAT IS WRONG | FOUND BY | AFTER
+//!    ```
+//!
+//!    The name is unique and is what the table is sorted by. `FOUND BY` is the instrument: `loom`,
+//!    `proptest`. `AFTER` is a number of executions or cases; the table shows it rounded up to a power
+//!    of ten, so that it does not go stale with every change. Anything else stands as it is: write
+//!    `-` where the number differs from run to run, as it does when seeds are random.
+//! 3. If the test is not run by one of [`sources`], add a command that runs it with its output shown
+//!    (`-- mutant --nocapture` for an ordinary test).
+//! 4. `cargo xtask mutants --record`, and commit the result. CI checks it.
+//!
+//! Nothing is stored beside the table: a row that no test prints any more goes away.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cli::MutantsArgs;
+use crate::command::{Cmd, ending, workspace};
+use crate::loom;
+use crate::markers::{first_difference, splice};
+
+const DOCUMENT: &str = "METHODOLOGY.md";
+/// What the markers name.
+const TABLE: &str = "mutants";
+/// What a line of a test begins with; the test's runner may have written something before it.
+const MARK: &str = "mutant: ";
+
+/// What is run to catch mutants.
+fn sources() -> Vec<Cmd> {
+    vec![loom::command(loom::QUICK, Some("mutant"))]
+}
+
+/// Runs the task.
+pub fn run(args: &MutantsArgs) -> Result<ExitCode> {
+    let root = workspace();
+    let mut lines = Vec::new();
+    for cmd in sources() {
+        eprintln!("==> mutants: {cmd}");
+        let (status, text) = cmd.stdout(&root)?;
+        if !status.success() {
+            eprint!("{text}");
+            bail!("a mutant was not caught, or not by its fault ({}): `{cmd}`", ending(status));
+        }
+        let before = lines.len();
+        lines.extend(text.lines().filter_map(marked).map(String::from));
+        ensure!(lines.len() > before, "`{cmd}` printed no line with `{MARK}`; run it and look");
+    }
+    let table = table(&lines)?;
+    if !args.record && !args.check {
+        io::stdout().write_all(table.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let file = root.join(DOCUMENT);
+    let old = fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {DOCUMENT}; the table has its place in it"))?;
+    let new =
+        splice(&old, TABLE, &table).with_context(|| format!("{DOCUMENT} cannot be filled in"))?;
+    if old == new {
+        eprintln!("{DOCUMENT} is up to date");
+    } else if args.check {
+        bail!(
+            "the table of mutants is not what the tests say; run `cargo xtask mutants --record` \
+             and commit the result\n{DOCUMENT}{}",
+            first_difference(&old, &new)
+        );
+    } else {
+        fs::write(&file, new)
+            .with_context(|| format!("cannot write {DOCUMENT}; is it read-only?"))?;
+        eprintln!("{DOCUMENT} was updated");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a line says of a mutant, if anything.
+fn marked(line: &str) -> Option<&str> {
+    line.split_once(MARK).map(|(_, row)| row)
+}
+
+/// The rows as a table, by name.
+fn table(lines: &[String]) -> Result<String> {
+    let mut rows = BTreeMap::new();
+    for line in lines {
+        let fields: Vec<&str> = line.split(" | ").map(str::trim).collect();
+        let [name, wrong, by, after] = fields[..] else {
+            bail!("`{MARK}{line}` does not have four fields with ` | ` between them");
+        };
+        let row = format!("| `{name}` | {wrong} | {by} | {} |\n", rounded(after));
+        ensure!(rows.insert(name, row).is_none(), "two mutants are called `{name}`");
+    }
+    let head = "| mutant | what is wrong | found by | executions or cases |\n|---|---|---|---|\n";
+    Ok(head.to_owned() + &rows.into_values().collect::<String>())
+}
+
+/// A number up to the next power of ten; anything else as it is.
+fn rounded(after: &str) -> String {
+    match after.parse::<u64>() {
+        Ok(0 | 1) => "the first".into(),
+        Ok(n) => {
+            let power = (1..).map(|nth| 10u64.saturating_pow(nth)).find(|&power| power >= n);
+            format!("up to {}", power.unwrap_or(u64::MAX))
+        }
+        Err(_) => after.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(lines: &[&str]) -> Result<String> {
+        let lines: Vec<String> =
+            lines.iter().filter_map(|line| marked(line)).map(String::from).collect();
+        table(&lines)
+    }
+
+    #[test]
+    fn rows_are_sorted_and_figures_are_rounded_up() {
+        let text = made(&[
+            "test b ... mutant: b::late | it comes late | proptest | -",
+            "running 3 tests",
+            "mutant: a::two | it comes twice | loom | 11",
+            "mutant: a::lost | it is lost | loom | 1",
+        ])
+        .unwrap();
+        assert_eq!(
+            text,
+            "| mutant | what is wrong | found by | executions or cases |\n\
+             |---|---|---|---|\n\
+             | `a::lost` | it is lost | loom | the first |\n\
+             | `a::two` | it comes twice | loom | up to 100 |\n\
+             | `b::late` | it comes late | proptest | - |\n"
+        );
+    }
+
+    #[test]
+    fn a_power_of_ten_is_its_own_bound() {
+        assert_eq!(
+            ["2", "10", "101", "1000"].map(rounded),
+            ["up to 10", "up to 10", "up to 1000", "up to 1000"]
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_no_row_and_a_name_used_twice_are_refused() {
+        assert!(made(&["mutant: a | b | c"]).is_err());
+        assert!(made(&["mutant: a | b | c | 1", "mutant: a | d | e | 2"]).is_err());
+    }
+}
