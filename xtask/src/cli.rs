@@ -121,6 +121,11 @@ pub struct LoomArgs {
     #[arg(long, value_name = "N")]
     pub preemptions: Option<u32>,
 
+    /// The most executions of a search without a bound; one with a bound may take four times as
+    /// many [default: 30000, quick: 5000]
+    #[arg(long, value_name = "N")]
+    pub executions: Option<u32>,
+
     /// Only models with this in their name, such as `depth` or `baton::mutant`
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,

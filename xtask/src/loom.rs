@@ -22,8 +22,8 @@ pub struct Width {
 /// As CI has time for.
 pub const QUICK: Width = Width { preemptions: 3, executions: 5_000 };
 
-/// As a coffee break has time for.
-const DEEP: Width = Width { preemptions: 4, executions: 100_000 };
+/// As a lunch break has time for.
+const DEEP: Width = Width { preemptions: 4, executions: 30_000 };
 
 /// Runs the task.
 pub fn run(args: &LoomArgs) -> Result<ExitCode> {
@@ -35,7 +35,10 @@ pub fn run(args: &LoomArgs) -> Result<ExitCode> {
 
 fn width(args: &LoomArgs) -> Width {
     let width = if args.quick { QUICK } else { DEEP };
-    Width { preemptions: args.preemptions.unwrap_or(width.preemptions), ..width }
+    Width {
+        preemptions: args.preemptions.unwrap_or(width.preemptions),
+        executions: args.executions.unwrap_or(width.executions),
+    }
 }
 
 /// The command, for all models or for those with a certain word in their name.
@@ -69,9 +72,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_of_ones_own_leaves_the_rest_as_it_is() {
-        let args = LoomArgs { preemptions: Some(7), model: None, quick: true };
-        assert_eq!(width(&args), Width { preemptions: 7, ..QUICK });
-        assert_eq!(width(&LoomArgs { preemptions: None, model: None, quick: false }), DEEP);
+    fn a_bound_of_ones_own_leaves_the_other_as_it_is() {
+        let args = |quick, preemptions, executions| LoomArgs {
+            preemptions,
+            executions,
+            model: None,
+            quick,
+        };
+        assert_eq!(width(&args(true, Some(7), None)), Width { preemptions: 7, ..QUICK });
+        assert_eq!(width(&args(false, None, Some(9))), Width { executions: 9, ..DEEP });
+        assert_eq!(width(&args(false, None, None)), DEEP);
     }
 }
