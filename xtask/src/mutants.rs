@@ -3,7 +3,7 @@
 //! A mutant is the subject broken in one place; a test shows that a search finds it, and that the
 //! search is therefore worth something. To add one:
 //!
-//! 1. Write a test with `mutant` in its name that fails unless the mutant is caught.
+//! 1. Write a test that fails unless the mutant is caught.
 //! 2. When it is caught, let the test print one line to standard output:
 //!
 //!    ```text
@@ -14,8 +14,9 @@
 //!    `proptest`. `AFTER` is a number of executions or cases; the table shows it rounded up to a power
 //!    of ten, so that it does not go stale with every change. Anything else stands as it is: write
 //!    `-` where the number differs from run to run, as it does when seeds are random.
-//! 3. If the test is not run by one of [`sources`], add a command that runs it with its output shown
-//!    (`-- mutant --nocapture` for an ordinary test).
+//! 3. If the test is not run by one of [`sources`], add a command that runs it with its output shown,
+//!    such as `cargo test --package P --test T -- --nocapture`. The loom models are run by name:
+//!    those of mutants have `mutant` in it.
 //! 4. `cargo xtask mutants --record`, and commit the result. CI checks it.
 //!
 //! Nothing is stored beside the table: a row that no test prints any more goes away.

@@ -1,6 +1,7 @@
 //! The baton: whose turn it is, the host's or that of a thread that only waits.
 //!
-//! This is what the `guest` strategy stands on (trio's guest mode, Electron, tokio#8479).
+//! It is there for a `guest` strategy (trio's guest mode, Electron, tokio#8479); none of the
+//! strategies that ship uses it yet.
 //! The host loop owns the thread on which everything runs; a second thread does nothing but wait
 //! in the runtime's driver, where the host cannot wait because it waits in its own loop.
 //! The driver is in the hands of one of them at a time: whoever holds the baton.

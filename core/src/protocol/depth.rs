@@ -45,8 +45,8 @@ impl<H> DepthStack<H> {
     /// Host side: a level begins, and is open for as long as what is returned lives.
     /// `None` when it was told to end before; then there is nothing to run.
     ///
-    /// The host asks [`Level::is_told`] *after* its loop has become one that `handle` ends, or has
-    /// `handle` used by way of the loop itself.
+    /// From here on a quit uses `handle`, which may be before the loop runs. So either the handle
+    /// does something that lasts, or the loop asks [`Level::is_told`] before it sleeps.
     #[must_use = "a level is open for as long as this lives"]
     pub fn open(&self, name: &str, handle: H) -> Option<Level<'_, H>> {
         let mut levels = lock(&self.levels);

@@ -1,7 +1,8 @@
 //! What crosses threads.
 //!
-//! Each protocol is written once, over [`sync`](crate::sync), used by the strategies that ship
-//! and checked by loom (`core/tests/loom.rs`).
+//! Each protocol is written once, over [`sync`](crate::sync), and checked by loom
+//! (`core/tests/loom.rs`). The strategies that ship use all but the [`baton`], which waits for one
+//! that does.
 
 pub mod baton;
 pub mod depth;

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,10 @@ pub fn run(models: &[&'static [Model]]) {
         })
     });
     let conclusion = libtest_mimic::run(&args, trials.collect());
+    if conclusion.num_passed + conclusion.num_failed == 0 && !args.list {
+        eprintln!("error: no model has {:?} in its name", args.filter.unwrap_or_default());
+        process::exit(2);
+    }
     show(reports.lock().unwrap_or_else(PoisonError::into_inner).values());
     conclusion.exit();
 }
