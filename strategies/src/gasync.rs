@@ -193,14 +193,12 @@ impl GlibHandle {
         F: FnOnce(&Cancellable, Resolver<T>) + Send + 'static,
     {
         let (mut running, resolver) = Running::new();
-        let (cancellable, context) = (running.cancellable.clone(), self.context().clone());
+        let cancellable = running.cancellable.clone();
         let job = move || {
             // Dropped before the job began.
-            if cancellable.is_cancelled() {
-                return;
+            if !cancellable.is_cancelled() {
+                start(&cancellable, resolver);
             }
-            let started = context.with_thread_default(|| start(&cancellable, resolver));
-            debug_assert!(started.is_ok(), "jobs run on the thread that owns the context");
         };
         self.push(job).await.map_err(|_| NoResult::Gone)?;
         let result = std::future::poll_fn(|cx| running.poll(cx));

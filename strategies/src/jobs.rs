@@ -4,7 +4,11 @@
 //! context at that moment (gmain.c 2.74.6, line 6362).
 //!
 //! The source may recurse, so a job that opens a nested loop does not keep the others out of it.
+//!
+//! What a job costs is the two threads waking each other, which no queue can spare. So one dispatch
+//! does all jobs that wait, a loop that is awake is not rung, and room is given back in batches.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +26,9 @@ use crate::source::{Callbacks, Prepare, Source, SourceRef, carry_panic};
 
 /// Jobs that may wait for GLib before senders have to.
 const CAPACITY: usize = 1024;
+
+/// Room is given back for so many jobs at a time, because it takes a lock that senders want too.
+const BATCH: usize = 64;
 
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
@@ -42,7 +49,6 @@ pub struct GlibHandle {
     room: Arc<Semaphore>,
     /// Never has a permit; closed when the queue goes.
     gone: Arc<Semaphore>,
-    context: MainContext,
 }
 
 /// Why a call has no result.
@@ -62,17 +68,19 @@ impl JobQueue {
     pub fn new(context: &MainContext) -> Self {
         let ring = context.clone();
         let (jobs, receiver) = handoff(CAPACITY, move || ring.wakeup());
-        let queue = Rc::new(Jobs { queue: receiver, backlog: Backlog::default() });
+        let room = Arc::new(Semaphore::new(CAPACITY));
+        let queue = Rc::new(Jobs {
+            queue: receiver,
+            backlog: Backlog::default(),
+            context: context.clone(),
+            room: room.clone(),
+            owed: Cell::new(0),
+        });
         let main = Source::new("loopnest jobs", MainCallbacks(queue.clone()));
         main.set_can_recurse(true);
         main.attach(context);
         let later = pace::later("loopnest jobs, later", queue, context);
-        let handle = GlibHandle {
-            jobs,
-            room: Arc::new(Semaphore::new(CAPACITY)),
-            gone: Arc::new(Semaphore::new(0)),
-            context: context.clone(),
-        };
+        let handle = GlibHandle { jobs, room, gone: Arc::new(Semaphore::new(0)) };
         Self { main, later, handle }
     }
 
@@ -107,7 +115,8 @@ impl Drop for JobQueue {
 }
 
 impl GlibHandle {
-    /// Runs `f` on the GLib thread and gives its result.
+    /// Runs `f` on the GLib thread and gives its result. The context is the thread's default there,
+    /// so that a GAsyncResult call which `f` starts comes back to it.
     ///
     /// Waits for room while too many jobs are queued. Dropping the future before the job begins
     /// cancels it.
@@ -135,25 +144,19 @@ impl GlibHandle {
 
     /// Queues a job once there is room.
     pub(crate) async fn push(&self, job: impl FnOnce() + Send + 'static) -> Result<(), CallError> {
-        let Ok(room) = self.room.clone().acquire_owned().await else {
+        let Ok(room) = self.room.acquire().await else {
             return Err(CallError::Gone);
         };
-        let job: Job = Box::new(move || {
-            drop(room);
-            job();
-        });
+        // Given back by the other side, when it takes the job out.
+        room.forget();
         // There is room by the semaphore, so only a receiver that is gone refuses.
-        self.jobs.push(job).map_err(|_| CallError::Gone)
+        self.jobs.push(Box::new(job)).map_err(|_| CallError::Gone)
     }
 
     /// Completes when the GLib side is gone.
     pub(crate) async fn gone(&self) {
         // There never is a permit, so this ends with the semaphore.
         let _ = self.gone.acquire().await;
-    }
-
-    pub(crate) fn context(&self) -> &MainContext {
-        &self.context
     }
 }
 
@@ -168,16 +171,28 @@ impl fmt::Debug for GlibHandle {
 struct Jobs {
     queue: HandoffReceiver<Job>,
     backlog: Backlog,
+    context: MainContext,
+    room: Arc<Semaphore>,
+    /// Jobs taken out whose room was not given back yet.
+    owed: Cell<usize>,
 }
 
-impl Work for Jobs {
-    fn backlog(&self) -> &Backlog {
-        &self.backlog
+impl Jobs {
+    fn take(&self) -> Option<Job> {
+        let job = self.queue.pop();
+        let owed = self.owed.get() + usize::from(job.is_some());
+        // Also when the queue has run empty, be it that of a nested loop.
+        let pays = owed >= BATCH || job.is_none();
+        self.owed.set(if pays { 0 } else { owed });
+        if pays && owed > 0 {
+            self.room.add_permits(owed);
+        }
+        job
     }
 
-    fn run(&self) {
+    fn run_slice(&self) {
         let end = Instant::now() + SLICE;
-        while let Some(job) = self.queue.pop() {
+        while let Some(job) = self.take() {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
                 // The others' jobs must not end with the source.
                 carry_panic(panic);
@@ -187,6 +202,18 @@ impl Work for Jobs {
                 break;
             }
         }
+    }
+}
+
+impl Work for Jobs {
+    fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    fn run(&self) {
+        // Once for all jobs of a slice: it takes the context's lock four times.
+        let ran = self.context.with_thread_default(|| self.run_slice());
+        debug_assert!(ran.is_ok(), "sources are dispatched by the owner of the context");
         self.backlog.set(self.queue.check());
     }
 }

@@ -33,6 +33,46 @@ fn a_call_runs_on_the_glib_thread_and_its_result_comes_back() {
 }
 
 #[test]
+fn in_a_call_the_context_is_the_default_of_its_thread() {
+    let (context, handoff) = handoff();
+    let glib = handoff.glib();
+    let is_default = handoff.block_on(async move {
+        glib.call(move || MainContext::thread_default() == Some(context)).await.expect("a result")
+    });
+    assert!(is_default, "a GAsyncResult call that it starts would come back nowhere");
+}
+
+#[test]
+fn room_comes_back_from_every_call_also_from_those_that_wait_in_a_nested_loop() {
+    // More than there is room for, several times over.
+    const CALLS: usize = 5_000;
+    let (context, handoff) = handoff();
+    let (glib, n) = (handoff.glib(), Arc::new(AtomicUsize::new(0)));
+    let count = n.clone();
+    handoff.block_on(async move {
+        let calls = (0..CALLS).map(|i| {
+            let (glib, count, context) = (glib.clone(), count.clone(), context.clone());
+            async move {
+                let call = glib.call(move || {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    if i % 500 == 0 {
+                        nested_loop(&context, MS);
+                    }
+                });
+                call.await.expect("a result");
+            }
+        });
+        futures::future::join_all(calls).await;
+    });
+    assert_eq!(n.load(Ordering::SeqCst), CALLS);
+    // As many as there were at first, but for those that the next batch gives back.
+    let said = format!("{:?}", handoff.glib());
+    let room = said.chars().filter(char::is_ascii_digit).collect::<String>();
+    let room: usize = room.parse().expect("a number of permits");
+    assert!((1024 - 64..=1024).contains(&room), "{said}");
+}
+
+#[test]
 fn a_call_that_opens_a_nested_loop_does_not_keep_others_out() {
     let (context, handoff) = handoff();
     let (one, two) = (handoff.glib(), handoff.glib());

@@ -1,0 +1,109 @@
+//! Medians and their ratios, printed.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use glib::MainContext;
+use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
+
+/// What a round took, in seconds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cost {
+    pub(crate) wall: f64,
+    pub(crate) processor: f64,
+}
+
+/// The rounds of several subjects.
+pub(crate) struct Table<const N: usize> {
+    names: [&'static str; N],
+    /// Microseconds a call, on the wall and of the processor; iterations of the context a call.
+    columns: [[Vec<f64>; 3]; N],
+}
+
+impl<const N: usize> Table<N> {
+    pub(crate) fn new(names: [&'static str; N]) -> Self {
+        Self { names, columns: std::array::from_fn(|_| Default::default()) }
+    }
+
+    /// Keeps a round of `n` calls.
+    pub(crate) fn note(&mut self, n: u32, costs: [Cost; N], iterations: [u64; N]) {
+        for ((columns, cost), iterations) in self.columns.iter_mut().zip(costs).zip(iterations) {
+            columns[0].push(cost.wall * 1e6 / f64::from(n));
+            columns[1].push(cost.processor * 1e6 / f64::from(n));
+            columns[2].push(iterations as f64 / f64::from(n));
+        }
+    }
+
+    /// Prints every subject, and what `subject` gains over each of the others.
+    pub(crate) fn print(&self, subject: usize, others: &[usize]) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        for (name, [wall, processor, iterations]) in self.names.iter().zip(&self.columns) {
+            writeln!(
+                out,
+                "  {name:20} {:7.1} us a call {:7.1} us of processor {:6.2} iterations",
+                median(wall.clone()),
+                median(processor.clone()),
+                median(iterations.clone()),
+            )?;
+        }
+        for &other in others {
+            // Round by round, so that what else the machine does hits both sides of a ratio.
+            let [wall, processor, iterations] = std::array::from_fn(|i| {
+                let (ours, theirs) = (&self.columns[subject][i], &self.columns[other][i]);
+                median(theirs.iter().zip(ours).map(|(theirs, ours)| theirs / ours).collect())
+            });
+            writeln!(
+                out,
+                "  {} makes {wall:.2} x the calls a second of {}, {processor:.2} x a second of \
+                 processor, {iterations:.2} x an iteration",
+                self.names[subject], self.names[other],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Counts the iterations of a context: a source of a high priority that never is ready.
+pub(crate) struct Probe {
+    n: Rc<Cell<u64>>,
+    _source: Source<Count>,
+}
+
+struct Count(Rc<Cell<u64>>);
+
+impl Callbacks for Count {
+    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+        self.0.set(self.0.get() + 1);
+        Prepare::Wait(None)
+    }
+
+    fn check(&self, _this: SourceRef<'_>) -> bool {
+        false
+    }
+
+    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl Probe {
+    pub(crate) fn new(context: &MainContext) -> Self {
+        let n = Rc::new(Cell::new(0));
+        let source = Source::new("probe", Count(n.clone()));
+        source.set_priority(-1000);
+        source.set_can_recurse(true);
+        source.attach(context);
+        Self { n, _source: source }
+    }
+
+    pub(crate) fn iterations(&self) -> u64 {
+        self.n.get()
+    }
+}
