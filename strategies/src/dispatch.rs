@@ -38,7 +38,7 @@
 //!
 //! smol-rs/smol#94, tokio#7348, tokio#2443; slint's Node integration (`uv_backend_fd`); node-gtk.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
@@ -54,6 +54,7 @@ use loopnest_core::executor::{Executor, JoinError, JoinHandle, Slice, Spawner};
 use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
 
 use crate::epoll::{self, Selector};
+use crate::jobs::{GlibHandle, JobQueue};
 use crate::pace::{self, Backlog, Later, SLICE, Work};
 use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
 
@@ -85,6 +86,8 @@ pub struct Dispatch {
     // Declared, and so dropped, in this order: no callbacks, then no tasks, then no runtime.
     main: Source<MainCallbacks>,
     _later: Later<Shared>,
+    /// Made when it is first asked for.
+    jobs: OnceCell<JobQueue>,
     shared: Rc<Shared>,
     context: MainContext,
 }
@@ -180,7 +183,13 @@ impl Dispatch {
         main.callbacks().tag.set(Some(tag));
         main.attach(context);
         let later = pace::later("loopnest dispatch, later", shared.clone(), context);
-        Ok(Self { main, _later: later, shared, context: context.clone() })
+        Ok(Self {
+            main,
+            _later: later,
+            jobs: OnceCell::new(),
+            shared,
+            context: context.clone(),
+        })
     }
 
     /// Starts a task on this thread. It may hold anything and use tokio's sockets and timers.
@@ -195,6 +204,11 @@ impl Dispatch {
     /// A handle that starts tasks from any thread.
     pub fn spawner(&self) -> Spawner {
         self.shared.executor.spawner()
+    }
+
+    /// A handle that gets work done on this thread, from any other.
+    pub fn glib(&self) -> GlibHandle {
+        self.jobs.get_or_init(|| JobQueue::new(&self.context)).handle()
     }
 
     /// tokio's handle, for libraries that want one.

@@ -26,15 +26,20 @@
 //!
 //! relm4 (`relm4/src/app.rs`), the tokio chapter of the gtk4-rs book.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::io;
 
 use glib::MainContext;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::jobs::{GlibHandle, JobQueue};
+
 /// A tokio runtime beside glib's executor.
 #[derive(Debug)]
 pub struct GtkRs {
+    /// Made when it is first asked for.
+    jobs: OnceCell<JobQueue>,
     runtime: Runtime,
     context: MainContext,
 }
@@ -46,7 +51,7 @@ impl GtkRs {
     /// When the system gives no thread or no descriptors.
     pub fn new(context: &MainContext) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        Ok(Self { runtime, context: context.clone() })
+        Ok(Self { jobs: OnceCell::new(), runtime, context: context.clone() })
     }
 
     /// Runs `root` to completion on glib's executor, with the runtime entered.
@@ -59,6 +64,11 @@ impl GtkRs {
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
         let _entered = self.runtime.enter();
         self.context.block_on(root)
+    }
+
+    /// A handle that gets work done on this thread, from tokio's.
+    pub fn glib(&self) -> GlibHandle {
+        self.jobs.get_or_init(|| JobQueue::new(&self.context)).handle()
     }
 
     /// tokio's handle.

@@ -31,7 +31,7 @@
 //! asyncio-glib (2019), whose author wrote both limits down; slint's Node integration, the same
 //! with libuv.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
@@ -46,6 +46,7 @@ use tokio::runtime::{Builder, Handle, LocalRuntime};
 use tokio::task::JoinHandle;
 
 use crate::epoll::{self, Selector};
+use crate::jobs::{GlibHandle, JobQueue};
 use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
 
 /// tokio, with a GLib main loop in place of its wait.
@@ -63,6 +64,8 @@ use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Nested {
+    /// Made when it is first asked for.
+    jobs: OnceCell<JobQueue>,
     runtime: LocalRuntime,
     selector: Rc<GlibSelector>,
 }
@@ -106,7 +109,7 @@ impl Nested {
             source: RefCell::new(None),
             root: RefCell::new(None),
         });
-        Ok(Self { runtime, selector })
+        Ok(Self { jobs: OnceCell::new(), runtime, selector })
     }
 
     /// Runs `root` to completion with both loops alive.
@@ -135,6 +138,12 @@ impl Nested {
         F::Output: 'static,
     {
         self.runtime.spawn_local(future)
+    }
+
+    /// A handle that gets work done on this thread, from any other. It is done by whatever loop of
+    /// the context runs, in nested ones too, where tokio's tasks of this thread stall.
+    pub fn glib(&self) -> GlibHandle {
+        self.jobs.get_or_init(|| JobQueue::new(&self.selector.context)).handle()
     }
 
     /// tokio's handle.

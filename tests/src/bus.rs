@@ -20,6 +20,8 @@ impl PrivateBus {
             .args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // It complains of its limit of descriptors, and no test needs more.
+            .stderr(Stdio::null())
             .spawn();
         let Ok(mut daemon) = daemon else {
             panic!("cannot start dbus-daemon; `cargo xtask setup --group test` installs it")

@@ -3,6 +3,9 @@
 pub mod bus;
 pub mod random;
 pub mod world;
+pub mod calls;
+pub mod child;
+pub mod sides;
 
 use std::cell::Cell;
 use std::ops::ControlFlow;

@@ -1,0 +1,135 @@
+//! D-Bus calls in gio's manner, and a service that lets its callers wait.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use gio::{
+    Cancellable, DBusCallFlags, DBusConnection, DBusConnectionFlags, DBusMethodInvocation,
+    DBusNodeInfo,
+};
+use loopnest_strategies::gasync::{self, Resolver};
+
+/// What a method call gives.
+pub type Reply = Result<glib::Variant, glib::Error>;
+
+const BUS: &str = "org.freedesktop.DBus";
+/// Where a [`Hanging`] service is.
+pub const PATH: &str = "/org/loopnest/Test";
+/// What it serves: `Hang`.
+pub const INTERFACE: &str = "org.loopnest.Test";
+
+/// Connects to the bus at `address`.
+pub fn connect(
+    address: String,
+) -> impl FnOnce(&Cancellable, Resolver<Result<DBusConnection, glib::Error>>) + Send {
+    move |cancellable, done| {
+        let flags = DBusConnectionFlags::AUTHENTICATION_CLIENT
+            | DBusConnectionFlags::MESSAGE_BUS_CONNECTION;
+        let done = move |result| done.resolve(result);
+        DBusConnection::for_address(&address, flags, None, Some(cancellable), done);
+    }
+}
+
+/// As [`connect`], awaited on the GLib thread.
+///
+/// # Panics
+/// When there is no such bus.
+pub async fn open(address: String) -> DBusConnection {
+    gasync::call(connect(address)).await.expect("a result").expect("a bus")
+}
+
+/// Asks the daemon for its identity.
+pub fn get_id(bus: &DBusConnection) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
+    method(bus, "GetId", None)
+}
+
+/// Calls a method of the daemon.
+pub fn method(
+    bus: &DBusConnection,
+    name: &'static str,
+    parameters: Option<glib::Variant>,
+) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
+    let bus = bus.clone();
+    move |cancellable, done| {
+        bus.call(
+            Some(BUS),
+            "/org/freedesktop/DBus",
+            BUS,
+            name,
+            parameters.as_ref(),
+            None,
+            DBusCallFlags::NONE,
+            -1,
+            Some(cancellable),
+            move |result| done.resolve(result),
+        );
+    }
+}
+
+/// Calls a [`Hanging`] service by its unique name. No reply for `patience` milliseconds is an
+/// error of GDBus; -1 is its usual 25 s.
+pub fn hang(
+    bus: &DBusConnection,
+    service: &str,
+    patience: i32,
+) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
+    let (bus, service) = (bus.clone(), service.to_owned());
+    move |cancellable, done| {
+        bus.call(
+            Some(&service),
+            PATH,
+            INTERFACE,
+            "Hang",
+            None,
+            None,
+            DBusCallFlags::NONE,
+            patience,
+            Some(cancellable),
+            move |result| done.resolve(result),
+        );
+    }
+}
+
+/// A service that keeps what it is asked and does not answer.
+#[derive(Debug)]
+pub struct Hanging {
+    calls: Rc<RefCell<Vec<DBusMethodInvocation>>>,
+    connection: DBusConnection,
+}
+
+impl Hanging {
+    /// Serves on `connection`, in the context that is this thread's default.
+    ///
+    /// # Panics
+    /// When something is served there already.
+    pub fn serve(connection: &DBusConnection) -> Self {
+        let xml =
+            format!("<node><interface name='{INTERFACE}'><method name='Hang'/></interface></node>");
+        let node = DBusNodeInfo::for_xml(&xml).expect("good XML");
+        let interface = node.lookup_interface(INTERFACE).expect("the interface");
+        let calls: Rc<RefCell<Vec<_>>> = Rc::default();
+        let keep = calls.clone();
+        let served = connection
+            .register_object(PATH, &interface)
+            .method_call(move |_, _, _, _, _, _, call| keep.borrow_mut().push(call));
+        let _id = served.build().expect("to serve");
+        Self { calls, connection: connection.clone() }
+    }
+
+    /// Its unique name.
+    pub fn name(&self) -> String {
+        self.connection.unique_name().unwrap_or_default().into()
+    }
+
+    /// Calls that wait.
+    pub fn n(&self) -> usize {
+        self.calls.borrow().len()
+    }
+
+    /// Answers all.
+    pub fn reply(&self) {
+        for call in self.calls.take() {
+            call.return_value(None);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Every strategy with a context of its own, to run the same futures on each.
+
+use std::fmt;
+use std::future::Future;
+
+use glib::MainContext;
+use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, Handoff, Nested};
+
+/// A strategy by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Async drives GLib.
+    Nested,
+    /// GLib drives async.
+    Dispatch,
+    /// Two threads.
+    Handoff,
+    /// The status quo.
+    GtkRs,
+}
+
+/// Every strategy.
+pub const KINDS: [Kind; 4] = [Kind::Nested, Kind::Dispatch, Kind::Handoff, Kind::GtkRs];
+
+/// A strategy at work.
+#[derive(Debug)]
+pub struct Side {
+    /// Which one.
+    pub kind: Kind,
+    /// The context that it runs.
+    pub context: MainContext,
+    strategy: Any,
+}
+
+enum Any {
+    Nested(Nested),
+    Dispatch(Dispatch),
+    Handoff(Handoff),
+    GtkRs(GtkRs),
+}
+
+impl fmt::Debug for Any {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a strategy")
+    }
+}
+
+impl Kind {
+    /// Runs `body` on this strategy, with a new context that is the default of this thread.
+    ///
+    /// # Panics
+    /// When the system gives no runtime; with the panic of `body`.
+    pub fn with<R>(self, body: impl FnOnce(&Side) -> R) -> R {
+        let context = MainContext::new();
+        let run = || {
+            let strategy = match self {
+                Self::Nested => Nested::new(&context, true).map(Any::Nested),
+                Self::Dispatch => Dispatch::new(&context).map(Any::Dispatch),
+                Self::Handoff => Handoff::new(&context).map(Any::Handoff),
+                Self::GtkRs => GtkRs::new(&context).map(Any::GtkRs),
+            };
+            let strategy = strategy.expect("a runtime");
+            body(&Side { kind: self, context: context.clone(), strategy })
+        };
+        context.with_thread_default(run).expect("a context that nobody else has")
+    }
+
+    /// Whether its tasks live on the GLib thread.
+    pub fn has_local_tasks(self) -> bool {
+        self != Self::Handoff
+    }
+
+    /// Whether its tasks go on while a callback has a nested loop open.
+    pub fn goes_on_in_a_dialog(self) -> bool {
+        self != Self::Nested
+    }
+}
+
+impl Side {
+    /// The remote face.
+    pub fn glib(&self) -> GlibHandle {
+        match &self.strategy {
+            Any::Nested(nested) => nested.glib(),
+            Any::Dispatch(dispatch) => dispatch.glib(),
+            Any::Handoff(handoff) => handoff.glib(),
+            Any::GtkRs(gtk_rs) => gtk_rs.glib(),
+        }
+    }
+
+    /// Runs a future on this thread, and GLib with it.
+    ///
+    /// # Panics
+    /// With the panic of `future`, and on `Handoff`, where no future runs here.
+    pub fn here<F>(&self, future: F) -> F::Output
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        match &self.strategy {
+            Any::Nested(nested) => nested.block_on(future),
+            Any::Dispatch(dispatch) => dispatch.block_on(future),
+            Any::GtkRs(gtk_rs) => gtk_rs.block_on(future),
+            Any::Handoff(_) => panic!("its tasks live on another thread"),
+        }
+    }
+
+    /// Runs a future in a tokio task on another thread, and GLib on this one.
+    ///
+    /// # Panics
+    /// With the panic of `future`.
+    pub fn elsewhere<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match &self.strategy {
+            Any::Handoff(handoff) => handoff.block_on(future),
+            Any::GtkRs(gtk_rs) => {
+                let task = gtk_rs.handle().spawn(future);
+                gtk_rs.block_on(task).expect("no panic")
+            }
+            Any::Nested(_) | Any::Dispatch(_) => {
+                let (tx, rx) = tokio::sync::oneshot::channel();
+                // A library's thread with a runtime of its own.
+                let thread = std::thread::spawn(move || {
+                    let mut builder = tokio::runtime::Builder::new_current_thread();
+                    let runtime = builder.enable_all().build().expect("a runtime");
+                    // Unused only if the test has failed already.
+                    drop(tx.send(runtime.block_on(future)));
+                });
+                let output = self.here(rx);
+                thread.join().expect("no panic");
+                output.expect("the thread has said it")
+            }
+        }
+    }
+}
