@@ -183,13 +183,7 @@ impl Dispatch {
         main.callbacks().tag.set(Some(tag));
         main.attach(context);
         let later = pace::later("loopnest dispatch, later", shared.clone(), context);
-        Ok(Self {
-            main,
-            _later: later,
-            jobs: OnceCell::new(),
-            shared,
-            context: context.clone(),
-        })
+        Ok(Self { main, _later: later, jobs: OnceCell::new(), shared, context: context.clone() })
     }
 
     /// Starts a task on this thread. It may hold anything and use tokio's sockets and timers.

@@ -1,11 +1,11 @@
 //! Helpers for the tests of this package: counting what a process holds, and ending loops.
 
 pub mod bus;
-pub mod random;
-pub mod world;
 pub mod calls;
 pub mod child;
+pub mod random;
 pub mod sides;
+pub mod world;
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
