@@ -178,21 +178,13 @@ struct Jobs {
 }
 
 impl Jobs {
-    fn take(&self) -> Option<Job> {
-        let job = self.queue.pop();
-        let owed = self.owed.get() + usize::from(job.is_some());
-        // Also when the queue has run empty, be it that of a nested loop.
-        let pays = owed >= BATCH || job.is_none();
-        self.owed.set(if pays { 0 } else { owed });
-        if pays && owed > 0 {
-            self.room.add_permits(owed);
-        }
-        job
-    }
-
     fn run_slice(&self) {
         let end = Instant::now() + SLICE;
-        while let Some(job) = self.take() {
+        while let Some(job) = self.queue.pop() {
+            self.owed.set(self.owed.get() + 1);
+            if self.owed.get() >= BATCH {
+                self.pay();
+            }
             if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
                 // The others' jobs must not end with the source.
                 carry_panic(panic);
@@ -202,6 +194,12 @@ impl Jobs {
                 break;
             }
         }
+        self.pay();
+    }
+
+    /// Gives room back. A job may have a nested loop open; the slices there pay for it as well.
+    fn pay(&self) {
+        self.room.add_permits(self.owed.take());
     }
 }
 

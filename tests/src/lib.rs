@@ -10,7 +10,7 @@ pub mod world;
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glib::{MainContext, MainLoop};
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
@@ -82,6 +82,29 @@ pub fn nested_loop(context: &MainContext, time: Duration) {
     let quit = main_loop.clone();
     after(context, time, move || quit.quit());
     main_loop.run();
+}
+
+/// Runs a nested loop of `context`, as a modal dialog does, until `done`; `false` if that takes
+/// longer than any machine needs.
+pub fn dialog_until(context: &MainContext, done: impl Fn() -> bool + 'static) -> bool {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let main_loop = MainLoop::new(Some(context), false);
+    let (begun, quit) = (Instant::now(), main_loop.clone());
+    let in_time = Rc::new(Cell::new(false));
+    let check = glib::thread_guard::ThreadGuard::new((done, in_time.clone()));
+    let tick = move || {
+        let (done, in_time) = check.get_ref();
+        in_time.set(done());
+        if in_time.get() || begun.elapsed() > PATIENCE {
+            quit.quit();
+            return glib::ControlFlow::Break;
+        }
+        glib::ControlFlow::Continue
+    };
+    let priority = glib::Priority::DEFAULT;
+    glib::timeout_source_new(Duration::from_millis(1), None, priority, tick).attach(Some(context));
+    main_loop.run();
+    in_time.get()
 }
 
 /// How many descriptors this process has open.

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::future::Future;
 
+use gio::Cancellable;
 use glib::MainContext;
+use loopnest_strategies::gasync::{self, NoResult, Resolver};
 use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, Handoff, Nested};
 
 /// A strategy by name.
@@ -42,6 +44,32 @@ enum Any {
 impl fmt::Debug for Any {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a strategy")
+    }
+}
+
+/// From where a call is made.
+#[derive(Clone, Debug)]
+pub enum Face {
+    /// A task on the GLib thread.
+    Here,
+    /// A tokio task on another thread.
+    Elsewhere(GlibHandle),
+}
+
+impl Face {
+    /// Makes a call.
+    ///
+    /// # Errors
+    /// Those of the adapter.
+    pub async fn call<T, F>(&self, start: F) -> Result<T, NoResult>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Cancellable, Resolver<T>) + Send + 'static,
+    {
+        match self {
+            Self::Here => gasync::call(start).await,
+            Self::Elsewhere(glib) => glib.gasync(start).await,
+        }
     }
 }
 
@@ -84,6 +112,27 @@ impl Side {
             Any::Dispatch(dispatch) => dispatch.glib(),
             Any::Handoff(handoff) => handoff.glib(),
             Any::GtkRs(gtk_rs) => gtk_rs.glib(),
+        }
+    }
+
+    /// The faces of the adapter that it has.
+    pub fn faces(&self) -> Vec<Face> {
+        let here = self.kind.has_local_tasks().then_some(Face::Here);
+        here.into_iter().chain([Face::Elsewhere(self.glib())]).collect()
+    }
+
+    /// Runs a future where calls are made from with `face`, and GLib on this thread.
+    ///
+    /// # Panics
+    /// With the panic of `future`.
+    pub fn run<F>(&self, face: &Face, future: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match face {
+            Face::Here => self.here(future),
+            Face::Elsewhere(_) => self.elsewhere(future),
         }
     }
 
@@ -133,5 +182,23 @@ impl Side {
                 output.expect("the thread has said it")
             }
         }
+    }
+}
+
+/// Runs the same future with both faces on every strategy.
+///
+/// # Panics
+/// With the panic of the future.
+pub fn everywhere<F>(test: impl Fn(Face) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    for kind in KINDS {
+        kind.with(|side| {
+            for face in side.faces() {
+                println!("{kind:?}, {face:?}");
+                side.run(&face, test(face.clone()));
+            }
+        });
     }
 }

@@ -4,112 +4,56 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use futures::future::join_all;
-use futures::{FutureExt, TryFutureExt};
 use gio::prelude::*;
-use gio::{Cancellable, DBusConnection, DBusConnectionFlags, IOErrorEnum};
+use gio::{Cancellable, IOErrorEnum};
 use glib::MainContext;
 use glib::variant::ToVariant;
 use loopnest_strategies::gasync::{self, NoResult, Resolver};
-use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, Handoff, JobQueue, Nested};
+use loopnest_strategies::{Dispatch, GlibHandle, JobQueue};
 use loopnest_tests::bus::PrivateBus;
+use loopnest_tests::calls::{Reply, connect, get_id, method, open};
 use loopnest_tests::nested_loop;
+use loopnest_tests::sides::{KINDS, everywhere};
 use tokio::time::{sleep, timeout};
 
 const MS: Duration = Duration::from_millis(1);
 
-type Reply = Result<glib::Variant, glib::Error>;
-
-fn connect(
-    address: String,
-) -> impl FnOnce(&Cancellable, Resolver<Result<DBusConnection, glib::Error>>) + Send {
-    move |cancellable, done| {
-        let flags = DBusConnectionFlags::AUTHENTICATION_CLIENT
-            | DBusConnectionFlags::MESSAGE_BUS_CONNECTION;
-        let done = move |result| done.resolve(result);
-        DBusConnection::for_address(&address, flags, None, Some(cancellable), done);
-    }
-}
-
-async fn open(address: String) -> DBusConnection {
-    gasync::call(connect(address)).await.expect("a result").expect("a bus")
-}
-
-fn get_id(bus: &DBusConnection) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
-    method(bus, "GetId", None)
-}
-
-fn method(
-    bus: &DBusConnection,
-    name: &'static str,
-    parameters: Option<glib::Variant>,
-) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
-    let bus = bus.clone();
-    move |cancellable, done| {
-        bus.call(
-            Some("org.freedesktop.DBus"),
-            "/org/freedesktop/DBus",
-            "org.freedesktop.DBus",
-            name,
-            parameters.as_ref(),
-            None,
-            gio::DBusCallFlags::NONE,
-            -1,
-            Some(cancellable),
-            move |result| done.resolve(result),
-        );
-    }
-}
-
-/// Runs the same future on every strategy, on the GLib thread.
-fn on_every_strategy<F: Future<Output = ()> + 'static>(test: impl Fn() -> F) {
-    let context = MainContext::default();
-    let _owner = context.acquire().expect("nobody else runs it");
-    Dispatch::new(&context).expect("a runtime").block_on(test());
-    Nested::new(&context, true).expect("a runtime").block_on(test());
-    GtkRs::new(&context).expect("a runtime").block_on(test());
-}
-
 #[test]
-fn a_private_bus_answers_on_every_strategy() {
+fn a_private_bus_answers_on_every_strategy_from_every_thread() {
     let bus = PrivateBus::start();
-    let address = bus.address().to_owned();
-    on_every_strategy(|| {
-        let address = address.clone();
+    everywhere(|face| {
+        let address = bus.address().to_owned();
         async move {
-            let bus = open(address).await;
-            let id = gasync::call(get_id(&bus)).await.expect("a result").expect("a reply");
+            let bus = face.call(connect(address)).await.expect("a result").expect("a bus");
+            let id = face.call(get_id(&bus)).await.expect("a result").expect("a reply");
             assert_eq!(id.child_value(0).str().map(str::len), Some(32));
         }
-    });
-    // The bridge has its tasks on another thread: the remote face.
-    let context = MainContext::default();
-    let handoff = Handoff::new(&context).expect("a runtime");
-    let glib = handoff.glib();
-    handoff.block_on(async move {
-        let bus = glib.gasync(connect(address)).await.expect("a result").expect("a bus");
-        let id = glib.gasync(get_id(&bus)).await.expect("a result").expect("a reply");
-        assert_eq!(id.child_value(0).str().map(str::len), Some(32));
     });
 }
 
 #[test]
 fn errors_come_through_as_they_are() {
     let bus = PrivateBus::start();
-    let address = bus.address().to_owned();
-    on_every_strategy(|| {
-        let address = address.clone();
+    everywhere(|face| {
+        let address = bus.address().to_owned();
         async move {
-            let bus = open(address).await;
-            let call = gasync::call(method(&bus, "NoSuchMethod", None));
+            let bus = face.call(connect(address)).await.expect("a result").expect("a bus");
+            let call = face.call(method(&bus, "NoSuchMethod", None));
             let error = call.await.expect("a result").expect_err("no such method");
             assert_eq!(error.kind::<gio::DBusError>(), Some(gio::DBusError::UnknownMethod));
             let bad = connect("unix:path=/nonexistent/socket".to_owned());
-            assert!(gasync::call(bad).await.expect("a result").is_err());
+            assert!(face.call(bad).await.expect("a result").is_err());
         }
     });
+}
+
+#[test]
+fn a_handle_that_outlives_its_strategy_says_so() {
+    for kind in KINDS {
+        let glib = kind.with(|side| side.glib());
+        let call = glib.gasync(|_, done: Resolver<()>| done.resolve(()));
+        assert_eq!(futures::executor::block_on(call), Err(NoResult::Gone), "{kind:?}");
+    }
 }
 
 #[test]
@@ -235,53 +179,6 @@ fn a_resolver_dropped_unused_and_a_foreign_context_are_typed_errors() {
 }
 
 #[test]
-fn a_bus_that_is_killed_ends_a_hundred_calls_with_errors() {
-    for nested in [false, true] {
-        let mut daemon = PrivateBus::start();
-        let context = MainContext::default();
-        let dispatch = Dispatch::new(&context).expect("a runtime");
-        let address = daemon.address().to_owned();
-        let bus = dispatch.block_on(open(address));
-        bus.set_exit_on_close(false);
-        // A name that nobody owns and that takes its time: the daemon is stopped first.
-        let calls: Vec<_> = (0..100).map(|_| gasync::call(get_id(&bus))).collect();
-        let ended = Rc::new(Cell::new(0));
-        let count = ended.clone();
-        let (polled_tx, polled) = tokio::sync::oneshot::channel();
-        let all = dispatch.spawn_local(async move {
-            let all = join_all(calls.into_iter().map(|call| {
-                let count = count.clone();
-                async move {
-                    let failed = call.await.expect("a result").is_err();
-                    count.set(count.get() + 1);
-                    failed
-                }
-            }));
-            _ = polled_tx.send(());
-            all.await
-        });
-        let (inner, done) = (context.clone(), ended.clone());
-        dispatch.block_on(async move {
-            polled.await.expect("the calls begin");
-            daemon.kill();
-            if nested {
-                for _ in 0..50 {
-                    nested_loop(&inner, 20 * MS);
-                    if done.get() == 100 {
-                        break;
-                    }
-                }
-                assert_eq!(done.get(), 100, "all ended inside nested loops");
-            }
-        });
-        let failed = dispatch.block_on(async { timeout(5000 * MS, all).await });
-        let failed = failed.expect("in time").expect("no panic");
-        assert_eq!(failed.len(), 100);
-        assert!(failed.iter().any(|failed| *failed));
-    }
-}
-
-#[test]
 fn signals_names_and_served_objects_go_through_the_same_thread() {
     let bus = PrivateBus::start();
     let address = bus.address().to_owned();
@@ -374,53 +271,4 @@ fn files_are_read_written_and_watched() {
         let event = timeout(5000 * MS, events.recv()).await.expect("in time");
         assert_eq!(event, Some(gio::FileMonitorEvent::Deleted));
     });
-}
-
-/// Calls that are dropped at a random moment, or not, each with a witness that is held for as long
-/// as anything of the call lives.
-#[test]
-fn calls_cancelled_at_random_moments_resolve_once_and_leave_nothing() {
-    let seed = fastrand::u64(..);
-    eprintln!("seed {seed}");
-    let bus = PrivateBus::start();
-    let address = bus.address().to_owned();
-    let context = MainContext::default();
-    let handoff = Handoff::new(&context).expect("a runtime");
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    let bus = dispatch.block_on(open(address));
-    // The connection's own start-up holds it for a moment.
-    dispatch.block_on(async { sleep(20 * MS).await });
-    let references = bus.ref_count();
-    let mut random = fastrand::Rng::with_seed(seed);
-    let (witness, resolved) = (std::sync::Arc::new(()), std::sync::Arc::new(AtomicU32::new(0)));
-    let mut calls = Vec::new();
-    for _ in 0..2_000 {
-        let (held, count) = (witness.clone(), resolved.clone());
-        let start = get_id(&bus);
-        let patience = Duration::from_micros(random.u64(0..3_000));
-        let start = move |cancellable: &Cancellable, done: Resolver<Reply>| {
-            let _held = held;
-            start(cancellable, done);
-        };
-        let count = move |ended: bool| _ = count.fetch_add(u32::from(ended), Ordering::SeqCst);
-        if random.bool() {
-            let task = dispatch.spawn_local(async move {
-                count(timeout(patience, gasync::call(start)).await.is_ok());
-            });
-            calls.push(task.map_ok(|()| ()).map_err(|_| ()).boxed_local());
-        } else {
-            let glib = handoff.glib();
-            let task = handoff.spawn(async move {
-                count(timeout(patience, glib.gasync(start)).await.is_ok());
-            });
-            calls.push(task.map_err(|_| ()).boxed_local());
-        }
-    }
-    let ended = dispatch.block_on(join_all(calls));
-    assert!(ended.iter().all(Result::is_ok), "every call ends");
-    // Cancelled ones give their closures back as the context is iterated.
-    dispatch.block_on(async { sleep(100 * MS).await });
-    assert!(resolved.load(Ordering::SeqCst) <= 2_000);
-    assert_eq!(std::sync::Arc::strong_count(&witness), 1);
-    assert_eq!(bus.ref_count(), references);
 }

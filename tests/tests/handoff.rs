@@ -65,11 +65,7 @@ fn room_comes_back_from_every_call_also_from_those_that_wait_in_a_nested_loop() 
         futures::future::join_all(calls).await;
     });
     assert_eq!(n.load(Ordering::SeqCst), CALLS);
-    // As many as there were at first, but for those that the next batch gives back.
-    let said = format!("{:?}", handoff.glib());
-    let room = said.chars().filter(char::is_ascii_digit).collect::<String>();
-    let room: usize = room.parse().expect("a number of permits");
-    assert!((1024 - 64..=1024).contains(&room), "{said}");
+    assert!(format!("{:?}", handoff.glib()).contains("room: 1024"), "{:?}", handoff.glib());
 }
 
 #[test]
