@@ -18,6 +18,13 @@ use tokio::time::{sleep, timeout};
 
 const MS: Duration = Duration::from_millis(1);
 
+/// With a context of the test's own: they may run side by side in one process.
+fn on_dispatch(test: impl FnOnce(&MainContext, &Dispatch)) {
+    let context = MainContext::new();
+    let run = || test(&context, &Dispatch::new(&context).expect("a runtime"));
+    context.with_thread_default(run).expect("a context that nobody else has");
+}
+
 #[test]
 fn a_private_bus_answers_on_every_strategy_from_every_thread() {
     let bus = PrivateBus::start();
@@ -60,55 +67,57 @@ fn a_handle_that_outlives_its_strategy_says_so() {
 fn a_call_goes_on_in_a_loop_nested_in_its_own_strategy() {
     let bus = PrivateBus::start();
     let address = bus.address().to_owned();
-    let context = MainContext::default();
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    let bus = dispatch.block_on(open(address));
-    let n = Rc::new(Cell::new(0));
-    let count = n.clone();
-    dispatch
-        .spawn_local(async move {
-            loop {
-                let reply = gasync::call(get_id(&bus)).await.expect("a result");
-                count.set(count.get() + u32::from(reply.is_ok()));
-            }
-        })
-        .detach();
-    let (count, nested) = (n.clone(), context.clone());
-    let inside = dispatch.block_on(async move {
-        sleep(5 * MS).await;
-        let before = count.get();
-        nested_loop(&nested, 100 * MS);
-        count.get() - before
+    on_dispatch(|context, dispatch| {
+        let bus = dispatch.block_on(open(address));
+        let n = Rc::new(Cell::new(0));
+        let count = n.clone();
+        dispatch
+            .spawn_local(async move {
+                loop {
+                    let reply = gasync::call(get_id(&bus)).await.expect("a result");
+                    count.set(count.get() + u32::from(reply.is_ok()));
+                }
+            })
+            .detach();
+        let (count, nested) = (n.clone(), context.clone());
+        let inside = dispatch.block_on(async move {
+            sleep(5 * MS).await;
+            let before = count.get();
+            nested_loop(&nested, 100 * MS);
+            count.get() - before
+        });
+        assert!(inside > 10, "{inside} replies in a nested loop");
     });
-    assert!(inside > 10, "{inside} replies in a nested loop");
 }
 
 #[test]
 fn dropping_the_future_cancels_and_frees_the_closure() {
-    let context = MainContext::default();
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    let (held, cancelled) = (Rc::new(()), Rc::new(Cell::new(false)));
-    let (inside, seen) = (held.clone(), cancelled.clone());
-    dispatch.block_on(async move {
-        let process =
-            gio::Subprocess::newv(&["sleep".as_ref(), "60".as_ref()], gio::SubprocessFlags::NONE)
-                .expect("a process");
-        let waiting = process.clone();
-        let wait = gasync::call(move |cancellable, done: Resolver<()>| {
-            waiting.wait_async(Some(cancellable), move |result| {
-                let _inside = &inside;
-                let error = result.expect_err("it was cancelled");
-                seen.set(error.matches(IOErrorEnum::Cancelled));
-                done.resolve(());
+    on_dispatch(|_, dispatch| {
+        let (held, cancelled) = (Rc::new(()), Rc::new(Cell::new(false)));
+        let (inside, seen) = (held.clone(), cancelled.clone());
+        dispatch.block_on(async move {
+            let process = gio::Subprocess::newv(
+                &["sleep".as_ref(), "60".as_ref()],
+                gio::SubprocessFlags::NONE,
+            )
+            .expect("a process");
+            let waiting = process.clone();
+            let wait = gasync::call(move |cancellable, done: Resolver<()>| {
+                waiting.wait_async(Some(cancellable), move |result| {
+                    let _inside = &inside;
+                    let error = result.expect_err("it was cancelled");
+                    seen.set(error.matches(IOErrorEnum::Cancelled));
+                    done.resolve(());
+                });
             });
+            assert!(timeout(20 * MS, wait).await.is_err());
+            process.force_exit();
+            // The callback comes with the next iterations.
+            sleep(20 * MS).await;
         });
-        assert!(timeout(20 * MS, wait).await.is_err());
-        process.force_exit();
-        // The callback comes with the next iterations.
-        sleep(20 * MS).await;
+        assert!(cancelled.get());
+        assert_eq!(Rc::strong_count(&held), 1);
     });
-    assert!(cancelled.get());
-    assert_eq!(Rc::strong_count(&held), 1);
 }
 
 #[test]
@@ -165,11 +174,12 @@ fn a_glib_side_that_goes_ends_calls_with_an_error() {
 
 #[test]
 fn a_resolver_dropped_unused_and_a_foreign_context_are_typed_errors() {
-    let context = MainContext::new();
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    let dropped = dispatch.block_on(gasync::call(|_, done: Resolver<()>| drop(done)));
-    assert_eq!(dropped, Err(NoResult::Gone));
+    on_dispatch(|_, dispatch| {
+        let dropped = dispatch.block_on(gasync::call(|_, done: Resolver<()>| drop(done)));
+        assert_eq!(dropped, Err(NoResult::Gone));
+    });
 
+    // No other test of this file touches it.
     let default = MainContext::default();
     let _owner = default.acquire().expect("nobody else runs it");
     let elsewhere = std::thread::spawn(|| {
@@ -182,93 +192,96 @@ fn a_resolver_dropped_unused_and_a_foreign_context_are_typed_errors() {
 fn signals_names_and_served_objects_go_through_the_same_thread() {
     let bus = PrivateBus::start();
     let address = bus.address().to_owned();
-    let context = MainContext::default();
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    dispatch.block_on(async move {
-        let server = open(address.clone()).await;
-        let client = open(address).await;
-        let (tx, mut changed) = tokio::sync::mpsc::unbounded_channel();
-        let _subscription = client.subscribe_to_signal(
-            Some("org.freedesktop.DBus"),
-            Some("org.freedesktop.DBus"),
-            Some("NameOwnerChanged"),
-            None,
-            Some("org.loopnest.Test"),
-            gio::DBusSignalFlags::NONE,
-            move |signal| _ = tx.send(signal.parameters.child_value(0).str().map(str::to_owned)),
-        );
-        // The match must have reached the daemon before the name changes hands.
-        gasync::call(get_id(&client)).await.expect("a result").expect("a reply");
-        let name = ("org.loopnest.Test", 0u32).to_variant();
-        let owned = gasync::call(method(&server, "RequestName", Some(name)));
-        owned.await.expect("a result").expect("the name");
-        let name = timeout(5000 * MS, changed.recv()).await.expect("in time");
-        assert_eq!(name.flatten().as_deref(), Some("org.loopnest.Test"));
+    on_dispatch(|_, dispatch| {
+        dispatch.block_on(async move {
+            let server = open(address.clone()).await;
+            let client = open(address).await;
+            let (tx, mut changed) = tokio::sync::mpsc::unbounded_channel();
+            let _subscription = client.subscribe_to_signal(
+                Some("org.freedesktop.DBus"),
+                Some("org.freedesktop.DBus"),
+                Some("NameOwnerChanged"),
+                None,
+                Some("org.loopnest.Test"),
+                gio::DBusSignalFlags::NONE,
+                move |signal| {
+                    _ = tx.send(signal.parameters.child_value(0).str().map(str::to_owned))
+                },
+            );
+            // The match must have reached the daemon before the name changes hands.
+            gasync::call(get_id(&client)).await.expect("a result").expect("a reply");
+            let name = ("org.loopnest.Test", 0u32).to_variant();
+            let owned = gasync::call(method(&server, "RequestName", Some(name)));
+            owned.await.expect("a result").expect("the name");
+            let name = timeout(5000 * MS, changed.recv()).await.expect("in time");
+            assert_eq!(name.flatten().as_deref(), Some("org.loopnest.Test"));
 
-        let xml = "<node><interface name='org.loopnest.Test'><method name='Double'>\
+            let xml = "<node><interface name='org.loopnest.Test'><method name='Double'>\
                    <arg type='u' direction='in'/><arg type='u' direction='out'/>\
                    </method></interface></node>";
-        let node = gio::DBusNodeInfo::for_xml(xml).expect("good XML");
-        let interface = node.lookup_interface("org.loopnest.Test").expect("the interface");
-        let _registration = server
-            .register_object("/", &interface)
-            .method_call(|_, _, _, _, _, parameters, invocation| {
-                let n: (u32,) = parameters.get().expect("a number");
-                invocation.return_value(Some(&(n.0 * 2,).to_variant()));
-            })
-            .build()
-            .expect("to serve");
-        let reply = gasync::call(move |cancellable, done| {
-            client.call(
-                Some("org.loopnest.Test"),
-                "/",
-                "org.loopnest.Test",
-                "Double",
-                Some(&(21u32,).to_variant()),
-                None,
-                gio::DBusCallFlags::NONE,
-                -1,
-                Some(cancellable),
-                move |result: Reply| done.resolve(result),
-            );
+            let node = gio::DBusNodeInfo::for_xml(xml).expect("good XML");
+            let interface = node.lookup_interface("org.loopnest.Test").expect("the interface");
+            let _registration = server
+                .register_object("/", &interface)
+                .method_call(|_, _, _, _, _, parameters, invocation| {
+                    let n: (u32,) = parameters.get().expect("a number");
+                    invocation.return_value(Some(&(n.0 * 2,).to_variant()));
+                })
+                .build()
+                .expect("to serve");
+            let reply = gasync::call(move |cancellable, done| {
+                client.call(
+                    Some("org.loopnest.Test"),
+                    "/",
+                    "org.loopnest.Test",
+                    "Double",
+                    Some(&(21u32,).to_variant()),
+                    None,
+                    gio::DBusCallFlags::NONE,
+                    -1,
+                    Some(cancellable),
+                    move |result: Reply| done.resolve(result),
+                );
+            });
+            let reply = reply.await.expect("a result").expect("a reply");
+            assert_eq!(reply.get::<(u32,)>(), Some((42,)));
         });
-        let reply = reply.await.expect("a result").expect("a reply");
-        assert_eq!(reply.get::<(u32,)>(), Some((42,)));
     });
 }
 
 #[test]
 fn files_are_read_written_and_watched() {
-    let context = MainContext::default();
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    dispatch.block_on(async {
-        let name = format!("loopnest-{}-{}", std::process::id(), fastrand::u64(..));
-        let path = std::env::temp_dir().join(name);
-        let file = gio::File::for_path(&path);
-        let write = file.clone();
-        let written = gasync::call(move |cancellable, done| {
-            write.replace_contents_async(
-                b"hello".to_vec(),
-                None,
-                false,
-                gio::FileCreateFlags::NONE,
-                Some(cancellable),
-                move |result| done.resolve(result.map(|_| ()).map_err(|(_, error)| error)),
-            );
+    on_dispatch(|_, dispatch| {
+        dispatch.block_on(async {
+            let name = format!("loopnest-{}-{}", std::process::id(), fastrand::u64(..));
+            let path = std::env::temp_dir().join(name);
+            let file = gio::File::for_path(&path);
+            let write = file.clone();
+            let written = gasync::call(move |cancellable, done| {
+                write.replace_contents_async(
+                    b"hello".to_vec(),
+                    None,
+                    false,
+                    gio::FileCreateFlags::NONE,
+                    Some(cancellable),
+                    move |result| done.resolve(result.map(|_| ()).map_err(|(_, error)| error)),
+                );
+            });
+            written.await.expect("a result").expect("to write");
+            let monitor = file
+                .monitor_file(gio::FileMonitorFlags::NONE, Cancellable::NONE)
+                .expect("a monitor");
+            let (tx, mut events) = tokio::sync::mpsc::unbounded_channel();
+            monitor.connect_changed(move |_, _, _, event| _ = tx.send(event));
+            let read = file.clone();
+            let contents = gasync::call(move |cancellable, done| {
+                read.load_contents_async(Some(cancellable), move |result| done.resolve(result));
+            });
+            let (contents, _) = contents.await.expect("a result").expect("to read");
+            assert_eq!(&contents[..], b"hello");
+            std::fs::remove_file(&path).expect("to remove");
+            let event = timeout(5000 * MS, events.recv()).await.expect("in time");
+            assert_eq!(event, Some(gio::FileMonitorEvent::Deleted));
         });
-        written.await.expect("a result").expect("to write");
-        let monitor =
-            file.monitor_file(gio::FileMonitorFlags::NONE, Cancellable::NONE).expect("a monitor");
-        let (tx, mut events) = tokio::sync::mpsc::unbounded_channel();
-        monitor.connect_changed(move |_, _, _, event| _ = tx.send(event));
-        let read = file.clone();
-        let contents = gasync::call(move |cancellable, done| {
-            read.load_contents_async(Some(cancellable), move |result| done.resolve(result));
-        });
-        let (contents, _) = contents.await.expect("a result").expect("to read");
-        assert_eq!(&contents[..], b"hello");
-        std::fs::remove_file(&path).expect("to remove");
-        let event = timeout(5000 * MS, events.recv()).await.expect("in time");
-        assert_eq!(event, Some(gio::FileMonitorEvent::Deleted));
     });
 }
