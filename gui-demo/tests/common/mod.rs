@@ -1,0 +1,208 @@
+//! A desk of one's own for a test: an X server, a window manager, a session bus.
+//!
+//! Nothing here is shared between tests, and nothing outlives the value that started it.
+
+#![allow(dead_code, reason = "every file of tests uses a part of this")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long an effect is waited for before the test gives it up. Far more than any of them takes,
+/// and no measurement.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A process that ends with this value.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    // Dropped in this order: what talks to the server goes before it.
+    _window_manager: Running,
+    bus: Option<Running>,
+    _server: Running,
+    display: String,
+    bus_address: String,
+    folder: TempDir,
+}
+
+impl Desk {
+    /// A screen of 1024x768 with openbox on it, and no session bus.
+    pub fn without_bus() -> Self {
+        Self::start(false)
+    }
+
+    /// The same with a session bus, on which assistive technology is started when asked for.
+    pub fn with_bus() -> Self {
+        Self::start(true)
+    }
+
+    fn start(with_bus: bool) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let screen = ["-screen", "0", "1024x768x24", "-nolisten", "tcp", "-noreset"];
+        let fbdir = folder.path().to_str().expect("a plain path").to_owned();
+        // The server chooses a free number and says it when it listens.
+        let mut server = command("Xvfb", folder.path());
+        server.args(["-displayfd", "1", "-fbdir", &fbdir]).args(screen);
+        let (server, number) = start_and_read(server);
+        let display = format!(":{}", number.trim());
+        let (bus, bus_address) = if with_bus {
+            let mut daemon = command("dbus-daemon", folder.path());
+            daemon.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);
+            // What the bus starts on demand has to find the screen as well.
+            daemon.env("DISPLAY", &display);
+            let (bus, address) = start_and_read(daemon);
+            (Some(bus), address.trim().to_owned())
+        } else {
+            // Not merely unset: GLib would start a daemon that outlives everything.
+            (None, "disabled:".to_owned())
+        };
+        let mut openbox = command("openbox", folder.path());
+        openbox.env("DISPLAY", &display).env("DBUS_SESSION_BUS_ADDRESS", &bus_address);
+        let window_manager = Running(spawn(openbox.stdout(Stdio::null())));
+        let desk = Self {
+            _window_manager: window_manager,
+            bus,
+            _server: server,
+            display,
+            bus_address,
+            folder,
+        };
+        wait_for("the window manager", || desk.has_window_manager().then_some(()));
+        desk
+    }
+
+    /// A window manager names a window of its own on the root window.
+    fn has_window_manager(&self) -> bool {
+        let ran = self.xdotool(&["get_num_desktops"]);
+        ran.is_ok()
+    }
+
+    /// A program that finds this desk and nothing of the user's.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut cmd = command(program, self.folder.path());
+        cmd.env("DISPLAY", &self.display)
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.bus_address)
+            .env("GDK_BACKEND", "x11")
+            .env("GSK_RENDERER", "cairo")
+            .env("GSETTINGS_BACKEND", "memory")
+            .env("GTK_USE_PORTAL", "0")
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("GTK_THEME");
+        if self.bus.is_none() {
+            // Assistive technology lives on the bus, and GTK complains when it cannot reach it.
+            cmd.env("GTK_A11Y", "none");
+        }
+        cmd
+    }
+
+    /// Where the session bus listens.
+    pub fn bus_address(&self) -> &str {
+        &self.bus_address
+    }
+
+    /// A folder that goes with the desk.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The picture of the whole screen, as the server keeps it (XWD).
+    pub fn screen(&self) -> Vec<u8> {
+        fs::read(self.folder.path().join("Xvfb_screen0")).expect("the server's framebuffer")
+    }
+
+    /// Runs xdotool; the error is what it said.
+    pub fn xdotool(&self, args: &[&str]) -> Result<String, String> {
+        let output = self.command("xdotool").args(args).output();
+        let output = output.unwrap_or_else(|error| panic!("{}", missing("xdotool", &error)));
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+
+    /// Waits until the window of this title has the input focus; gives its id.
+    pub fn wait_for_focus(&self, title: &str) -> String {
+        wait_for(&format!("`{title}` to be the active window"), || {
+            let id = self.xdotool(&["getactivewindow"]).ok()?;
+            let name = self.xdotool(&["getwindowname", &id]).ok()?;
+            (name == title).then_some(id)
+        })
+    }
+
+    /// Presses keys in the window of this title.
+    pub fn keys(&self, title: &str, keys: &str) {
+        self.wait_for_focus(title);
+        self.xdotool(&["key", keys]).expect("keys are pressed");
+    }
+
+    /// Has the window manager close the window of this title. Alt+F4 is openbox's own binding.
+    pub fn close_by_window_manager(&self, title: &str) {
+        self.keys(title, "alt+F4");
+    }
+}
+
+/// Asks again and again until there is something.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What GLib and GTK complained about.
+pub fn complaints(log: &str) -> Vec<&str> {
+    let bad = ["WARNING **", "CRITICAL **", "ERROR **", "-WARNING", "-CRITICAL"];
+    log.lines().filter(|line| bad.iter().any(|bad| line.contains(bad))).collect()
+}
+
+fn command(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
+    let mut cmd = Command::new(program);
+    cmd.stdin(Stdio::null())
+        .env("XDG_RUNTIME_DIR", folder)
+        .env("XDG_CONFIG_HOME", folder)
+        .env("XDG_CACHE_HOME", folder)
+        .env("XDG_DATA_HOME", folder)
+        .env("HOME", folder)
+        .env("LC_ALL", "C.UTF-8");
+    cmd
+}
+
+fn spawn(cmd: &mut Command) -> Child {
+    let program = cmd.get_program().to_string_lossy().into_owned();
+    cmd.stderr(Stdio::null());
+    cmd.spawn().unwrap_or_else(|error| panic!("{}", missing(&program, &error)))
+}
+
+fn missing(program: &str, error: &std::io::Error) -> String {
+    format!("cannot start {program} ({error}); `cargo xtask setup --group demo` installs it")
+}
+
+/// Starts a server that says one line when it is ready.
+fn start_and_read(mut cmd: Command) -> (Running, String) {
+    let mut child = Running(spawn(cmd.stdout(Stdio::piped())));
+    let mut line = String::new();
+    if let Some(stdout) = child.0.stdout.take() {
+        let _ = BufReader::new(stdout).read_line(&mut line);
+    }
+    assert!(!line.trim().is_empty(), "{:?} did not come up", cmd.get_program());
+    (child, line)
+}

@@ -1,0 +1,472 @@
+//! The nested dialog against the real GTK: whatever becomes of the window, the call returns.
+//!
+//! GTK wants a display before the first window and one thread for all of them. So each test starts
+//! a desk of its own and then itself again, with that desk in its environment; the second run does
+//! the work, on the thread that `#[gtk4::test]` would have used.
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::process::Command;
+use std::rc::Rc;
+use std::thread;
+
+use common::{Desk, complaints};
+use gtk4::prelude::*;
+use gtk4::{gio, glib};
+use gui_demo::dialog_run::{Answer, Outcome, abort_all, depth, dialog_run};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+/// Set for the run that does the work: it says where the desk is, and xdotool reads the rest.
+const INSIDE: &str = "LOOPNEST_TEST_INSIDE";
+
+/// Tests that run on the GTK thread of a program of their own.
+macro_rules! on_a_desk {
+    ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {$(
+        $(#[$meta])*
+        #[test]
+        fn $name() {
+            if std::env::var_os(INSIDE).is_some() {
+                gtk4::test_synced(|| $body);
+            } else {
+                again_on_a_desk(stringify!($name));
+            }
+        }
+    )*};
+}
+
+fn again_on_a_desk(test: &str) {
+    let desk = Desk::without_bus();
+    let me = std::env::current_exe().expect("the path of this program");
+    let output = desk
+        .command(me)
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .expect("this program, again");
+    let log = String::from_utf8_lossy(&output.stderr);
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("1 passed"), "{out}\n{log}");
+    assert!(output.status.success(), "{out}\n{log}");
+    assert_eq!(complaints(&log), [""; 0], "GLib or GTK complained");
+}
+
+/// A window to be a parent, shown.
+fn parent() -> gtk4::Window {
+    let window = gtk4::Window::builder().title("parent").build();
+    window.present();
+    window
+}
+
+fn dialog(title: &str, parent: &gtk4::Window) -> gtk4::Window {
+    let child = gtk4::Button::with_label("OK");
+    gtk4::Window::builder().title(title).transient_for(parent).child(&child).build()
+}
+
+/// Does something in the innermost loop that will be running.
+fn soon(job: impl FnOnce() + 'static) {
+    glib::idle_add_local_once(job);
+}
+
+/// Does something when the window is on the screen.
+fn when_mapped(window: &gtk4::Window, job: impl FnOnce() + 'static) {
+    let job = RefCell::new(Some(job));
+    window.connect_map(move |_| {
+        if let Some(job) = job.take() {
+            soon(job);
+        }
+    });
+}
+
+/// Runs xdotool on another thread: this one has to answer the window manager meanwhile.
+fn press_in(title: &'static str, keys: &'static str) {
+    let xdotool = |args: &[&str]| {
+        let output = Command::new("xdotool").args(args).output().expect("xdotool");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    thread::spawn(move || {
+        common::wait_for(&format!("`{title}` to be active"), || {
+            let active = xdotool(&["getactivewindow", "getwindowname"])?;
+            (active == title).then_some(())
+        });
+        xdotool(&["key", keys]);
+    });
+}
+
+/// Nothing is left of the dialogs: neither calls, nor windows besides `windows`, nor pending work.
+fn assert_nothing_left(windows: u32) {
+    let context = glib::MainContext::default();
+    while context.iteration(false) {}
+    assert_eq!(depth(), 0, "calls on the stack");
+    assert_eq!(gtk4::Window::toplevels().n_items(), windows, "windows");
+}
+
+on_a_desk! {
+    fn a_response_is_what_the_call_returns() {
+        let parent = parent();
+        let outcome = dialog_run(&dialog("d", &parent), |answer| soon(move || answer.give(42)));
+        assert_eq!(outcome, Outcome::Response(42));
+        assert_eq!(outcome.response(), Some(42));
+        assert_nothing_left(1);
+    }
+
+    fn a_click_on_a_button_answers() {
+        let parent = parent();
+        let button = gtk4::Button::with_label("Delete");
+        let dialog = dialog("d", &parent);
+        dialog.set_child(Some(&button));
+        let press = button.clone();
+        when_mapped(&dialog, move || press.emit_clicked());
+        let outcome = dialog_run(&dialog, |answer| {
+            button.connect_clicked(move |_| answer.give("delete"));
+        });
+        assert_eq!(outcome, Outcome::Response("delete"));
+        assert_nothing_left(1);
+    }
+
+    fn the_first_answer_counts() {
+        let parent = parent();
+        let outcome = dialog_run(&dialog("d", &parent), |answer| {
+            soon(move || {
+                answer.give(1);
+                answer.give(2);
+            });
+        });
+        assert_eq!(outcome, Outcome::Response(1));
+    }
+
+    fn a_dialog_answered_while_it_is_wired_is_not_run() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let shown = Rc::new(Cell::new(false));
+        let seen = shown.clone();
+        dialog.connect_map(move |_| seen.set(true));
+        let outcome = dialog_run(&dialog, |answer| answer.give(()));
+        assert_eq!(outcome, Outcome::Response(()));
+        assert!(!shown.get());
+        assert_nothing_left(1);
+    }
+
+    fn escape_closes() {
+        let parent = parent();
+        press_in("the dialog", "Escape");
+        let outcome = dialog_run::<()>(&dialog("the dialog", &parent), |_| {});
+        assert_eq!(outcome, Outcome::Closed);
+        assert_nothing_left(1);
+    }
+
+    fn the_window_manager_closes() {
+        let parent = parent();
+        press_in("the dialog", "alt+F4");
+        let outcome = dialog_run::<()>(&dialog("the dialog", &parent), |_| {});
+        assert_eq!(outcome, Outcome::Closed);
+        assert_nothing_left(1);
+    }
+
+    fn a_window_that_refuses_to_close_stays_open() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let asked = Rc::new(Cell::new(0));
+        let n = asked.clone();
+        dialog.connect_close_request(move |_| {
+            n.set(n.get() + 1);
+            if n.get() == 1 { glib::Propagation::Stop } else { glib::Propagation::Proceed }
+        });
+        let window = dialog.clone();
+        when_mapped(&dialog, move || {
+            window.close();
+            assert_eq!(depth(), 1);
+            window.close();
+        });
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Closed);
+        assert_eq!(asked.get(), 2);
+    }
+
+    fn a_hidden_dialog_ends() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let window = dialog.clone();
+        when_mapped(&dialog, move || window.set_visible(false));
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Destroyed);
+        assert_nothing_left(1);
+    }
+
+    fn a_destroyed_dialog_ends_though_somebody_holds_it() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let window = dialog.clone();
+        when_mapped(&dialog, move || window.destroy());
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Destroyed);
+        assert_nothing_left(1);
+    }
+
+    fn a_destroyed_parent_ends_the_dialog_though_somebody_holds_both() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let window = parent.clone();
+        when_mapped(&dialog, move || window.destroy());
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Destroyed);
+        assert_nothing_left(0);
+    }
+
+    fn three_deep_each_gets_its_own_answer() {
+        let parent = parent();
+        let outer = dialog("1", &parent);
+        let results = Rc::new(RefCell::new(Vec::new()));
+        let (list, window) = (results.clone(), outer.clone());
+        let first = dialog_run(&outer, |answer1| {
+            soon(move || {
+                let middle = dialog("2", &window);
+                let (inner_list, inner_parent) = (list.clone(), middle.clone());
+                let second = dialog_run(&middle, |answer2| {
+                    soon(move || {
+                        let inner = dialog("3", &inner_parent);
+                        let third = dialog_run(&inner, |answer3| {
+                            soon(move || {
+                                assert_eq!(depth(), 3);
+                                answer3.give(3);
+                            });
+                        });
+                        inner_list.borrow_mut().push(third);
+                        answer2.give(2);
+                    });
+                });
+                list.borrow_mut().push(second);
+                answer1.give(1);
+            });
+        });
+        results.borrow_mut().push(first);
+        assert_eq!(*results.borrow(), [3, 2, 1].map(Outcome::Response));
+        assert_nothing_left(1);
+    }
+
+    fn an_answer_to_the_outermost_aborts_what_stands_on_it() {
+        let outcomes = three_deep(|answers| answers[0].give(1));
+        assert_eq!(outcomes, [Outcome::Aborted, Outcome::Aborted, Outcome::Response(1)]);
+    }
+
+    fn an_answer_to_the_middle_leaves_the_outermost_open() {
+        let outcomes = three_deep(|answers| {
+            answers[1].give(2);
+            let outer = answers[0].clone();
+            // Asked when the two inner calls have returned.
+            glib::timeout_add_local_once(std::time::Duration::from_millis(50), move || {
+                assert_eq!(depth(), 1);
+                outer.give(1);
+            });
+        });
+        assert_eq!(outcomes, [Outcome::Aborted, Outcome::Response(2), Outcome::Response(1)]);
+    }
+
+    fn abort_all_ends_every_dialog_before_the_program_quits() {
+        let outcomes = three_deep(|_| abort_all());
+        assert_eq!(outcomes, [Outcome::Aborted; 3]);
+    }
+
+    fn a_dialog_on_the_way_out_is_not_opened() {
+        let parent = parent();
+        let outer = dialog("1", &parent);
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let (list, window) = (seen.clone(), outer.clone());
+        let first = dialog_run(&outer, |answer| {
+            soon(move || {
+                let outer_answer = answer.clone();
+                let inner = dialog_run::<()>(&dialog("2", &window), |_| {
+                    soon(move || outer_answer.give(1));
+                });
+                // The caller of the inner one is not content, and asks again.
+                let again = dialog_run::<()>(&dialog("3", &window), |_| {});
+                list.borrow_mut().extend([inner, again]);
+            });
+        });
+        assert_eq!(first, Outcome::Response(1));
+        assert_eq!(*seen.borrow(), [Outcome::Aborted, Outcome::Aborted]);
+        assert_nothing_left(1);
+    }
+
+    fn the_application_quits_at_once_when_all_are_aborted() {
+        let app = gtk4::Application::new(None::<&str>, gio::ApplicationFlags::NON_UNIQUE);
+        let seen = Rc::new(Cell::new(None));
+        let outcome = seen.clone();
+        app.connect_activate(move |app| {
+            let parent = gtk4::ApplicationWindow::builder().application(app).build();
+            parent.present();
+            let app = app.clone();
+            let end = dialog_run::<()>(&dialog("d", parent.upcast_ref()), |_| {
+                soon(move || {
+                    abort_all();
+                    app.quit();
+                });
+            });
+            outcome.set(Some(end));
+        });
+        app.run_with_args(&[""; 0]);
+        assert_eq!(seen.get(), Some(Outcome::Aborted));
+    }
+
+    fn two_hundred_dialogs_in_any_order_leave_nothing() {
+        let parent = parent();
+        let mut runner = TestRunner::new(Config { cases: 20, ..Config::default() });
+        runner.run(&prop::collection::vec(act(), 30), |script| {
+            play(&parent, script);
+            Ok(())
+        }).expect("every script leaves nothing");
+        let opened = OPENED.get();
+        assert!(opened >= 200, "only {opened} dialogs were opened");
+    }
+
+    fn dialogs_do_not_grow_the_process() {
+        let parent = parent();
+        let batch = || for _ in 0..100 {
+            let outcome = dialog_run(&dialog("d", &parent), |answer| soon(move || answer.give(())));
+            assert_eq!(outcome, Outcome::Response(()));
+        };
+        // The caches of fonts, styles and allocator fill first.
+        batch();
+        let before = resident_kib();
+        batch();
+        batch();
+        let grown = resident_kib().saturating_sub(before);
+        assert!(grown < 8 * 1024, "200 dialogs cost {grown} KiB");
+        assert_nothing_left(1);
+    }
+}
+
+/// Opens three dialogs, each inside the one before, then calls `act` with the answers, outermost
+/// first. Gives the outcomes, innermost first.
+fn three_deep(act: impl FnOnce(&[Answer<i32>]) + 'static) -> Vec<Outcome<i32>> {
+    let parent = parent();
+    let outcomes = Rc::new(RefCell::new(Vec::new()));
+    descend(&parent, Vec::new(), Box::new(act), &outcomes);
+    assert_nothing_left(1);
+    outcomes.take()
+}
+
+type Act = Box<dyn FnOnce(&[Answer<i32>])>;
+
+fn descend(
+    parent: &gtk4::Window,
+    mut answers: Vec<Answer<i32>>,
+    act: Act,
+    outcomes: &Rc<RefCell<Vec<Outcome<i32>>>>,
+) {
+    let dialog = dialog("d", parent);
+    let (window, list) = (dialog.clone(), outcomes.clone());
+    let outcome = dialog_run(&dialog, |answer| {
+        answers.push(answer);
+        when_mapped(&window.clone(), move || {
+            if answers.len() < 3 {
+                descend(&window, answers, act, &list);
+            } else {
+                act(&answers);
+            }
+        });
+    });
+    outcomes.borrow_mut().push(outcome);
+}
+
+/// What may happen to a stack of dialogs.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Open,
+    Answer(usize),
+    Close(usize),
+    Destroy(usize),
+    Hide(usize),
+    AbortAll,
+}
+
+fn act() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        6 => Just(Move::Open),
+        3 => (0..3usize).prop_map(Move::Answer),
+        2 => (0..3usize).prop_map(Move::Close),
+        1 => (0..3usize).prop_map(Move::Destroy),
+        1 => (0..3usize).prop_map(Move::Hide),
+        1 => Just(Move::AbortAll),
+    ]
+}
+
+thread_local! {
+    static OPENED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A script being played by whichever loop is innermost.
+struct Play {
+    script: RefCell<VecDeque<Move>>,
+    /// The open dialogs, outermost first.
+    open: RefCell<Vec<(gtk4::Window, Answer<usize>)>>,
+    weak: RefCell<Vec<glib::WeakRef<gtk4::Window>>>,
+    parent: gtk4::Window,
+}
+
+fn play(parent: &gtk4::Window, script: Vec<Move>) {
+    let play = Rc::new(Play {
+        script: RefCell::new(script.into()),
+        open: RefCell::default(),
+        weak: RefCell::default(),
+        parent: parent.clone(),
+    });
+    // The bottom of the stack runs until the script is over.
+    while step(&play) {}
+    assert_nothing_left(1);
+    let alive = play.weak.borrow().iter().filter(|weak| weak.upgrade().is_some()).count();
+    assert_eq!(alive, 0, "windows that somebody keeps alive");
+}
+
+/// One act; `false` when the script is over.
+fn step(play: &Rc<Play>) -> bool {
+    let Some(act) = play.script.borrow_mut().pop_front() else {
+        abort_all();
+        return false;
+    };
+    let nth = |n: usize| play.open.borrow().get(n).cloned();
+    match act {
+        Move::Open if depth() < 3 => open(play),
+        Move::Open => {}
+        Move::Answer(n) => drop(nth(n).map(|(_, answer)| answer.give(n))),
+        Move::Close(n) => drop(nth(n).map(|(window, _)| window.close())),
+        Move::Destroy(n) => drop(nth(n).map(|(window, _)| window.destroy())),
+        Move::Hide(n) => drop(nth(n).map(|(window, _)| window.set_visible(false))),
+        Move::AbortAll => abort_all(),
+    }
+    true
+}
+
+fn open(play: &Rc<Play>) {
+    OPENED.set(OPENED.get() + 1);
+    let below = play.open.borrow().last().map(|(window, _)| window.clone());
+    let window = dialog("d", &below.unwrap_or_else(|| play.parent.clone()));
+    play.weak.borrow_mut().push(window.downgrade());
+    let level = play.open.borrow().len();
+    let outcome = dialog_run(&window, |answer| {
+        play.open.borrow_mut().push((window.clone(), answer));
+        go_on(play);
+    });
+    play.open.borrow_mut().pop();
+    if let Outcome::Response(answer) = outcome {
+        assert_eq!(answer, level, "an answer came to another dialog");
+    }
+}
+
+/// Goes on with the script in the innermost loop, one act per callback.
+fn go_on(play: &Rc<Play>) {
+    let play = play.clone();
+    let level = play.open.borrow().len();
+    glib::idle_add_local(move || {
+        // A callback that is left over from a dialog that has ended.
+        if play.open.borrow().len() < level {
+            return glib::ControlFlow::Break;
+        }
+        step(&play).into()
+    });
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
