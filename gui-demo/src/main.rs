@@ -1,2 +1,29 @@
-//! x
-fn main() {}
+//! The demo: `cargo run -p gui-demo`, or `cargo xtask demo`, which installs what is missing.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use gui_demo::cli::Options;
+use gui_demo::{app, supervisor};
+use harness::Registry;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let registry = Registry::default();
+    let known = registry.strategy(&options.strategy).map(drop);
+    let scenario = options.scenario.as_deref();
+    let known = known.and(scenario.map_or(Ok(()), |name| registry.scenario(name).map(drop)));
+    if let Err(unknown) = known {
+        eprintln!("error: {unknown}");
+        return ExitCode::from(2);
+    }
+    let end = if options.child {
+        app::run(options, &registry)
+    } else {
+        supervisor::run(&options)
+    };
+    end.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

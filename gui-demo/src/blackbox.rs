@@ -1,0 +1,74 @@
+//! What a dying process leaves behind, and what the next one makes of it.
+//!
+//! `gtk-rs` aborts when a task opens a nested loop, and no code of this process runs after that. So
+//! what is on the stack is written to a file before each nested loop, and the
+//! [`supervisor`](crate::supervisor) hands it to the process that comes next.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use loopnest_core::trace::End;
+use serde::{Deserialize, Serialize};
+
+use crate::episode::Case;
+
+/// The file, if there is a supervisor to read it.
+#[derive(Debug)]
+pub struct BlackBox(Option<PathBuf>);
+
+impl BlackBox {
+    /// The box at this place.
+    pub fn new(file: Option<PathBuf>) -> Self {
+        Self(file)
+    }
+
+    /// Keeps a case.
+    pub fn write(&self, case: &Case) {
+        let Some(file) = &self.0 else { return };
+        let json = serde_json::to_vec(case).unwrap_or_default();
+        if let Err(error) = fs::write(file, json) {
+            eprintln!("cannot write {}: {error}", file.display());
+        }
+    }
+
+    /// The nested loop has returned: there is nothing to explain any more.
+    pub fn clear(&self) {
+        if let Some(file) = &self.0 {
+            // It may never have been written.
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+/// How a process died, with what it left.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PostMortem {
+    /// What was on the stack.
+    pub case: Case,
+    /// The signal.
+    pub signal: Option<i32>,
+    /// The exit code.
+    pub code: Option<i32>,
+    /// The last words that look like a reason.
+    pub message: String,
+}
+
+impl PostMortem {
+    /// The case, with its end in it.
+    pub fn case(self) -> Case {
+        let mut case = self.case;
+        case.real.end =
+            End::Died { signal: self.signal, code: self.code, message: self.message };
+        case
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When there is no such file, or something else is in it.
+    pub fn read(file: &Path) -> anyhow::Result<Self> {
+        let json = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        serde_json::from_slice(&json).with_context(|| format!("cannot parse {}", file.display()))
+    }
+}

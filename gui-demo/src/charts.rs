@@ -1,0 +1,237 @@
+//! Strip charts of the last twenty seconds, drawn by hand: a line of a hundred points costs some
+//! tens of microseconds, a plotting library twenty times that.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::f64::consts::{FRAC_PI_2, PI};
+use std::rc::Rc;
+
+use gtk4::cairo::{Context, Error, FontSlant, FontWeight};
+use gtk4::prelude::*;
+use gtk4::DrawingArea;
+
+/// How many samples a strip shows: twenty seconds at five a second.
+pub const SAMPLES: usize = 100;
+
+const MARGIN: f64 = 10.0;
+const HEAD: f64 = 30.0;
+
+/// How values become heights.
+#[derive(Clone, Copy, Debug)]
+pub enum Scale {
+    /// From zero to this.
+    Linear(f64),
+    /// By powers of ten, between these.
+    Log(f64, f64),
+}
+
+impl Scale {
+    /// Between 0 and 1.
+    fn height(self, value: f64) -> f64 {
+        let height = match self {
+            Self::Linear(max) => value / max,
+            Self::Log(min, max) => (value.max(min) / min).log10() / (max / min).log10(),
+        };
+        height.clamp(0.0, 1.0)
+    }
+
+    /// Where lines are drawn, and what they are called.
+    fn lines(self) -> Vec<(f64, String)> {
+        match self {
+            Self::Linear(max) => vec![(max / 2.0, short(max / 2.0)), (max, short(max))],
+            Self::Log(min, max) => {
+                let decades = (max / min).log10().round() as i32;
+                let step = if decades > 3 { 2 } else { 1 };
+                let decade = |n: i32| min * 10_f64.powi(n);
+                (0..=decades).filter(|n| n % step == 0).map(|n| (decade(n), short(decade(n)))).collect()
+            }
+        }
+    }
+}
+
+/// 1500 is `1.5 k`.
+pub fn short(value: f64) -> String {
+    let (value, unit) = match value {
+        v if v >= 1e6 => (v / 1e6, " M"),
+        v if v >= 1e4 => (v / 1e3, " k"),
+        v => (v, ""),
+    };
+    if value < 10.0 && value.fract() > 0.05 {
+        format!("{value:.1}{unit}")
+    } else {
+        format!("{value:.0}{unit}")
+    }
+}
+
+/// One chart.
+#[derive(Clone, Debug)]
+pub struct Strip {
+    area: DrawingArea,
+    data: Rc<RefCell<Data>>,
+}
+
+#[derive(Debug)]
+struct Data {
+    title: &'static str,
+    unit: &'static str,
+    scale: Scale,
+    colour: (f64, f64, f64),
+    /// The value, and whether a dialog was open.
+    samples: VecDeque<(Option<f64>, bool)>,
+}
+
+impl Strip {
+    /// An empty chart in this area.
+    pub fn new(
+        area: &DrawingArea,
+        title: &'static str,
+        unit: &'static str,
+        scale: Scale,
+        colour: (f64, f64, f64),
+    ) -> Self {
+        let samples = VecDeque::with_capacity(SAMPLES);
+        let data = Rc::new(RefCell::new(Data { title, unit, scale, colour, samples }));
+        area.set_content_width(220);
+        area.set_content_height(132);
+        area.set_hexpand(true);
+        let drawn = data.clone();
+        area.set_draw_func(move |area, cr, width, height| {
+            let ink = area.style_context().color();
+            // The surface remembers an error by itself, and there is nobody to tell.
+            let _ = draw(&drawn.borrow(), &ink, cr, width.into(), height.into());
+        });
+        Self { area: area.clone(), data }
+    }
+
+    /// Adds a sample and asks to be drawn. None is a gap in the line.
+    pub fn push(&self, value: Option<f64>, in_dialog: bool) {
+        let mut data = self.data.borrow_mut();
+        if data.samples.len() == SAMPLES {
+            data.samples.pop_front();
+        }
+        data.samples.push_back((value, in_dialog));
+        self.area.queue_draw();
+    }
+
+    /// The last value, for a line of text.
+    pub fn now(&self) -> String {
+        self.data.borrow().now()
+    }
+}
+
+impl Data {
+    fn now(&self) -> String {
+        match self.samples.back() {
+            Some((Some(value), _)) => format!("{} {}", short(*value), self.unit),
+            _ => "\u{2013}".to_owned(),
+        }
+    }
+}
+
+fn draw(
+    data: &Data,
+    text: &gtk4::gdk::RGBA,
+    cr: &Context,
+    width: f64,
+    height: f64,
+) -> Result<(), Error> {
+    let ink = |alpha: f64| {
+        cr.set_source_rgba(text.red().into(), text.green().into(), text.blue().into(), alpha);
+    };
+    rounded(cr, width, height, 8.0);
+    ink(0.05);
+    cr.fill()?;
+    cr.select_font_face("sans-serif", FontSlant::Normal, FontWeight::Normal);
+    cr.set_font_size(11.5);
+    ink(0.75);
+    cr.move_to(MARGIN, 20.0);
+    cr.show_text(data.title)?;
+    cr.select_font_face("sans-serif", FontSlant::Normal, FontWeight::Bold);
+    let now = data.now();
+    let extent = cr.text_extents(&now)?;
+    ink(0.95);
+    cr.move_to(width - MARGIN - extent.x_advance(), 20.0);
+    cr.show_text(&now)?;
+
+    let (left, right) = (MARGIN, width - MARGIN);
+    let (top, bottom) = (HEAD, height - MARGIN);
+    let x = |i: usize| left + (right - left) * (i as f64) / (SAMPLES as f64 - 1.0);
+    let y = |value: f64| bottom - (bottom - top) * data.scale.height(value);
+    let first = SAMPLES - data.samples.len();
+
+    // Where a dialog was open.
+    ink(0.08);
+    for (i, (_, in_dialog)) in data.samples.iter().enumerate() {
+        if *in_dialog {
+            let step = (right - left) / (SAMPLES as f64 - 1.0);
+            cr.rectangle(x(first + i) - step / 2.0, top, step, bottom - top);
+        }
+    }
+    cr.fill()?;
+
+    cr.select_font_face("sans-serif", FontSlant::Normal, FontWeight::Normal);
+    cr.set_font_size(9.0);
+    cr.set_line_width(1.0);
+    for (value, name) in data.scale.lines() {
+        let at = y(value).round() + 0.5;
+        ink(0.12);
+        cr.move_to(left, at);
+        cr.line_to(right, at);
+        cr.stroke()?;
+        ink(0.45);
+        cr.move_to(left, at - 2.0);
+        cr.show_text(&name)?;
+    }
+
+    let (red, green, blue) = data.colour;
+    cr.set_line_width(1.8);
+    let points: Vec<_> = data.samples.iter().enumerate().collect();
+    for run in points.split(|(_, (value, _))| value.is_none()) {
+        let line = run.iter().filter_map(|(i, (value, _))| Some((x(first + i), y((*value)?))));
+        let line: Vec<(f64, f64)> = line.collect();
+        let (Some(start), Some(end)) = (line.first(), line.last()) else { continue };
+        // Text leaves a current point behind.
+        cr.new_path();
+        line.iter().for_each(|(x, y)| cr.line_to(*x, *y));
+        cr.set_source_rgb(red, green, blue);
+        cr.stroke_preserve()?;
+        cr.line_to(end.0, bottom);
+        cr.line_to(start.0, bottom);
+        cr.close_path();
+        cr.set_source_rgba(red, green, blue, 0.18);
+        cr.fill()?;
+    }
+    Ok(())
+}
+
+fn rounded(cr: &Context, width: f64, height: f64, radius: f64) {
+    cr.new_sub_path();
+    cr.arc(width - radius, radius, radius, -FRAC_PI_2, 0.0);
+    cr.arc(width - radius, height - radius, radius, 0.0, FRAC_PI_2);
+    cr.arc(radius, height - radius, radius, FRAC_PI_2, PI);
+    cr.arc(radius, radius, radius, PI, PI + FRAC_PI_2);
+    cr.close_path();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logarithmic_scale_keeps_the_small_and_the_large_in_sight() {
+        let scale = Scale::Log(1.0, 1e6);
+        assert_eq!(scale.height(1.0), 0.0);
+        assert_eq!(scale.height(0.0), 0.0);
+        assert!((scale.height(1000.0) - 0.5).abs() < 1e-9);
+        assert_eq!(scale.height(1e9), 1.0);
+    }
+
+    #[test]
+    fn numbers_are_short_enough_for_a_chart() {
+        assert_eq!(short(0.0), "0");
+        assert_eq!(short(2.5), "2.5");
+        assert_eq!(short(250.0), "250");
+        assert_eq!(short(12_340.0), "12 k");
+        assert_eq!(short(1_234_000.0), "1.2 M");
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::dialogs::Kind;
+
+const AFTER: &str = "\
+Strategies that own the outer loop cannot be exchanged while they run, so choosing another one in
+the window starts the program anew. It runs in a child process: an abort is shown and explained,
+and the window comes back.
+
+Exit codes:
+  0  done
+  1  a file could not be written, or the scenario did not end
+  2  wrong usage, or an unknown name
+  5  there is no display";
+
+/// A GTK window in which a dialog stops the async side, or does not.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "gui-demo", version, after_help = AFTER)]
+pub struct Options {
+    /// How GLib and tokio are run together
+    #[arg(short, long, default_value = "dispatch", value_name = "NAME", overrides_with = "strategy")]
+    pub strategy: String,
+
+    /// Plays a scenario of the matrix, with real dialogs, and shows its verdict
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
+
+    /// Opens a dialog as soon as the window is shown
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    pub open: Option<Kind>,
+
+    /// Closes every dialog by itself after this many milliseconds
+    #[arg(long, value_name = "MS")]
+    pub dialog_ms: Option<u64>,
+
+    /// Writes a picture of the window (PNG) when it ends
+    #[arg(long, value_name = "FILE")]
+    pub screenshot: Option<PathBuf>,
+
+    /// Writes what was counted (JSON) when it ends
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
+    /// Ends by itself after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub exit_after: Option<f64>,
+
+    /// Starts without ticker, echo and D-Bus calls
+    #[arg(long)]
+    pub idle: bool,
+
+    /// Starts with the charts paused
+    #[arg(long)]
+    pub pause_charts: bool,
+
+    /// Starts with a thousand tasks more
+    #[arg(long)]
+    pub many_tasks: bool,
+
+    /// Starts in dark colours
+    #[arg(long)]
+    pub dark: bool,
+
+    /// Set by the supervisor: this process is the one with the window.
+    #[arg(long, hide = true)]
+    pub child: bool,
+
+    /// Set by the supervisor: this is not the first process of the run.
+    #[arg(long, hide = true)]
+    pub again: bool,
+
+    /// Set by the supervisor: where to leave what is on the stack.
+    #[arg(long, hide = true)]
+    pub black_box: Option<PathBuf>,
+
+    /// Set by the supervisor: where to say which strategy comes next.
+    #[arg(long, hide = true)]
+    pub next: Option<PathBuf>,
+
+    /// Set by the supervisor: how the process before this one died.
+    #[arg(long, hide = true)]
+    pub post_mortem: Option<PathBuf>,
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let names = Kind::ALL.map(Kind::name).join(", ");
+        format!("there are {names}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn the_supervisor_has_the_last_word_on_the_strategy() {
+        let options = Options::parse_from(["gui-demo", "-s", "nested", "--strategy", "handoff"]);
+        assert_eq!(options.strategy, "handoff");
+    }
+
+    #[test]
+    fn an_unknown_kind_of_dialog_names_the_known_ones() {
+        let error = Options::try_parse_from(["gui-demo", "--open", "nonsense"]).unwrap_err();
+        assert!(error.to_string().contains("library-task"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}

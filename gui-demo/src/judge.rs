@@ -1,0 +1,117 @@
+//! Verdicts, made on a thread of their own: to run a program in virtual time takes a while, and
+//! what is watched must not wait for it.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use harness::rules;
+use loopnest_core::ideal::ideal;
+use loopnest_core::strategy::About;
+use loopnest_core::{Word, classify};
+use serde::{Deserialize, Serialize};
+
+use crate::episode::{Case, owed};
+
+/// What is to be judged.
+#[derive(Debug)]
+pub struct Request {
+    /// Which episode it belongs to.
+    pub episode: u64,
+    /// The run still goes on.
+    pub live: bool,
+    /// Program and run.
+    pub case: Case,
+}
+
+/// A verdict with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Which episode it belongs to.
+    pub episode: u64,
+    /// The run still went on.
+    pub live: bool,
+    /// The words, worst first.
+    pub words: Vec<Word>,
+    /// Why, with the figures that prove it.
+    pub reason: String,
+    /// The rule that recognised the cause; a heading in METHODOLOGY.md.
+    pub rule: String,
+    /// The cause in a few words.
+    pub cause: String,
+    /// What to try; empty where nothing is wrong.
+    pub advice: String,
+    /// How much of what is due has not come yet.
+    pub owed: usize,
+}
+
+impl Verdict {
+    /// The words in one string, worst first.
+    pub fn text(&self) -> String {
+        self.words.iter().map(|word| word.name()).collect::<Vec<_>>().join(" + ")
+    }
+
+    /// Whether an application would notice harm.
+    pub fn is_bad(&self) -> bool {
+        self.words.iter().any(|word| word.is_bad())
+    }
+}
+
+/// Judges a case by the rules of the matrix.
+pub fn judge(request: Request, about: &About) -> Verdict {
+    let Request { episode, live, case } = request;
+    let ideal = ideal(&case.program);
+    let owed = owed(&ideal, &case.real).len();
+    let case = if live { case.as_if_closed_now(&ideal) } else { case };
+    let judgement = classify(&case.program, &ideal, &case.real);
+    let (reason, rule) = rules::why(&case.program, about, &judgement);
+    let rule = rules::by_name(rule);
+    Verdict {
+        episode,
+        live,
+        words: judgement.words,
+        reason,
+        rule: rule.map_or("", |rule| rule.name).to_owned(),
+        cause: rule.map_or("", |rule| rule.title).to_owned(),
+        advice: rule.map_or("", |rule| rule.try_this).to_owned(),
+        owed,
+    }
+}
+
+/// The thread that judges.
+#[derive(Debug)]
+pub struct Judge {
+    requests: Sender<Request>,
+    verdict: Arc<Mutex<Option<Verdict>>>,
+}
+
+impl Judge {
+    /// Starts the thread. It ends with this value.
+    pub fn start(about: About) -> Self {
+        let (requests, inbox): (Sender<Request>, Receiver<Request>) = channel();
+        let verdict = Arc::new(Mutex::new(None));
+        let outbox = verdict.clone();
+        thread::spawn(move || {
+            while let Ok(mut request) = inbox.recv() {
+                // Only the newest question is worth an answer.
+                while let Ok(newer) = inbox.try_recv() {
+                    request = newer;
+                }
+                let verdict = judge(request, &about);
+                outbox.lock().unwrap_or_else(PoisonError::into_inner).replace(verdict);
+            }
+        });
+        Self { requests, verdict }
+    }
+
+    /// Asks for a verdict. It is fetched by [`take`](Self::take), so that no loop is woken by it.
+    pub fn ask(&self, request: Request) {
+        // Fails only when the thread panicked, and then there is no verdict.
+        let _ = self.requests.send(request);
+    }
+
+    /// The newest verdict that has not been taken.
+    pub fn take(&self) -> Option<Verdict> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

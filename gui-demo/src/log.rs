@@ -1,0 +1,291 @@
+//! What the window records of itself: beats of the activity, counters, and the edges of dialogs.
+//!
+//! Everything may be called from any thread, because some strategies run tasks on another one.
+//! [`episode`](crate::episode) makes a trace of it that `core` can judge.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gtk4::glib::MainContext;
+use harness::threads;
+use loopnest_core::classify::TICK;
+use loopnest_core::trace::Meter;
+use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
+
+/// Below every priority in the program, so that the probe is prepared in every iteration.
+const PROBE_PRIORITY: i32 = -1000;
+
+/// How much is kept while no dialog is open: enough to look back to the last common beat.
+const KEPT: Duration = Duration::from_secs(3);
+
+/// One thing that happened. The numbers of beats count from the start of the activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The async ticker reached its nth deadline.
+    Tick(u64),
+    /// The GLib timeout fired.
+    Clock(u64),
+    /// The echo client was woken by its timer and sent.
+    Sent(u64),
+    /// The echo server read.
+    Served(u64),
+    /// The echo client read the answer.
+    Echoed(u64),
+    /// The D-Bus task was woken by its timer and called.
+    Called(u64),
+    /// The D-Bus task got the answer.
+    Answered(u64),
+    /// A callback is about to open a dialog, or to ask a task to.
+    Pressed(usize),
+    /// The task that was asked got the message.
+    Woken(usize),
+    /// The future that a callback waits for has slept.
+    Slept(usize),
+    /// A nested loop begins.
+    Open(usize),
+    /// Somebody answered the dialog.
+    Quit(usize),
+    /// The nested loop has returned.
+    Close(usize),
+    /// The strategy refused.
+    Refused(usize),
+}
+
+impl Fact {
+    /// Whether it is an async event: what stands still in a stall.
+    fn is_async(self) -> bool {
+        matches!(
+            self,
+            Self::Tick(_)
+                | Self::Sent(_)
+                | Self::Served(_)
+                | Self::Echoed(_)
+                | Self::Called(_)
+                | Self::Answered(_)
+        )
+    }
+
+    /// Whether processor time and context switches are read with it, which costs system calls.
+    fn is_edge(self) -> bool {
+        matches!(self, Self::Open(_) | Self::Close(_) | Self::Refused(_))
+    }
+}
+
+/// A fact with its circumstances.
+#[derive(Clone, Copy, Debug)]
+pub struct Beat {
+    /// Since the log began.
+    pub at: Duration,
+    /// How many dialogs were open.
+    pub depth: u16,
+    /// What happened.
+    pub fact: Fact,
+    /// Counters at that moment.
+    pub meter: Meter,
+}
+
+/// The log.
+#[derive(Debug)]
+pub struct Log {
+    start: Instant,
+    /// The GTK thread.
+    thread: u64,
+    /// Iterations of the GLib context.
+    iterations: AtomicU64,
+    /// Of these, the ones that the charts caused.
+    chart_iterations: AtomicU64,
+    /// The iteration that is running is the charts' doing.
+    charts_at_work: AtomicBool,
+    /// Things done: beats, frames, input events, steps of the many tasks.
+    useful: AtomicU64,
+    /// Opportunity ticks, of a thread that shares nothing with the loops.
+    ticks: AtomicU64,
+    /// Async ticks so far.
+    async_ticks: AtomicU64,
+    beats: Mutex<Beats>,
+}
+
+#[derive(Debug, Default)]
+struct Beats {
+    list: VecDeque<Beat>,
+    depth: u16,
+    /// An episode is being recorded: nothing is forgotten.
+    keep: bool,
+    /// The last async event, and the longest gap since the gap was last asked for.
+    last_async: Option<Duration>,
+    longest_gap: Duration,
+}
+
+impl Log {
+    /// A log of the calling thread's loops. The probe counts for as long as it lives.
+    pub fn new() -> (Arc<Self>, Source<Probe>) {
+        let log = Arc::new(Self {
+            start: Instant::now(),
+            thread: threads::this_thread(),
+            iterations: AtomicU64::new(0),
+            chart_iterations: AtomicU64::new(0),
+            charts_at_work: AtomicBool::new(false),
+            useful: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
+            async_ticks: AtomicU64::new(0),
+            beats: Mutex::default(),
+        });
+        let probe = Source::new("probe", Probe(log.clone()));
+        probe.set_priority(PROBE_PRIORITY);
+        probe.set_can_recurse(true);
+        probe.attach(&MainContext::default());
+        (log, probe)
+    }
+
+    fn beats(&self) -> MutexGuard<'_, Beats> {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since the log began.
+    pub fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Records a fact.
+    pub fn record(&self, fact: Fact) {
+        if !fact.is_edge() {
+            self.useful();
+        }
+        if matches!(fact, Fact::Tick(_)) {
+            self.async_ticks.fetch_add(1, Relaxed);
+        }
+        let mut beats = self.beats();
+        let at = self.now();
+        if let Fact::Open(_) = fact {
+            beats.depth += 1;
+        }
+        if fact.is_async() {
+            let gap = at.saturating_sub(beats.last_async.unwrap_or(at));
+            beats.longest_gap = beats.longest_gap.max(gap);
+            beats.last_async = Some(at);
+        }
+        let meter = self.meter(fact.is_edge());
+        let depth = beats.depth;
+        beats.list.push_back(Beat { at, depth, fact, meter });
+        if let Fact::Close(_) = fact {
+            beats.depth = beats.depth.saturating_sub(1);
+        }
+        if !beats.keep {
+            while beats.list.front().is_some_and(|beat| beat.at + KEPT < at) {
+                beats.list.pop_front();
+            }
+        }
+    }
+
+    /// Something was done that is not worth a line.
+    pub fn useful(&self) {
+        self.useful.fetch_add(1, Relaxed);
+    }
+
+    /// An async event of a scenario, for the chart of gaps.
+    pub fn async_event(&self) {
+        self.async_ticks.fetch_add(1, Relaxed);
+        let mut beats = self.beats();
+        let at = self.now();
+        let gap = at.saturating_sub(beats.last_async.unwrap_or(at));
+        beats.longest_gap = beats.longest_gap.max(gap);
+        beats.last_async = Some(at);
+    }
+
+    /// The counters now; those of the kernel only where `with_thread` asks for them.
+    pub fn meter(&self, with_thread: bool) -> Meter {
+        let mut meter = Meter {
+            iterations: self.iterations.load(Relaxed),
+            useful: self.useful.load(Relaxed),
+            ticks: self.ticks.load(Relaxed),
+            ..Meter::default()
+        };
+        if with_thread {
+            let pid = std::process::id();
+            meter.switches = threads::voluntary_switches(pid, self.thread);
+            meter.cpu = threads::cpu_time(pid, self.thread);
+        }
+        meter
+    }
+
+    /// Iterations so far, and how many of them were the charts' doing.
+    pub fn iterations(&self) -> (u64, u64) {
+        (self.iterations.load(Relaxed), self.chart_iterations.load(Relaxed))
+    }
+
+    /// The iteration that is running now was caused by the charts.
+    pub fn charts_are_at_work(&self) {
+        self.charts_at_work.store(true, Relaxed);
+    }
+
+    /// Async ticks so far.
+    pub fn async_ticks(&self) -> u64 {
+        self.async_ticks.load(Relaxed)
+    }
+
+    /// The longest time without an async event since this was last asked, the one that has not
+    /// ended included. None while there is no activity.
+    pub fn take_gap(&self) -> Option<Duration> {
+        let mut beats = self.beats();
+        let open = self.now().saturating_sub(beats.last_async?);
+        Some(std::mem::take(&mut beats.longest_gap).max(open))
+    }
+
+    /// The async side has ended on purpose: what follows is no gap.
+    pub fn forget_gap(&self) {
+        let mut beats = self.beats();
+        beats.last_async = None;
+        beats.longest_gap = Duration::ZERO;
+    }
+
+    /// What happened since `from`.
+    pub fn since(&self, from: Duration) -> Vec<Beat> {
+        self.beats().list.iter().filter(|beat| beat.at >= from).copied().collect()
+    }
+
+    /// Keeps everything from now on, and lets a thread that shares nothing with the loops count
+    /// opportunity ticks: they tell a stall from a machine that stood still.
+    pub fn keep(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.beats().keep, true) {
+            return;
+        }
+        let log = self.clone();
+        thread::spawn(move || {
+            while log.beats().keep {
+                thread::sleep(TICK);
+                log.ticks.fetch_add(1, Relaxed);
+            }
+        });
+    }
+
+    /// The episode is over.
+    pub fn release(&self) {
+        self.beats().keep = false;
+    }
+}
+
+/// Counts iterations: a source of the highest priority that never is ready.
+#[derive(Debug)]
+pub struct Probe(Arc<Log>);
+
+impl Callbacks for Probe {
+    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
+        self.0.iterations.fetch_add(1, Relaxed);
+        if self.0.charts_at_work.swap(false, Relaxed) {
+            self.0.chart_iterations.fetch_add(1, Relaxed);
+        }
+        Prepare::Wait(None)
+    }
+
+    fn check(&self, _this: SourceRef<'_>) -> bool {
+        false
+    }
+
+    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}

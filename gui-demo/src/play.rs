@@ -1,0 +1,282 @@
+//! Plays a scenario of the matrix in the window: its nested loops become dialogs.
+//!
+//! The interpreter is `core`'s, the loops are the strategy's, and a thin layer between them gives
+//! each nested loop a window. What the harness measures without a display is thereby seen with one.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use gtk4::glib::{self, MainContext, Priority, Propagation};
+use gtk4::prelude::*;
+use loopnest_core::Program;
+use loopnest_core::ideal::ideal;
+use loopnest_core::interp::Run;
+use loopnest_core::loops::{
+    BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
+};
+use loopnest_core::program::{How, Side};
+use loopnest_core::trace::{End, Event, Meter, Recorder, Trace, What};
+
+use crate::demo;
+use crate::dialog_run::{Answer, dialog_run};
+use crate::dialogs::Dialog;
+use crate::episode::Case;
+use crate::log::Log;
+
+/// A scenario that is not over this long after it should be never will.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A scenario being played.
+#[derive(Debug)]
+pub struct Play {
+    program: Arc<Program>,
+    tape: Arc<Tape>,
+    /// When it should be over.
+    due: Duration,
+    asked: AtomicBool,
+    _run: Run,
+}
+
+impl Play {
+    /// Starts a scenario.
+    ///
+    /// # Errors
+    /// When a pipe of the program cannot be made.
+    pub fn start(program: Program, loops: &Arc<dyn Loops>, log: &Arc<Log>) -> anyhow::Result<Self> {
+        let program = Arc::new(program);
+        let ideal = ideal(&program);
+        let due = ideal.events.last().map_or(Duration::ZERO, |event| event.at);
+        let tape = Arc::new(Tape {
+            log: log.clone(),
+            base: log.meter(false),
+            depth: AtomicU16::new(0),
+            written: Mutex::default(),
+        });
+        let levels = Arc::new(WindowLoops {
+            begin: loops.now(),
+            inner: loops.clone(),
+            closed: Mutex::default(),
+        });
+        let run = Run::new(program.clone(), levels, tape.clone())
+            .context("cannot make a pipe for the program")?;
+        run.start();
+        Ok(Self { program, tape, due: log.now() + due, asked: AtomicBool::new(false), _run: run })
+    }
+
+    /// The scenario's name.
+    pub fn name(&self) -> &str {
+        &self.program.name
+    }
+
+    /// Whether a nested loop is open.
+    pub fn is_in_dialog(&self) -> bool {
+        self.tape.depth.load(Relaxed) > 0
+    }
+
+    /// What happened, once, when it is over or never will be.
+    pub fn case_if_over(&self, log: &Log) -> Option<Case> {
+        let done = self.tape.written().events.iter().any(|event| event.what == What::Done);
+        let late = log.now() > self.due + PATIENCE;
+        if !(done || late) || self.asked.swap(true, Relaxed) {
+            return None;
+        }
+        let meter = self.tape.meter(true);
+        let end = if done {
+            End::Finished
+        } else {
+            // What it did at the last: it is asked only whether it still turned.
+            End::Deadline { last: Meter { useful: 0, ..meter }, in_lock: false }
+        };
+        let written = self.tape.written();
+        let (events, notes) = (written.events.clone(), written.notes.clone());
+        Some(Case { program: (*self.program).clone(), real: Trace { events, meter, end, notes } })
+    }
+}
+
+/// Takes down what the interpreter says.
+#[derive(Debug)]
+struct Tape {
+    log: Arc<Log>,
+    /// The counters when the scenario began.
+    base: Meter,
+    depth: AtomicU16,
+    written: Mutex<Written>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    events: Vec<Event>,
+    notes: Vec<String>,
+}
+
+impl Tape {
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn meter(&self, with_thread: bool) -> Meter {
+        let now = self.log.meter(with_thread);
+        Meter {
+            iterations: now.iterations - self.base.iterations,
+            useful: now.useful - self.base.useful,
+            ticks: now.ticks - self.base.ticks,
+            ..now
+        }
+    }
+}
+
+impl Recorder for Tape {
+    fn record(&self, at: Duration, depth: u16, what: What) {
+        match what {
+            What::Reached(key) if key.kind.side() == Side::Async => self.log.async_event(),
+            What::Open(_) => self.depth.store(depth, Relaxed),
+            What::Close(_) => self.depth.store(depth.saturating_sub(1), Relaxed),
+            _ => {}
+        }
+        let edge = !matches!(what, What::Reached(_) | What::Quit(_));
+        let meter = self.meter(edge);
+        self.written().events.push(Event { at, depth, what, meter });
+    }
+
+    fn useful(&self) {
+        self.log.useful();
+    }
+
+    fn note(&self, text: &str) {
+        self.written().notes.push(text.to_owned());
+    }
+}
+
+thread_local! {
+    /// What closes each open dialog of the scenario.
+    static OPEN: RefCell<BTreeMap<String, Answer<()>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// The strategy's loops, with a window for each nested one, and with a clock that begins with the
+/// scenario.
+struct WindowLoops {
+    inner: Arc<dyn Loops>,
+    begin: Duration,
+    /// The levels that somebody has quit.
+    closed: Mutex<Vec<String>>,
+}
+
+impl WindowLoops {
+    fn closed(&self) -> MutexGuard<'_, Vec<String>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A window for a level. It is the scenario that closes it, so the user cannot.
+fn window(level: &str) -> Option<Dialog> {
+    let mut dialog = None;
+    demo::with(|demo| {
+        let text = "A dialog of the scenario; the scenario closes it.";
+        let new = Dialog::new(&demo.ui.window, level, text);
+        new.close.set_sensitive(false);
+        new.another.set_sensitive(false);
+        new.pulse.set_visible(false);
+        new.window.connect_close_request(|_| Propagation::Stop);
+        dialog = Some(new);
+    });
+    dialog
+}
+
+impl Loops for WindowLoops {
+    fn now(&self) -> Duration {
+        self.inner.now().saturating_sub(self.begin)
+    }
+
+    fn spawn(&self, home: Home, task: BoxFuture) -> Canceller {
+        self.inner.spawn(home, task)
+    }
+
+    fn sleep_until(&self, deadline: Duration) -> BoxFuture {
+        self.inner.sleep_until(self.begin + deadline)
+    }
+
+    fn yield_now(&self) -> BoxFuture {
+        self.inner.yield_now()
+    }
+
+    fn channel(&self) -> Arc<dyn Channel> {
+        self.inner.channel()
+    }
+
+    fn pipe(&self) -> std::io::Result<Arc<dyn Pipe>> {
+        self.inner.pipe()
+    }
+
+    fn add_timeout(&self, priority: i32, interval: Duration, callback: Callback) {
+        self.inner.add_timeout(priority, interval, callback);
+    }
+
+    fn add_idle(&self, priority: i32, callback: Callback) {
+        self.inner.add_idle(priority, callback);
+    }
+
+    fn run_nested(&self, level: &str, how: How) -> Result<(), Refused> {
+        let Some(dialog) = window(level) else { return self.inner.run_nested(level, how) };
+        if how == How::Run {
+            dialog_run::<()>(&dialog.window, |answer| {
+                OPEN.with_borrow_mut(|open| open.insert(level.to_owned(), answer.clone()));
+                if self.closed().iter().any(|closed| closed == level) {
+                    answer.give(());
+                }
+            });
+            OPEN.with_borrow_mut(|open| open.remove(level));
+            Ok(())
+        } else {
+            // A loop that is iterated by hand: the window stands beside it.
+            dialog.window.present();
+            let result = self.inner.run_nested(level, how);
+            dialog.window.destroy();
+            result
+        }
+    }
+
+    fn quit(&self, level: &str) {
+        self.closed().push(level.to_owned());
+        self.inner.quit(level);
+        let answer = {
+            let level = level.to_owned();
+            move || {
+                if let Some(answer) = OPEN.with_borrow(|open| open.get(&level).cloned()) {
+                    answer.give(());
+                }
+            }
+        };
+        if MainContext::default().is_owner() {
+            answer();
+        } else {
+            let mut answer = Some(answer);
+            glib::idle_source_new(None, Priority::DEFAULT, move || {
+                if let Some(answer) = answer.take() {
+                    answer();
+                }
+                glib::ControlFlow::Break
+            })
+            .attach(Some(&MainContext::default()));
+        }
+    }
+
+    fn block_on(&self, task: BoxFuture) -> Result<(), Refused> {
+        self.inner.block_on(task)
+    }
+
+    fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
+        self.inner.on_host(home, job)
+    }
+
+    fn thread(&self, script: Vec<(Duration, Job)>) {
+        self.inner.thread(script);
+    }
+
+    fn compute(&self, time: Duration) {
+        self.inner.compute(time);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the window counted, as JSON, written when it ends. Tests and benchmarks read it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::Verdict;
+
+/// The report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The strategy.
+    pub strategy: String,
+    /// Counted over the whole run.
+    pub run: Stretch,
+    /// Counted over the last part of the run, when the window has settled: from half of
+    /// `--exit-after` on.
+    pub settled: Option<Stretch>,
+    /// The nested loops, in the order in which they closed.
+    pub dialogs: Vec<DialogReport>,
+    /// The final verdicts, and the last live one of a dialog that was still open.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Counters over a stretch of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Seconds.
+    pub seconds: f64,
+    /// Iterations of the GLib context.
+    pub iterations: u64,
+    /// Of these, the ones that the charts caused.
+    pub chart_iterations: u64,
+    /// Async ticks.
+    pub async_ticks: u64,
+    /// Steps of the many tasks.
+    pub task_steps: u64,
+    /// Frames that GTK drew.
+    pub frames: u64,
+    /// Frames drawn by hand, because GTK drew none.
+    pub frames_by_hand: u64,
+    /// Processor time of the frames with charts in them, in seconds.
+    pub chart_seconds: f64,
+}
+
+/// One nested loop.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DialogReport {
+    /// Its name.
+    pub level: String,
+    /// How it ended.
+    pub outcome: String,
+    /// Counted while it was open.
+    pub inside: Stretch,
+}
+
+impl Stretch {
+    /// From one reading of the counters to a later one.
+    pub fn between(from: Self, to: Self) -> Self {
+        Self {
+            seconds: to.seconds - from.seconds,
+            iterations: to.iterations - from.iterations,
+            chart_iterations: to.chart_iterations - from.chart_iterations,
+            async_ticks: to.async_ticks - from.async_ticks,
+            // The tasks may have been stopped and started anew.
+            task_steps: to.task_steps.saturating_sub(from.task_steps),
+            frames: to.frames - from.frames,
+            frames_by_hand: to.frames_by_hand - from.frames_by_hand,
+            chart_seconds: to.chart_seconds - from.chart_seconds,
+        }
+    }
+
+    /// Iterations a second besides the charts' own.
+    pub fn own_iterations_per_second(&self) -> f64 {
+        (self.iterations - self.chart_iterations) as f64 / self.seconds
+    }
+}
