@@ -38,6 +38,10 @@ pub fn run(options: Options, registry: &Registry) -> anyhow::Result<ExitCode> {
     let signal = rustix::process::Signal::TERM;
     rustix::process::set_parent_process_death_signal(Some(signal))
         .context("cannot tie the window to its supervisor")?;
+    // `application.run()` would take them from its arguments; assistive technology and the window
+    // manager know the program by them.
+    glib::set_prgname(Some("gui-demo"));
+    glib::set_application_name("loopnest");
     if gtk4::init().is_err() {
         eprintln!("{}", no_display());
         return Ok(ExitCode::from(NO_DISPLAY));
@@ -202,7 +206,7 @@ fn connect(demo: &Rc<Demo>, names: &[&'static str]) {
     spin(demo);
 }
 
-/// Lets the spinner move with every frame while async tasks are at work.
+/// Draws the spinner: an arc that stands elsewhere in every frame.
 fn spin(demo: &Rc<Demo>) {
     let weak = Rc::downgrade(demo);
     demo.ui.spinner.set_draw_func(move |area, cr, width, height| {
@@ -217,28 +221,6 @@ fn spin(demo: &Rc<Demo>) {
         // The surface remembers an error by itself.
         let _ = cr.stroke();
     });
-    let weak = Rc::downgrade(demo);
-    // A tick callback asks for frames for as long as it is there, so it is there only meanwhile.
-    let start = Rc::new(std::cell::RefCell::new(None::<gtk4::TickCallbackId>));
-    let update = move || {
-        let Some(demo) = weak.upgrade() else { return };
-        let running = start.take();
-        if demo.ui.activity.is_active() {
-            let id = running.unwrap_or_else(|| {
-                demo.ui.spinner.add_tick_callback(|spinner, _| {
-                    spinner.queue_draw();
-                    glib::ControlFlow::Continue
-                })
-            });
-            start.replace(Some(id));
-        } else if let Some(id) = running {
-            id.remove();
-            demo.ui.spinner.queue_draw();
-        }
-    };
-    let toggled = update.clone();
-    demo.ui.activity.connect_toggled(move |_| toggled());
-    update();
 }
 
 /// The strategy that owns the outer loop is on the stack, so another one needs another process.

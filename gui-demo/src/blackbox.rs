@@ -58,8 +58,7 @@ impl PostMortem {
     /// The case, with its end in it.
     pub fn case(self) -> Case {
         let mut case = self.case;
-        case.real.end =
-            End::Died { signal: self.signal, code: self.code, message: self.message };
+        case.real.end = End::Died { signal: self.signal, code: self.code, message: self.message };
         case
     }
 

@@ -6,15 +6,15 @@ use std::collections::VecDeque;
 use std::f64::consts::{FRAC_PI_2, PI};
 use std::rc::Rc;
 
+use gtk4::DrawingArea;
 use gtk4::cairo::{Context, Error, FontSlant, FontWeight};
 use gtk4::prelude::*;
-use gtk4::DrawingArea;
 
 /// How many samples a strip shows: twenty seconds at five a second.
 pub const SAMPLES: usize = 100;
 
 const MARGIN: f64 = 10.0;
-const HEAD: f64 = 30.0;
+const HEAD: f64 = 38.0;
 
 /// How values become heights.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,10 @@ impl Scale {
                 let decades = (max / min).log10().round() as i32;
                 let step = if decades > 3 { 2 } else { 1 };
                 let decade = |n: i32| min * 10_f64.powi(n);
-                (0..=decades).filter(|n| n % step == 0).map(|n| (decade(n), short(decade(n)))).collect()
+                (0..=decades)
+                    .filter(|n| n % step == 0)
+                    .map(|n| (decade(n), short(decade(n))))
+                    .collect()
             }
         }
     }
@@ -92,7 +95,7 @@ impl Strip {
         let samples = VecDeque::with_capacity(SAMPLES);
         let data = Rc::new(RefCell::new(Data { title, unit, scale, colour, samples }));
         area.set_content_width(220);
-        area.set_content_height(132);
+        area.set_content_height(136);
         area.set_hexpand(true);
         let drawn = data.clone();
         area.set_draw_func(move |area, cr, width, height| {
@@ -113,9 +116,10 @@ impl Strip {
         self.area.queue_draw();
     }
 
-    /// The last value, for a line of text.
-    pub fn now(&self) -> String {
-        self.data.borrow().now()
+    /// Says the value in words: GTK makes the tooltip the accessible description as well.
+    pub fn describe(&self) {
+        let text = format!("now {}", self.data.borrow().now());
+        self.area.set_tooltip_text(Some(&text));
     }
 }
 

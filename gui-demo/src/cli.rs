@@ -22,7 +22,13 @@ Exit codes:
 #[command(name = "gui-demo", version, after_help = AFTER)]
 pub struct Options {
     /// How GLib and tokio are run together
-    #[arg(short, long, default_value = "dispatch", value_name = "NAME", overrides_with = "strategy")]
+    #[arg(
+        short,
+        long,
+        default_value = "dispatch",
+        value_name = "NAME",
+        overrides_with = "strategy"
+    )]
     pub strategy: String,
 
     /// Plays a scenario of the matrix, with real dialogs, and shows its verdict

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gtk4::TickCallbackId;
 use gtk4::glib::{self, ControlFlow, Priority, SourceId};
 use gtk4::prelude::*;
 use loopnest_core::loops::{Home, Loops};
@@ -83,6 +84,8 @@ pub struct Demo {
     /// The dialogs that are open, outermost first.
     open: RefCell<Vec<(Dialog, u64)>>,
     play: RefCell<Option<Play>>,
+    /// Moves the spinner. It asks for frames for as long as it is there.
+    spinning: RefCell<Option<TickCallbackId>>,
     /// Asks the task of the application and that of the library to open a dialog.
     ask: [UnboundedSender<(usize, Kind)>; 2],
     sampler: Sampler,
@@ -145,6 +148,7 @@ impl Demo {
             n_episodes: Cell::new(0),
             open: RefCell::default(),
             play: RefCell::default(),
+            spinning: RefCell::default(),
             ask,
             timer: RefCell::default(),
             so_far: RefCell::default(),
@@ -173,6 +177,7 @@ impl Demo {
         // The old one is dropped after the borrow has ended.
         let before = self.activity.replace(began);
         drop(before);
+        self.spin_while_active();
         self.ui.log(if on { "activity on" } else { "activity off" });
     }
 
@@ -187,6 +192,22 @@ impl Demo {
     /// Whether async tasks are at work.
     pub fn is_active(&self) -> bool {
         self.activity.borrow().is_some() || self.play.borrow().is_some()
+    }
+
+    /// The spinner asks for every frame while async tasks are at work, and for none otherwise.
+    fn spin_while_active(&self) {
+        let before = self.spinning.take();
+        let id = self.is_active().then(|| {
+            self.ui.spinner.add_tick_callback(|spinner, _| {
+                spinner.queue_draw();
+                ControlFlow::Continue
+            })
+        });
+        if let Some(before) = before {
+            before.remove();
+        }
+        self.ui.spinner.queue_draw();
+        self.spinning.replace(id);
     }
 
     /// A button was pressed.
@@ -213,8 +234,7 @@ impl Demo {
         let running = running.get_or_insert_with(|| {
             self.n_episodes.set(self.n_episodes.get() + 1);
             let activity = self.activity.borrow();
-            let beside =
-                activity.as_ref().map(|a| Beside { began: a.began, has_bus: a.has_bus() });
+            let beside = activity.as_ref().map(|a| Beside { began: a.began, has_bus: a.has_bus() });
             Running {
                 number: self.n_episodes.get(),
                 episode: Episode::begin(now, beside),
@@ -404,6 +424,7 @@ impl Demo {
         self.ui.log(&format!("scenario {}: begins", play.name()));
         self.log.keep();
         self.play.replace(Some(play));
+        self.spin_while_active();
         self.keep_sampling();
     }
 
@@ -486,16 +507,15 @@ impl Demo {
             self.conclude(verdict);
             if self.play.take().is_some() {
                 self.log.release();
-                self.ui.set_levels(&[]);
+                self.spin_while_active();
                 if self.options.exit_after.is_none() && self.options.screenshot.is_some() {
                     self.quit();
                 }
             }
             return;
         }
-        let over = self.with_episode(|running| {
-            (running.number == verdict.episode).then_some(running.over)
-        });
+        let over = self
+            .with_episode(|running| (running.number == verdict.episode).then_some(running.over));
         let Some(over) = over.flatten() else { return };
         match over {
             // Asked before the last dialog closed.
@@ -576,7 +596,7 @@ impl Demo {
         if let Some(timer) = self.timer.take() {
             timer.remove();
         }
-        self.set_quietly_off();
+        drop((self.activity.take(), self.many.take()));
         self.ui.window.destroy();
         let (finish, code) = (self.finish.clone(), self.exit.get());
         // From another thread, so that a strategy whose own callbacks cannot wake it still ends.
@@ -587,11 +607,6 @@ impl Demo {
             // strategy that starves GTK's idle sources that is never.
             std::process::exit(code.into());
         });
-    }
-
-    fn set_quietly_off(&self) {
-        let (activity, many) = (self.activity.take(), self.many.take());
-        drop((activity, many));
     }
 
     /// The code to end with.

@@ -82,11 +82,17 @@ impl Kind {
     pub fn about(self) -> &'static str {
         match self {
             Self::Callback => "The click opens a dialog and waits for it in a nested main loop",
-            Self::Task => "An async task of this program opens the dialog and waits inside its poll",
+            Self::Task => {
+                "An async task of this program opens the dialog and waits inside its poll"
+            }
             Self::LibraryTask => "A task that a library gave to tokio::spawn opens the dialog",
-            Self::ThreeDeep => "Three dialogs, each opened from inside the nested loop of the one before",
+            Self::ThreeDeep => {
+                "Three dialogs, each opened from inside the nested loop of the one before"
+            }
             Self::Print => "GtkPrintOperation writes a PDF and runs a nested loop meanwhile",
-            Self::PageSetup => "The page set-up dialog of GTK 4 still runs a nested loop of its own",
+            Self::PageSetup => {
+                "The page set-up dialog of GTK 4 still runs a nested loop of its own"
+            }
             Self::Async => "The dialog answers by a signal; nothing waits and nothing nests",
             Self::BlockOn => "The click waits for an async sleep of one and a half seconds",
         }
@@ -147,7 +153,8 @@ impl Dialog {
             .max_width_chars(44)
             .justify(gtk4::Justification::Center)
             .build();
-        let pulse = Label::builder().css_classes(["dim-label"]).label("async ticks in here: 0").build();
+        let pulse =
+            Label::builder().css_classes(["dim-label"]).label("async ticks in here: 0").build();
         let close = Button::builder().label("Close").css_classes(["suggested-action"]).build();
         let another = Button::builder().label("Open another").build();
         let buttons = gtk4::Box::builder()

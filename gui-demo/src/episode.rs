@@ -10,9 +10,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use loopnest_core::Program;
 use loopnest_core::program::{Actor, ActorKind, How, Step};
 use loopnest_core::trace::{End, Event, FIRED, Key, Kind, Meter, Trace, What};
-use loopnest_core::Program;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::{CALL_EVERY, CLOCK_EVERY, ECHO_EVERY, TICK_EVERY};
@@ -127,6 +127,7 @@ impl Episode {
         };
         // The program begins at zero, and so do its counters.
         let base = beats.first().map(|beat| beat.meter).unwrap_or_default();
+        let mut inside = Inside::new(base.iterations, !self.openers.is_empty());
         let mut events = Vec::new();
         for beat in &beats {
             let what = match beat.fact {
@@ -136,11 +137,12 @@ impl Episode {
                 Fact::Refused(i) => level(i).map(What::Refused),
                 fact => keys.key(fact).map(What::Reached),
             };
+            let meter = inside.only(beat, less(beat.meter, base));
             let Some(what) = what else { continue };
             let at = beat.at.saturating_sub(self.zero);
-            events.push(Event { at, depth: beat.depth, what, meter: less(beat.meter, base) });
+            events.push(Event { at, depth: beat.depth, what, meter });
         }
-        let meter = less(log.meter(true), base);
+        let meter = inside.now(less(log.meter(true), base), base);
         let notes = self.openers.iter().filter_map(|opener| opener.refused.clone()).collect();
         Case { program, real: Trace { events, meter, end: End::Finished, notes } }
     }
@@ -211,6 +213,48 @@ fn less(meter: Meter, base: Meter) -> Meter {
     }
 }
 
+/// Leaves out the iterations between nested loops. What the user and a screen reader do there is
+/// no part of the program, so it cannot justify them.
+struct Inside {
+    /// There are nested loops to be inside of.
+    levels: bool,
+    /// Iterations left out so far.
+    out: u64,
+    /// When the outermost loop closed: the iterations then.
+    closed: Option<u64>,
+}
+
+impl Inside {
+    fn new(base: u64, levels: bool) -> Self {
+        Self { levels, out: 0, closed: Some(base) }
+    }
+
+    fn only(&mut self, beat: &Beat, meter: Meter) -> Meter {
+        let iterations = beat.meter.iterations;
+        if let (Fact::Open(_), 1) = (beat.fact, beat.depth)
+            && let Some(closed) = self.closed.take()
+        {
+            self.out += iterations - closed;
+        }
+        let seen = self.seen(iterations, meter);
+        if let (Fact::Close(_), 1) = (beat.fact, beat.depth) {
+            self.closed = Some(iterations);
+        }
+        seen
+    }
+
+    /// The counters at the end.
+    fn now(&self, meter: Meter, base: Meter) -> Meter {
+        self.seen(meter.iterations + base.iterations, meter)
+    }
+
+    fn seen(&self, iterations: u64, meter: Meter) -> Meter {
+        let outside = self.closed.map_or(0, |closed| iterations - closed);
+        let out = if self.levels { self.out + outside } else { 0 };
+        Meter { iterations: meter.iterations.saturating_sub(out), ..meter }
+    }
+}
+
 fn ms(time: Duration) -> u64 {
     time.as_millis() as u64
 }
@@ -262,9 +306,8 @@ impl Series {
 impl Keys {
     fn key(&self, fact: Fact) -> Option<Key> {
         let key = |(actor, step), kind| Some(Key { actor, step, n: 0, kind });
-        let nth = |(actor, n): (u16, u16), step, kind| {
-            Some(Key { actor, step, n: u32::from(n), kind })
-        };
+        let nth =
+            |(actor, n): (u16, u16), step, kind| Some(Key { actor, step, n: u32::from(n), kind });
         match fact {
             Fact::Tick(n) => nth(Series::index(self.ticker, n)?, 0, Kind::Timer),
             Fact::Clock(n) => nth(Series::index(self.clock, n)?, FIRED, Kind::Timeout),
@@ -370,9 +413,8 @@ impl<'a> Writer<'a> {
                 Step::Read { pipe: pipe("answer"), n: 1 },
             ]
         };
-        let serve = |_| {
-            [Step::Read { pipe: pipe("request"), n: 1 }, Step::Write { pipe: pipe("answer") }]
-        };
+        let serve =
+            |_| [Step::Read { pipe: pipe("request"), n: 1 }, Step::Write { pipe: pipe("answer") }];
         if times > 0 {
             let series = |actor| Some(Series { actor, first, n: times.into() });
             let client = self.push("client", ActorKind::Task, (0..times).flat_map(ask).collect());

@@ -48,7 +48,7 @@ impl Frames {
             let (frames, log) = (self.clone(), log.clone());
             move |_: &FrameClock| {
                 if frames.charts_are_due.get() {
-                    log.charts_are_at_work();
+                    log.charts_are_at_work(0);
                 }
             }
         };
@@ -57,7 +57,8 @@ impl Frames {
         let (frames, shared) = (self.clone(), log.clone());
         clock.connect_before_paint(move |_| {
             if frames.charts_are_due.get() {
-                shared.charts_are_at_work();
+                // GDK's clock comes round once more after a frame, to see that no other is wanted.
+                shared.charts_are_at_work(1);
             }
             frames.began.set(thread_time());
         });

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -98,8 +98,8 @@ pub struct Log {
     iterations: AtomicU64,
     /// Of these, the ones that the charts caused.
     chart_iterations: AtomicU64,
-    /// The iteration that is running is the charts' doing.
-    charts_at_work: AtomicBool,
+    /// How many iterations are the charts' doing, the one that is running included.
+    charts_at_work: AtomicU64,
     /// Things done: beats, frames, input events, steps of the many tasks.
     useful: AtomicU64,
     /// Opportunity ticks, of a thread that shares nothing with the loops.
@@ -128,7 +128,7 @@ impl Log {
             thread: threads::this_thread(),
             iterations: AtomicU64::new(0),
             chart_iterations: AtomicU64::new(0),
-            charts_at_work: AtomicBool::new(false),
+            charts_at_work: AtomicU64::new(0),
             useful: AtomicU64::new(0),
             ticks: AtomicU64::new(0),
             async_ticks: AtomicU64::new(0),
@@ -217,9 +217,9 @@ impl Log {
         (self.iterations.load(Relaxed), self.chart_iterations.load(Relaxed))
     }
 
-    /// The iteration that is running now was caused by the charts.
-    pub fn charts_are_at_work(&self) {
-        self.charts_at_work.store(true, Relaxed);
+    /// The iteration that is running now, and `more` that follow, are caused by the charts.
+    pub fn charts_are_at_work(&self, more: u64) {
+        self.charts_at_work.store(1 + more, Relaxed);
     }
 
     /// Async ticks so far.
@@ -275,7 +275,10 @@ pub struct Probe(Arc<Log>);
 impl Callbacks for Probe {
     fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
         self.0.iterations.fetch_add(1, Relaxed);
-        if self.0.charts_at_work.swap(false, Relaxed) {
+        // Only this thread counts it, down as well as up.
+        let at_work = self.0.charts_at_work.load(Relaxed);
+        if at_work > 0 {
+            self.0.charts_at_work.store(at_work - 1, Relaxed);
             self.0.chart_iterations.fetch_add(1, Relaxed);
         }
         Prepare::Wait(None)

@@ -17,11 +17,7 @@ fn main() -> ExitCode {
         eprintln!("error: {unknown}");
         return ExitCode::from(2);
     }
-    let end = if options.child {
-        app::run(options, &registry)
-    } else {
-        supervisor::run(&options)
-    };
+    let end = if options.child { app::run(options, &registry) } else { supervisor::run(&options) };
     end.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE

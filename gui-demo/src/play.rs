@@ -18,7 +18,7 @@ use loopnest_core::interp::Run;
 use loopnest_core::loops::{
     BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
 };
-use loopnest_core::program::{How, Side};
+use loopnest_core::program::{ActorKind, How, Side, Step};
 use loopnest_core::trace::{End, Event, Meter, Recorder, Trace, What};
 
 use crate::demo;
@@ -29,6 +29,9 @@ use crate::log::Log;
 
 /// A scenario that is not over this long after it should be never will.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How much slower than in the matrix a scenario is played.
+const SLOWER: u64 = 4;
 
 /// A scenario being played.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl Play {
     /// # Errors
     /// When a pipe of the program cannot be made.
     pub fn start(program: Program, loops: &Arc<dyn Loops>, log: &Arc<Log>) -> anyhow::Result<Self> {
-        let program = Arc::new(program);
+        let program = Arc::new(slowed(program));
         let ideal = ideal(&program);
         let due = ideal.events.last().map_or(Duration::ZERO, |event| event.at);
         let tape = Arc::new(Tape {
@@ -94,6 +97,35 @@ impl Play {
         let written = self.tape.written();
         let (events, notes) = (written.events.clone(), written.notes.clone());
         Some(Case { program: (*self.program).clone(), real: Trace { events, meter, end, notes } })
+    }
+}
+
+/// The program with all its times multiplied: its dialogs are open for half a second, which is
+/// enough for the harness, and neither for the eye nor for GTK to make windows in.
+fn slowed(mut program: Program) -> Program {
+    for actor in &mut program.actors {
+        match &mut actor.kind {
+            ActorKind::Timeout { every_ms: ms, .. } | ActorKind::Flood { for_ms: ms, .. } => {
+                *ms *= SLOWER;
+            }
+            _ => {}
+        }
+        slow(&mut actor.steps);
+    }
+    program
+}
+
+fn slow(steps: &mut [Step]) {
+    for step in steps {
+        match step {
+            Step::Sleep { ms }
+            | Step::Tick { every_ms: ms, .. }
+            | Step::Yield { for_ms: ms }
+            | Step::Compute { ms }
+            | Step::Dialog { close_after_ms: Some(ms), .. } => *ms *= SLOWER,
+            Step::BlockOn { steps, .. } => slow(steps),
+            _ => {}
+        }
     }
 }
 
@@ -152,6 +184,9 @@ impl Recorder for Tape {
 }
 
 thread_local! {
+    /// The names of the open nested loops, outermost first.
+    static LEVELS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+
     /// What closes each open dialog of the scenario.
     static OPEN: RefCell<BTreeMap<String, Answer<()>>> = const { RefCell::new(BTreeMap::new()) };
 }
@@ -169,6 +204,29 @@ impl WindowLoops {
     fn closed(&self) -> MutexGuard<'_, Vec<String>> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The levels are shown on the stack, without the innermost when this is dropped.
+struct Shown;
+
+impl Shown {
+    fn new() -> Self {
+        show_levels();
+        Self
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        LEVELS.with_borrow_mut(Vec::pop);
+        show_levels();
+    }
+}
+
+fn show_levels() {
+    let levels = LEVELS.with_borrow(Clone::clone);
+    let levels: Vec<&str> = levels.iter().map(String::as_str).collect();
+    demo::with(|demo| demo.ui.set_levels(&levels));
 }
 
 /// A window for a level. It is the scenario that closes it, so the user cannot.
@@ -221,6 +279,8 @@ impl Loops for WindowLoops {
 
     fn run_nested(&self, level: &str, how: How) -> Result<(), Refused> {
         let Some(dialog) = window(level) else { return self.inner.run_nested(level, how) };
+        LEVELS.with_borrow_mut(|levels| levels.push(level.to_owned()));
+        let _shown = Shown::new();
         if how == How::Run {
             dialog_run::<()>(&dialog.window, |answer| {
                 OPEN.with_borrow_mut(|open| open.insert(level.to_owned(), answer.clone()));

@@ -61,7 +61,7 @@ impl Sampler {
 
     /// Takes a sample.
     pub fn sample(&self, demo: &Demo, paused: bool, in_dialog: bool) {
-        self.log.charts_are_at_work();
+        self.log.charts_are_at_work(0);
         let now = Reading { stretch: demo.stretch(), cpu: process_time() };
         let last = self.last.replace(now);
         let n = self.n.get();
@@ -125,5 +125,6 @@ impl Sampler {
             text.push_str(&format!("; {steps} task steps /s"));
         }
         demo.ui.set_status(&text);
+        demo.ui.charts.iter().for_each(|chart| chart.describe());
     }
 }

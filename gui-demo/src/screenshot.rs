@@ -34,6 +34,10 @@ pub fn take(window: &Window, file: &Path) -> anyhow::Result<()> {
 /// Draws a window as it would be drawn now. Not a `WidgetPaintable`, which has what was drawn last,
 /// and nothing while a frame is due.
 fn draw(window: &Window, snapshot: &Snapshot) {
+    // What has changed since the last frame has no place yet.
+    if let Some(clock) = window.frame_clock() {
+        clock.emit_by_name::<()>("layout", &[]);
+    }
     let (width, height) = (f64::from(window.width()), f64::from(window.height()));
     snapshot.render_background(&window.style_context(), 0.0, 0.0, width, height);
     let mut child = window.first_child();

@@ -134,7 +134,6 @@ impl MainWindow {
         }
         self.word.set_text(&word);
         self.reason.set_text(&reason);
-        self.reason.set_tooltip_text(Some(&reason));
         for other in ["good", "bad", "mild"] {
             self.card.remove_css_class(other);
         }

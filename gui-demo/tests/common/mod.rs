@@ -4,6 +4,10 @@
 
 #![allow(dead_code, reason = "every file of tests uses a part of this")]
 
+pub mod png;
+pub mod reader;
+pub mod session;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -158,13 +162,20 @@ impl Desk {
 
 /// Asks again and again until there is something.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    wait_until(what, || look().ok_or(""))
+}
+
+/// The same; while there is nothing, `look` says what there is instead.
+pub fn wait_until<T, S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<T, S>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(20));
+        let instead = match look() {
+            Ok(found) => return found,
+            Err(instead) => instead,
+        };
+        assert!(Instant::now() < end, "waited in vain for {what}; there is {instead:?}");
+        // A screen reader that asks more often keeps the program busy.
+        thread::sleep(Duration::from_millis(60));
     }
 }
 
