@@ -124,7 +124,11 @@ impl MainWindow {
                     Some(loopnest_core::Word::Progress) => "good",
                     _ => "mild",
                 };
-                (verdict.text(), format!("{so_far}{}", verdict.reason), class)
+                let cause = match verdict.is_bad() {
+                    true => format!("\nWhy: {}.", verdict.cause),
+                    false => String::new(),
+                };
+                (verdict.text(), format!("{so_far}{}{cause}", verdict.reason), class)
             }
         };
         let shown = format!("{word}\n{reason}");
