@@ -85,7 +85,7 @@ fn no_display() -> String {
         "error: there is no display: {what}.\n\
          Start this in a graphical session, or under a virtual one:\n\
          \n    xvfb-run -a cargo run -p gui-demo -- --screenshot window.png --exit-after 5\n\
-         \nOver ssh, `ssh -X` forwards a display. `cargo xtask setup --group demo` installs Xvfb."
+         \nOver ssh, `ssh -X` forwards a display. `cargo xtask setup --group test` installs Xvfb."
     )
 }
 

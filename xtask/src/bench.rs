@@ -15,7 +15,7 @@ use crate::setup;
 
 /// Runs the task.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
-    setup::ensure(&[Group::Build])?;
+    setup::ensure(&[Group::Build], &[Group::Build])?;
     ratios(args.quick).replace_process()
 }
 

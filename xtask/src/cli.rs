@@ -12,6 +12,7 @@ use crate::steps::Step;
 const EXAMPLES: &str = "\
 Start here:
   cargo xtask run --strategy nested    install what is missing, then run every scenario
+  cargo xtask demo                     see it in a window: a dialog stops the async side, or not
   cargo xtask test                     everything that CI runs
 
 Exit codes:
@@ -19,7 +20,7 @@ Exit codes:
   1  a step failed, or a generated table is stale
   2  wrong usage, or an unknown name
   5  this machine lacks a package that could not be installed
-`run` and `bench` end with the exit code of the program that they started.";
+`run`, `demo` and `bench` end with the exit code of the program that they started.";
 
 /// Set-up and chores of the loopnest workspace.
 #[derive(Debug, Parser)]
@@ -34,6 +35,7 @@ pub struct Cli {
 pub enum Task {
     Setup(SetupArgs),
     Run(RunArgs),
+    Demo(DemoArgs),
     Test(TestArgs),
     Deep(DeepArgs),
     Loom(LoomArgs),
@@ -44,7 +46,7 @@ pub enum Task {
 
 /// Install the system packages that are missing.
 ///
-/// Looks for a C compiler, pkg-config and GLib, and for the tools of some tests; installs what is
+/// Looks for a C compiler, pkg-config, GLib and GTK, and for the tools of some tests; installs what is
 /// missing with apt-get, dnf, pacman or brew, through sudo where needed. When nothing is missing,
 /// nothing is run. The packages are listed in xtask/packages.toml.
 #[derive(Debug, Args)]
@@ -65,6 +67,16 @@ pub struct SetupArgs {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Arguments for the harness, passed on as they are (`cargo xtask run -- --help` for its help)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub args: Vec<OsString>,
+}
+
+/// Set up, then open the window of the demo.
+///
+/// Installs what the build and the window need, then becomes `cargo run --package gui-demo -- ARGS`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Arguments for the demo, passed on as they are (`cargo xtask demo -- --help` for its help)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub args: Vec<OsString>,
 }

@@ -15,6 +15,7 @@ use crate::packages::{Detect, Need};
 #[derive(Debug)]
 pub struct Machine {
     path: OsString,
+    data: OsString,
     pkg_config: Option<OsString>,
 }
 
@@ -22,7 +23,10 @@ impl Machine {
     /// The machine that this process runs on.
     pub fn this() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
-        let mut machine = Self { path, pkg_config: None };
+        // What is not set has this value (XDG Base Directory Specification).
+        let data = env::var_os("XDG_DATA_DIRS").filter(|dirs| !dirs.is_empty());
+        let data = data.unwrap_or_else(|| "/usr/local/share:/usr/share".into());
+        let mut machine = Self { path, data, pkg_config: None };
         // The same choice that the build scripts make.
         machine.pkg_config = env::var_os("PKG_CONFIG").or_else(|| {
             ["pkg-config", "pkgconf"].into_iter().find(|name| machine.has(name)).map(Into::into)
@@ -37,10 +41,15 @@ impl Machine {
             .any(|folder| is_executable(&folder.join(program)))
     }
 
+    fn has_data(&self, file: &str) -> bool {
+        env::split_paths(&self.data).any(|folder| folder.join(file).is_file())
+    }
+
     /// Whether this need is met.
     pub fn meets(&self, need: &Need) -> bool {
         match &need.detect {
             Detect::Command(names) => names.iter().any(|name| self.has(name)),
+            Detect::DataFile(files) => files.iter().any(|file| self.has_data(file)),
             Detect::PkgConfig { modules, at_least } => {
                 // Not `--atleast-version`: pkgconf answers that one for the first module alone.
                 let wanted = modules.iter().map(|module| format!("{module} >= {at_least}"));

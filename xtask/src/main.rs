@@ -9,6 +9,7 @@ mod cli;
 mod command;
 mod deep;
 mod loom;
+mod demo;
 mod machine;
 mod manager;
 mod markers;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Setup(args) => setup::run(&args),
         Task::Run(args) => run::run(args),
+        Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(&args),
         Task::Deep(args) => deep::run(&args),
         Task::Loom(args) => loom::run(&args),

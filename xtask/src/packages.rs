@@ -16,8 +16,15 @@ use crate::manager::Manager;
 pub enum Group {
     /// Nothing compiles without it
     Build,
+    /// The GTK window does not compile without it; everything else does
+    Demo,
     /// Some steps of `cargo xtask test` are skipped without it
     Test,
+}
+
+impl Group {
+    /// All of them, in the order in which they are installed.
+    pub const ALL: [Self; 3] = [Self::Build, Self::Demo, Self::Test];
 }
 
 /// One thing that has to be on the machine.
@@ -43,6 +50,8 @@ pub enum Detect {
         #[serde(rename = "at-least")]
         at_least: String,
     },
+    /// Any of these files is in a folder of XDG_DATA_DIRS.
+    DataFile(Vec<String>),
 }
 
 impl Need {
@@ -54,7 +63,7 @@ impl Need {
     /// What is needed, with the version where one is asked for.
     pub fn title(&self) -> String {
         match &self.detect {
-            Detect::Command(_) => self.name.clone(),
+            Detect::Command(_) | Detect::DataFile(_) => self.name.clone(),
             Detect::PkgConfig { at_least, .. } => format!("{} >= {at_least}", self.name),
         }
     }
@@ -115,9 +124,27 @@ mod tests {
         assert_eq!(of(Group::Build, Dnf), ["gcc", "pkgconf-pkg-config", "glib2-devel"]);
         assert_eq!(of(Group::Build, Pacman), ["gcc", "pkgconf", "glib2"]);
         assert_eq!(of(Group::Build, Brew), ["gcc", "pkgconf", "glib"]);
-        assert_eq!(of(Group::Test, AptGet), ["valgrind", "dbus-daemon"]);
-        assert_eq!(of(Group::Test, Dnf), ["valgrind", "dbus-daemon"]);
-        assert_eq!(of(Group::Test, Pacman), ["valgrind", "dbus"]);
+        assert_eq!(of(Group::Demo, AptGet), ["libgtk-4-dev"]);
+        assert_eq!(of(Group::Demo, Dnf), ["gtk4-devel"]);
+        assert_eq!(of(Group::Demo, Pacman), ["gtk4"]);
+        assert_eq!(of(Group::Demo, Brew), ["gtk4"]);
+        let desk = ["xvfb", "xdotool", "openbox", "at-spi2-core"];
+        assert_eq!(of(Group::Test, AptGet), [&["valgrind", "dbus-daemon"][..], &desk].concat());
+        assert_eq!(
+            of(Group::Test, Dnf),
+            [
+                "valgrind",
+                "dbus-daemon",
+                "xorg-x11-server-Xvfb",
+                "xdotool",
+                "openbox",
+                "at-spi2-core"
+            ]
+        );
+        assert_eq!(
+            of(Group::Test, Pacman),
+            ["valgrind", "dbus", "xorg-server-xvfb", "xdotool", "openbox", "at-spi2-core"]
+        );
         assert_eq!(of(Group::Test, Brew), ["dbus"]);
     }
 
@@ -148,14 +175,15 @@ mod tests {
     }
 
     #[test]
-    fn the_glib_version_is_the_one_that_the_crates_are_built_for() {
+    fn versions_are_those_that_the_crates_are_built_for() {
         let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
         for need in all() {
-            let Detect::PkgConfig { at_least, .. } = need.detect else {
+            let Detect::PkgConfig { modules, at_least } = need.detect else {
                 continue;
             };
             let feature = format!("v{}", at_least.replace('.', "_"));
-            for package in ["glib", "gio"] {
+            for module in modules {
+                let package = module.trim_end_matches("-2.0");
                 let features = &manifest["workspace"]["dependencies"][package]["features"];
                 let features = features.as_array().expect("a list of features");
                 assert!(features.iter().any(|f| f.as_str() == Some(&feature)), "{package}");

@@ -31,7 +31,7 @@ impl Plan {
 /// The commands that bring what is missing.
 pub fn plan(manager: Manager, privilege: Privilege, missing: &[&Need]) -> Plan {
     let mut installs = Vec::new();
-    for group in [Group::Build, Group::Test] {
+    for group in Group::ALL {
         let needs: Vec<&Need> =
             missing.iter().copied().filter(|need| need.group == group).collect();
         let names = packages::names(&needs, manager);
@@ -91,6 +91,18 @@ mod tests {
         assert_eq!(
             lines(Manager::Brew, Privilege::None, &ALL),
             ["brew install gcc pkgconf glib", "brew install dbus"]
+        );
+    }
+
+    #[test]
+    fn the_window_is_installed_apart_from_the_build_and_from_the_tools() {
+        assert_eq!(
+            lines(Manager::Pacman, Privilege::Root, &["GLib", "GTK", "Xvfb", "xdotool"]),
+            [
+                "pacman -S --needed --noconfirm glib2",
+                "pacman -S --needed --noconfirm gtk4",
+                "pacman -S --needed --noconfirm xorg-server-xvfb xdotool",
+            ]
         );
     }
 

@@ -15,7 +15,7 @@ use crate::setup;
 
 /// Runs the task.
 pub fn run(args: RunArgs) -> Result<ExitCode> {
-    setup::ensure(&[Group::Build])?;
+    setup::ensure(&[Group::Build], &[Group::Build])?;
     if !workspace().join(target_folder()).join("debug/harness").exists() {
         // Cargo is told to be quiet below, and the first build takes a while.
         eprintln!("building the harness; the first time this takes some minutes");

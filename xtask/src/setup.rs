@@ -31,8 +31,7 @@ impl std::error::Error for Unprepared {}
 
 /// Runs the task.
 pub fn run(args: &SetupArgs) -> Result<ExitCode> {
-    let groups =
-        if args.group.is_empty() { vec![Group::Build, Group::Test] } else { args.group.clone() };
+    let groups = if args.group.is_empty() { Group::ALL.to_vec() } else { args.group.clone() };
     let machine = Machine::this();
     let needs = packages::all();
     let missing = missing(&machine, &needs, &groups);
@@ -60,16 +59,17 @@ pub fn run(args: &SetupArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs what these groups lack. An error means that the build cannot go on; a tool of the tests
-/// that stays missing is only a note, because the step that wants it says so again.
-pub fn ensure(groups: &[Group]) -> Result<()> {
+/// Installs what these groups lack. An error means that the task cannot go on, because something of
+/// a demanded group is missing; a tool of the tests that stays missing is only a note, because the
+/// step that wants it says so again.
+pub fn ensure(groups: &[Group], demanded: &[Group]) -> Result<()> {
     let machine = Machine::this();
     let needs = packages::all();
     let missing = missing(&machine, &needs, groups);
     if missing.is_empty() {
         return Ok(());
     }
-    install(&machine, &missing, &[Group::Build])
+    install(&machine, &missing, demanded)
 }
 
 fn missing<'a>(machine: &Machine, needs: &'a [Need], groups: &[Group]) -> Vec<&'a Need> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::{Cmd, target_folder};
 use crate::machine::Machine;
+use crate::packages;
 
 /// What the steps need to know about the machine and the checkout.
 #[derive(Debug)]
@@ -17,21 +18,35 @@ pub struct Site {
     pub nextest: bool,
     pub deny: bool,
     pub valgrind: bool,
+    /// GTK is there, and the package with the window can be built.
+    pub gtk: bool,
+    /// What the tests of the window lack.
+    pub no_desk: Vec<String>,
     pub loom_models: bool,
     pub suppressions: bool,
     pub examples: Vec<String>,
     pub target: PathBuf,
 }
 
+/// What the tests of the window start, by the names of `packages.toml`.
+const DESK: [&str; 5] = ["Xvfb", "xdotool", "openbox", "AT-SPI", "D-Bus session"];
+
 impl Site {
     /// Looks around.
     pub fn of(root: &Path) -> Self {
+        let machine = Machine::this();
+        let lacking = |names: &[&str]| {
+            let needs = packages::all().into_iter().filter(|need| names.contains(&&*need.name));
+            needs.filter(|need| !machine.meets(need)).map(|need| need.name).collect::<Vec<_>>()
+        };
         Self {
+            gtk: lacking(&["GTK"]).is_empty(),
+            no_desk: lacking(&DESK),
             rustfmt: Cmd::line("cargo fmt --version").succeeds(),
             clippy: Cmd::line("cargo clippy --version").succeeds(),
             nextest: Cmd::line("cargo nextest --version").succeeds(),
             deny: Cmd::line("cargo deny --version").succeeds(),
-            valgrind: Machine::this().has("valgrind"),
+            valgrind: machine.has("valgrind"),
             loom_models: root.join("core/tests/loom.rs").is_file(),
             suppressions: root.join("strategies/valgrind.supp").is_file(),
             examples: examples(&root.join("strategies/examples")),
@@ -52,4 +67,17 @@ fn examples(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_window_needs_is_in_the_list_of_packages() {
+        let known: Vec<String> = packages::all().into_iter().map(|need| need.name).collect();
+        for name in DESK.iter().chain(&["GTK"]) {
+            assert!(known.iter().any(|known| known == name), "{name}");
+        }
+    }
 }

@@ -19,6 +19,8 @@ pub enum Step {
     Clippy,
     /// Unit and integration tests
     Tests,
+    /// Every dialog under every strategy, in a real window
+    Gui,
     /// The examples in the documentation run
     DocTests,
     /// The documentation builds, and its links lead somewhere
@@ -58,11 +60,25 @@ impl Step {
             Self::Format if !site.rustfmt => component("rustfmt"),
             Self::Format => one(Cmd::line("cargo fmt --all --check")),
             Self::Clippy if !site.clippy => component("clippy"),
-            Self::Clippy => one(Cmd::line("cargo clippy --workspace --all-targets -- -D warnings")),
-            Self::Tests => tests(site.nextest),
-            Self::DocTests => one(Cmd::line("cargo test --workspace --doc --no-fail-fast")),
+            Self::Clippy => {
+                let cmd = workspace("cargo clippy", site).arg("--all-targets");
+                one(cmd.args(["--", "-D", "warnings"]))
+            }
+            Self::Tests => tests(site),
+            Self::Gui if !site.gtk => Work::Skip(
+                "GTK is not installed, so the window is neither built nor tested; \
+                 `cargo xtask setup` gets it"
+                    .into(),
+            ),
+            Self::Gui if !site.no_desk.is_empty() => {
+                let names = site.no_desk.join(", ");
+                Work::Skip(format!("{names} not installed; `cargo xtask setup` gets it"))
+            }
+            Self::Gui => gui(site),
+            Self::DocTests => one(workspace("cargo test", site).args(["--doc", "--no-fail-fast"])),
             Self::Doc => {
-                one(Cmd::line("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"))
+                let cmd = workspace("cargo doc", site).arg("--no-deps");
+                one(cmd.env("RUSTDOCFLAGS", "-D warnings"))
             }
             Self::Loom | Self::Mutants if !site.loom_models => {
                 Work::Skip("core/tests/loom.rs is not there; the models are to stand in it".into())
@@ -125,13 +141,38 @@ fn component(name: &str) -> Work {
     Work::Skip(format!("{name} is not installed; {remedy}"))
 }
 
-/// The same tests with either runner. The kinds of targets are named because benchmarks must not
-/// run here, and because the two runners would choose differently. That leaves out the examples,
-/// which some tests start; building them first also shows that they compile.
-fn tests(nextest: bool) -> Work {
-    let runner = if nextest { "cargo nextest run" } else { "cargo test" };
-    let run = Cmd::line(&format!("{runner} --workspace --lib --bins --tests --no-fail-fast"));
+/// The whole workspace, or all of it that can be built here.
+fn workspace(command: &str, site: &Site) -> Cmd {
+    let cmd = Cmd::line(command).arg("--workspace");
+    if site.gtk { cmd } else { cmd.args(["--exclude", "gui-demo"]) }
+}
+
+/// Kinds of targets are named because benchmarks must not run here, and because the two runners
+/// would choose differently. That leaves out the examples.
+const TARGETS: [&str; 4] = ["--lib", "--bins", "--tests", "--no-fail-fast"];
+
+/// The same tests with either runner, the window's apart: they need a screen. Some start examples;
+/// building these first also shows that they compile.
+fn tests(site: &Site) -> Work {
+    // nextest builds the whole workspace for both steps, so that nothing is compiled twice.
+    let run = match (site.nextest, site.gtk) {
+        (true, true) => nextest("not package(gui-demo)"),
+        (true, false) => workspace("cargo nextest run", site).args(TARGETS),
+        (false, _) => Cmd::line("cargo test --workspace --exclude gui-demo").args(TARGETS),
+    };
     Work::Do { prepare: vec![build_examples()], commands: vec![run] }
+}
+
+fn gui(site: &Site) -> Work {
+    one(if site.nextest {
+        nextest("package(gui-demo)")
+    } else {
+        Cmd::line("cargo test --package gui-demo").args(TARGETS)
+    })
+}
+
+fn nextest(filter: &str) -> Cmd {
+    Cmd::line("cargo nextest run --workspace").args(TARGETS).args(["-E", filter])
 }
 
 /// Of the whole workspace wherever examples are needed: features are unified over what is built, so
@@ -177,6 +218,8 @@ mod tests {
             nextest: true,
             deny: true,
             valgrind: true,
+            gtk: true,
+            no_desk: Vec::new(),
             loom_models: true,
             suppressions: true,
             examples: vec!["dialog".into(), "tcp_client".into()],
@@ -191,6 +234,8 @@ mod tests {
             nextest: false,
             deny: false,
             valgrind: false,
+            gtk: false,
+            no_desk: vec!["Xvfb".into(), "xdotool".into()],
             loom_models: false,
             suppressions: false,
             examples: Vec::new(),
@@ -217,7 +262,7 @@ mod tests {
     #[test]
     fn a_step_that_cannot_run_says_why_and_what_to_do() {
         use Step::*;
-        for step in [Format, Clippy, Loom, Mutants, Deny, Valgrind] {
+        for step in [Format, Clippy, Gui, Loom, Mutants, Deny, Valgrind] {
             let Work::Skip(why) = step.work(&bare()) else { panic!("{step:?} would run") };
             assert!(why.contains("; "), "{step:?}: {why}");
         }
@@ -228,10 +273,36 @@ mod tests {
 
     #[test]
     fn both_runners_run_the_same_targets_and_no_benchmark() {
-        let kinds = "--workspace --lib --bins --tests --no-fail-fast";
+        let kinds = "--lib --bins --tests --no-fail-fast";
         let build = "cargo build --workspace --examples";
-        assert_eq!(lines(Step::Tests, &full()), [build, &format!("cargo nextest run {kinds}")]);
-        assert_eq!(lines(Step::Tests, &bare()), [build, &format!("cargo test {kinds}")]);
+        let nextest = format!("cargo nextest run --workspace {kinds} -E");
+        let rest = format!("{nextest} 'not package(gui-demo)'");
+        assert_eq!(lines(Step::Tests, &full()), [build, &rest]);
+        assert_eq!(lines(Step::Gui, &full()), [format!("{nextest} 'package(gui-demo)'")]);
+        let without = Site { nextest: false, ..full() };
+        let cargo = format!("cargo test --workspace --exclude gui-demo {kinds}");
+        assert_eq!(lines(Step::Tests, &without), [build, &cargo]);
+        assert_eq!(lines(Step::Gui, &without), [format!("cargo test --package gui-demo {kinds}")]);
+    }
+
+    #[test]
+    fn without_gtk_everything_else_is_built_and_tested() {
+        let bare = Site { clippy: true, nextest: true, ..bare() };
+        for step in [Step::Clippy, Step::Tests, Step::DocTests, Step::Doc] {
+            let lines = lines(step, &bare);
+            let last = lines.last().expect("a command");
+            assert!(last.contains("--workspace --exclude gui-demo"), "{last}");
+        }
+        let Work::Skip(why) = Step::Gui.work(&bare) else { panic!("it would run") };
+        assert!(why.contains("GTK is not installed"), "{why}");
+    }
+
+    #[test]
+    fn without_a_desk_the_window_is_built_and_not_tested() {
+        let site = Site { no_desk: vec!["Xvfb".into(), "openbox".into()], ..full() };
+        let Work::Skip(why) = Step::Gui.work(&site) else { panic!("it would run") };
+        assert!(why.starts_with("Xvfb, openbox not installed; "), "{why}");
+        assert!(!lines(Step::Clippy, &site)[0].contains("--exclude"));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if !args.no_setup {
-        setup::ensure(&[Group::Build, Group::Test])?;
+        setup::ensure(&Group::ALL, &[Group::Build])?;
     }
     // After the set-up, which may have brought what a step needs.
     let site = Site::of(&root);

@@ -38,9 +38,13 @@ impl Bare {
     /// The same with all that the build and the tests need.
     fn complete(name: &str) -> Self {
         let machine = Self::new(name);
-        ["cc", "pkg-config", "dbus-run-session", "valgrind"]
-            .into_iter()
-            .fold(machine, |machine, program| machine.with(program, YES))
+        let service = machine.folder.join("share/dbus-1/services/org.a11y.Bus.service");
+        fs::create_dir_all(service.parent().unwrap()).unwrap();
+        fs::write(service, "").unwrap();
+        let programs = ["cc", "pkg-config", "dbus-run-session", "valgrind"];
+        let desk = ["Xvfb", "xdotool", "openbox"];
+        let programs = programs.into_iter().chain(desk);
+        programs.fold(machine, |machine, program| machine.with(program, YES))
     }
 
     /// Adds a program: the body of a shell script.
@@ -67,6 +71,7 @@ impl Bare {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(args).current_dir(self.folder.join("workspace"));
         command.env_clear().env("PATH", &bin).env("BIN", &bin).env("CARGO", bin.join("cargo"));
+        command.env("XDG_DATA_DIRS", self.folder.join("share"));
         command.env("CARGO_MANIFEST_DIR", self.folder.join("workspace/xtask"));
         Seen::of(&command.output().unwrap())
     }
@@ -123,7 +128,8 @@ fn dry_run_prints_the_commands_and_runs_none() {
         format!(
             "{apt} update\n\
              {install} gcc libc6-dev pkg-config libglib2.0-dev\n\
-             {install} valgrind dbus-daemon\n"
+             {install} libgtk-4-dev\n\
+             {install} valgrind dbus-daemon xvfb xdotool openbox at-spi2-core\n"
         )
     );
     assert!(!machine.folder.join("bin/was-run").exists());
@@ -133,7 +139,10 @@ fn dry_run_prints_the_commands_and_runs_none() {
 fn a_group_can_be_chosen_and_sudo_is_used_by_a_user() {
     let machine = Bare::new("group").with("id", USER).with("sudo", YES).with("dnf", YES);
     let seen = machine.xtask(&["setup", "--dry-run", "--group", "test"]);
-    assert_eq!(seen.out, "sudo dnf install -y valgrind dbus-daemon\n", "{seen:?}");
+    let packages = "valgrind dbus-daemon xorg-x11-server-Xvfb xdotool openbox at-spi2-core";
+    assert_eq!(seen.out, format!("sudo dnf install -y {packages}\n"), "{seen:?}");
+    let seen = machine.xtask(&["setup", "--dry-run", "--group", "demo"]);
+    assert_eq!(seen.out, "sudo dnf install -y gtk4-devel\n", "{seen:?}");
 }
 
 #[test]
@@ -227,6 +236,29 @@ fn run_passes_arguments_exit_code_and_standard_output_through() {
     );
 }
 
+/// GLib is there and GTK is not.
+const NO_GTK: &str = r#"case "$*" in *gtk4*) exit 1;; esac"#;
+
+#[test]
+fn without_gtk_the_tests_go_on_and_leave_the_window_out() {
+    let machine = Bare::complete("no-gtk").with("pkg-config", NO_GTK).with("cargo", YES);
+    let seen = machine.xtask(&["test", "--only", "clippy", "--only", "gui"]);
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    assert!(seen.err.contains("clippy --workspace --exclude gui-demo"), "{seen:?}");
+    assert!(seen.out.contains("gui        skipped      0.0  GTK is not installed"), "{seen:?}");
+}
+
+#[test]
+fn the_demo_cannot_do_without_gtk_and_the_harness_can() {
+    let machine = Bare::complete("demo").with("pkg-config", NO_GTK).with("cargo", "echo runs");
+    let seen = machine.xtask(&["demo"]);
+    assert_eq!((seen.code, seen.out.as_str()), (Some(5), ""), "{seen:?}");
+    assert!(seen.err.contains("libgtk-4-dev"), "{seen:?}");
+    assert_eq!(machine.xtask(&["run"]).out, "runs\n");
+    let machine = machine.with("pkg-config", YES);
+    assert_eq!(machine.xtask(&["demo"]).out, "runs\n");
+}
+
 #[test]
 fn run_dies_of_the_signal_that_the_harness_died_of() {
     let machine = Bare::complete("signal").with("cargo", "kill -TERM $$");
@@ -246,7 +278,7 @@ fn test_goes_on_after_a_failure_and_ends_with_the_table() {
     let again = "exit code 101; again: cargo xtask test --only clippy\n";
     assert!(seen.out.contains(again), "{seen:?}");
     let last = seen.out.lines().last().unwrap();
-    assert!(last.starts_with("6 ok, 1 failed, 4 skipped in "), "{seen:?}");
+    assert!(last.starts_with("7 ok, 1 failed, 4 skipped in "), "{seen:?}");
 }
 
 #[test]

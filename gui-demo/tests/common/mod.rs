@@ -204,7 +204,7 @@ fn spawn(cmd: &mut Command) -> Child {
 }
 
 fn missing(program: &str, error: &std::io::Error) -> String {
-    format!("cannot start {program} ({error}); `cargo xtask setup --group demo` installs it")
+    format!("cannot start {program} ({error}); `cargo xtask setup --group test` installs it")
 }
 
 /// Starts a server that says one line when it is ready.
