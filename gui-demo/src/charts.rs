@@ -95,7 +95,7 @@ impl Strip {
         let samples = VecDeque::with_capacity(SAMPLES);
         let data = Rc::new(RefCell::new(Data { title, unit, scale, colour, samples }));
         area.set_content_width(220);
-        area.set_content_height(136);
+        area.set_content_height(122);
         area.set_hexpand(true);
         let drawn = data.clone();
         area.set_draw_func(move |area, cr, width, height| {

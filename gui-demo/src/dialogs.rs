@@ -146,7 +146,6 @@ pub struct Dialog {
 impl Dialog {
     /// A dialog that is transient for `parent`. It is not shown.
     pub fn new(parent: &impl IsA<Window>, title: &str, text: &str) -> Self {
-        let heading = Label::builder().label(title).css_classes(["title-4"]).build();
         let body = Label::builder()
             .label(text)
             .wrap(true)
@@ -173,7 +172,6 @@ impl Dialog {
             .margin_start(22)
             .margin_end(22)
             .build();
-        column.append(&heading);
         column.append(&body);
         column.append(&pulse);
         column.append(&buttons);

@@ -57,7 +57,7 @@ pub enum Fact {
 
 impl Fact {
     /// Whether it is an async event: what stands still in a stall.
-    fn is_async(self) -> bool {
+    pub(crate) fn is_async(self) -> bool {
         matches!(
             self,
             Self::Tick(_)

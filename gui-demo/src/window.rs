@@ -1,11 +1,12 @@
 //! The window: its widgets, and how they are told what to show. Nothing is decided here.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 
 use gtk4::prelude::*;
 use gtk4::{
     Application, ApplicationWindow, Builder, Button, CssProvider, DrawingArea, DropDown, HeaderBar,
-    Label, StringList, TextView, ToggleButton, gdk, glib,
+    Label, ScrolledWindow, StringList, ToggleButton, gdk, glib,
 };
 use loopnest_core::strategy::{About, Owner};
 
@@ -14,7 +15,7 @@ use crate::dialogs::Kind;
 use crate::judge::Verdict;
 
 /// Lines that the log keeps.
-const LOG_LINES: i32 = 300;
+const LOG_LINES: usize = 80;
 
 /// The widgets that change.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ pub struct MainWindow {
     reason: Label,
     levels: gtk4::Box,
     base: Vec<String>,
-    log: TextView,
+    log: Label,
+    lines: RefCell<VecDeque<String>>,
     status: Label,
     shown: RefCell<String>,
 }
@@ -81,7 +83,7 @@ impl MainWindow {
             .application(app)
             .title(format!("loopnest: {}", about.name))
             .default_width(1000)
-            .default_height(720)
+            .default_height(740)
             .child(&part::<gtk4::Box>(&parts, "page"))
             .build();
         window.set_titlebar(Some(&part::<HeaderBar>(&parts, "header")));
@@ -101,9 +103,13 @@ impl MainWindow {
             levels: part(&parts, "levels"),
             base: base(about),
             log: part(&parts, "log"),
+            lines: RefCell::default(),
             status: part(&parts, "status"),
             shown: RefCell::default(),
         };
+        // The log stays at its end.
+        let scrolled = part::<ScrolledWindow>(&parts, "log_scroll").vadjustment();
+        scrolled.connect_changed(|scrolled| scrolled.set_value(scrolled.upper()));
         this.set_verdict(None);
         this.set_levels(&[]);
         this
@@ -163,19 +169,13 @@ impl MainWindow {
 
     /// Adds a line to the log.
     pub fn log(&self, text: &str) {
-        let buffer = self.log.buffer();
         let time = glib::DateTime::now_local().and_then(|now| now.format("%H:%M:%S"));
-        let line = format!("{}  {text}\n", time.unwrap_or_default());
-        buffer.insert(&mut buffer.end_iter(), &line);
-        let extra = buffer.line_count() - LOG_LINES;
-        if extra > 0
-            && let Some(mut end) = buffer.iter_at_line(extra)
-        {
-            buffer.delete(&mut buffer.start_iter(), &mut end);
+        let mut lines = self.lines.borrow_mut();
+        lines.push_back(format!("{}  {text}", time.unwrap_or_default()));
+        if lines.len() > LOG_LINES {
+            lines.pop_front();
         }
-        let mark = buffer.create_mark(None, &buffer.end_iter(), false);
-        self.log.scroll_mark_onscreen(&mark);
-        buffer.delete_mark(&mark);
+        self.log.set_text(&lines.make_contiguous().join("\n"));
     }
 
     /// Shows the line at the foot.

@@ -41,6 +41,9 @@ impl Session {
     fn see(&self, title: &str, close: Close, verdict: &str) {
         self.desk.wait_for_focus(title);
         self.wait_for_live(verdict);
+        if matches!(close, Close::Button) {
+            self.picture(&format!("{}-{}", self.strategy, title.to_lowercase().replace(' ', "-")));
+        }
         match close {
             Close::Button => self.press("Close"),
             Close::Mouse => self.click(title, "Close"),
@@ -61,7 +64,7 @@ impl Session {
             (nodes.iter().filter(|node| node.name == "Close").count() >= 4).then_some(())
         });
         self.wait_for_live(verdict);
-        self.picture(&format!("{}-three-deep", self.title().replace("loopnest: ", "")));
+        self.picture(&format!("{}-three-deep", self.strategy));
         for _ in 0..3 {
             self.desk.keys(title, "Escape");
         }
@@ -177,7 +180,7 @@ fn a_mouse_click_opens_and_closes_like_any_other_press() {
         session.click(&session.title(), "From a callback");
         session.desk.wait_for_focus(CALLBACK.1);
         session.wait_for_live(verdict);
-        session.picture(&format!("{strategy}-dialog"));
+        session.picture(&format!("{strategy}-mouse"));
         session.see(CALLBACK.1, Close::Mouse, verdict);
         assert_eq!(session.quit().0, Some(0));
     }

@@ -100,16 +100,6 @@ impl Reader {
         node.ok().map(|node| node.name)
     }
 
-    /// What a text view has in it.
-    pub fn lines(&self, view: &Node) -> String {
-        let text = self.runtime.block_on(async {
-            let proxies = self.proxy(&view.object).await?.proxies().await?;
-            let text = proxies.text().await?;
-            Found::Ok(text.get_text(0, text.character_count().await?).await?)
-        });
-        text.unwrap_or_default()
-    }
-
     /// Presses a widget.
     pub fn press(&self, node: &Node) {
         let pressed = self.runtime.block_on(async {

@@ -19,7 +19,7 @@ pub struct Session {
     demo: Running,
     pub reader: Reader,
     pub desk: Desk,
-    strategy: String,
+    pub strategy: String,
     verdict: Node,
     reason: Node,
     log: Node,
@@ -37,7 +37,7 @@ impl Session {
         let demo = Running(demo);
         let reader = Reader::of(&desk);
         let (verdict, reason) = (reader.described("verdict"), reader.described("reason"));
-        let log = reader.find(Role::Text, "Log");
+        let log = reader.described("log");
         let session =
             Self { log, demo, reader, desk, strategy: strategy.to_owned(), verdict, reason };
         session.desk.wait_for_focus(&session.title());
@@ -56,12 +56,12 @@ impl Session {
         self.reader.find(Role::Frame, &title);
         self.verdict = self.reader.described("verdict");
         self.reason = self.reader.described("reason");
-        self.log = self.reader.find(Role::Text, "Log");
+        self.log = self.reader.described("log");
     }
 
     /// How many verdicts the window's log has.
     pub fn verdicts(&self) -> usize {
-        self.reader.lines(&self.log).matches("verdict: ").count()
+        self.reader.text(&self.log).unwrap_or_default().matches("verdict: ").count()
     }
 
     /// Presses a button by its name.
