@@ -17,22 +17,22 @@ use loopnest_core::loops::{Home, Loops};
 use loopnest_core::signal::Signal;
 use loopnest_core::strategy::About;
 use loopnest_strategies::source::Source;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::activity::{Activity, ManyTasks};
 use crate::blackbox::BlackBox;
 use crate::cli::Options;
-use crate::dialog_run::{Outcome, abort_all, dialog_run};
-use crate::dialogs::{self, BLOCK_ON, Choice, Dialog, Kind};
-use crate::episode::{Beside, Case, Episode};
+use crate::dialog_run::abort_all;
+use crate::dialogs::{Dialog, Kind};
+use crate::episode::{Case, Episode};
 use crate::frames::{self, Frames};
 use crate::judge::{Judge, Request, Verdict};
-use crate::log::{Fact, Log, Probe};
+use crate::log::{Log, Probe};
 use crate::play::Play;
-use crate::report::{DialogReport, Report, Stretch};
+use crate::report::{Report, Stretch};
 use crate::sampler::Sampler;
-use crate::screenshot;
 use crate::window::MainWindow;
+use crate::{screenshot, show};
 
 /// How many tasks *1,000 tasks* starts.
 const MANY: u32 = 1000;
@@ -74,23 +74,23 @@ pub struct Demo {
     /// The main window's frames.
     pub frames: Rc<Frames>,
     about: About,
-    options: Options,
+    pub(crate) options: Options,
     judge: Judge,
-    black_box: BlackBox,
-    activity: RefCell<Option<Activity>>,
+    pub(crate) black_box: BlackBox,
+    pub(crate) activity: RefCell<Option<Activity>>,
     many: RefCell<Option<ManyTasks>>,
-    episode: RefCell<Option<Running>>,
-    n_episodes: Cell<u64>,
+    pub(crate) episode: RefCell<Option<Running>>,
+    pub(crate) n_episodes: Cell<u64>,
     /// The dialogs that are open, outermost first.
-    open: RefCell<Vec<(Dialog, u64)>>,
+    pub(crate) open: RefCell<Vec<(Dialog, u64)>>,
     play: RefCell<Option<Play>>,
     /// Moves the spinner. It asks for frames for as long as it is there.
     spinning: RefCell<Option<TickCallbackId>>,
     /// Asks the task of the application and that of the library to open a dialog.
-    ask: [UnboundedSender<(usize, Kind)>; 2],
+    pub(crate) ask: [UnboundedSender<(usize, Kind)>; 2],
     sampler: Sampler,
     timer: RefCell<Option<SourceId>>,
-    report: RefCell<Report>,
+    pub(crate) report: RefCell<Report>,
     /// The verdict on the dialogs that are still open.
     so_far: RefCell<Option<Verdict>>,
     half: Cell<Option<Stretch>>,
@@ -107,14 +107,14 @@ impl std::fmt::Debug for Demo {
 
 /// An episode that goes on.
 #[derive(Debug)]
-struct Running {
-    number: u64,
-    episode: Episode,
+pub(crate) struct Running {
+    pub(crate) number: u64,
+    pub(crate) episode: Episode,
     /// Dialogs without a nested loop that are open.
-    n_async: usize,
+    pub(crate) n_async: usize,
     /// When the last dialog closed.
-    over: Option<Duration>,
-    asked: Duration,
+    pub(crate) over: Option<Duration>,
+    pub(crate) asked: Duration,
 }
 
 impl Demo {
@@ -129,7 +129,7 @@ impl Demo {
         let (log, probe) = Log::new();
         let frames = Frames::of(&ui.window, &log);
         let judge = Judge::start(about.clone());
-        let ask = [Home::Local, Home::Library].map(|home| opener(&loops, &log, home));
+        let ask = [Home::Local, Home::Library].map(|home| show::opener(&loops, &log, home));
         let strategy = about.name.to_owned();
         let demo = Rc::new(Self {
             sampler: Sampler::new(&log, &frames),
@@ -210,184 +210,8 @@ impl Demo {
         self.spinning.replace(id);
     }
 
-    /// A button was pressed.
-    pub fn press(self: &Rc<Self>, kind: Kind) {
-        self.ui.log(&format!("{}: pressed", kind.label()));
-        if kind == Kind::Async {
-            return self.open_async();
-        }
-        let i = self.begin(|episode, now| episode.press(kind.origin(), kind.level(), now));
-        self.log.record(Fact::Pressed(i));
-        match kind {
-            // Fails only when the task has ended, with the program.
-            Kind::Task => drop(self.ask[0].send((i, kind))),
-            Kind::LibraryTask => drop(self.ask[1].send((i, kind))),
-            _ => self.show(i, kind),
-        }
-    }
-
-    /// Changes the episode, which begins now if there is none.
-    fn begin<R>(self: &Rc<Self>, change: impl FnOnce(&mut Episode, Duration) -> R) -> R {
-        self.log.keep();
-        let now = self.log.now();
-        let mut running = self.episode.borrow_mut();
-        let running = running.get_or_insert_with(|| {
-            self.n_episodes.set(self.n_episodes.get() + 1);
-            let activity = self.activity.borrow();
-            let beside = activity.as_ref().map(|a| Beside { began: a.began, has_bus: a.has_bus() });
-            Running {
-                number: self.n_episodes.get(),
-                episode: Episode::begin(now, beside),
-                n_async: 0,
-                over: None,
-                asked: now,
-            }
-        });
-        running.over = None;
-        let result = change(&mut running.episode, now);
-        self.keep_sampling();
-        result
-    }
-
-    fn with_episode<R>(&self, change: impl FnOnce(&mut Running) -> R) -> Option<R> {
+    pub(crate) fn with_episode<R>(&self, change: impl FnOnce(&mut Running) -> R) -> Option<R> {
         self.episode.borrow_mut().as_mut().map(change)
-    }
-
-    /// Opens a nested loop on this thread and returns when it has.
-    fn show(self: &Rc<Self>, i: usize, kind: Kind) {
-        let before = self.stretch();
-        let opened = self.log.now();
-        self.log.record(Fact::Open(i));
-        let level = self.with_episode(|running| {
-            running.episode.openers[i].opened = Some(opened);
-            running.episode.openers[i].level.clone()
-        });
-        let level = level.unwrap_or_default();
-        self.show_levels();
-        self.ui.log(&format!("{level}: opened"));
-        self.write_black_box();
-        let (outcome, refused) = match kind {
-            Kind::Print => (outcome_of(dialogs::export_print(&self.parent())), None),
-            Kind::PageSetup => {
-                let settings = gtk4::PrintSettings::new();
-                gtk4::print_run_page_setup_dialog(Some(&self.parent()), None, &settings);
-                ("closed".to_owned(), None)
-            }
-            Kind::BlockOn => self.block_on(i),
-            _ => (self.run_dialog(kind), None),
-        };
-        if refused.is_some() {
-            self.log.record(Fact::Refused(i));
-        } else if kind != Kind::BlockOn {
-            self.log.record(Fact::Quit(i));
-        }
-        self.log.record(Fact::Close(i));
-        let closed = self.log.now();
-        self.with_episode(|running| {
-            running.episode.openers[i].closed = Some(closed);
-            running.episode.openers[i].refused = refused;
-        });
-        self.black_box.clear();
-        let inside = Stretch::between(before, self.stretch());
-        let ticks = inside.async_ticks;
-        self.ui.log(&format!("{level}: {outcome}, {ticks} async ticks inside"));
-        self.report.borrow_mut().dialogs.push(DialogReport { level, outcome, inside });
-        self.show_levels();
-        self.check_over();
-    }
-
-    fn run_dialog(self: &Rc<Self>, kind: Kind) -> String {
-        let (title, text) = (title(kind), kind.about());
-        let dialog = Dialog::new(&self.parent(), title, &format!("{text}."));
-        let demo = Rc::downgrade(self);
-        dialog.another.connect_clicked(move |_| {
-            if let Some(demo) = demo.upgrade() {
-                demo.press(Kind::Callback);
-            }
-        });
-        if kind == Kind::ThreeDeep {
-            let demo = Rc::downgrade(self);
-            dialog.window.connect_map(move |_| {
-                let demo = demo.clone();
-                glib::idle_add_local_full(Priority::DEFAULT, move || {
-                    if let Some(demo) = demo.upgrade().filter(|demo| demo.n_open() < 3) {
-                        demo.press(Kind::ThreeDeep);
-                    }
-                    ControlFlow::Break
-                });
-            });
-        }
-        self.open.borrow_mut().push((dialog.clone(), self.log.async_ticks()));
-        let outcome = dialog_run(&dialog.window, |answer| {
-            if let Some(ms) = self.options.dialog_ms {
-                let answer = answer.clone();
-                after(Duration::from_millis(ms), move || answer.give(Choice::Close));
-            }
-            dialog.answer_with(answer);
-        });
-        self.open.borrow_mut().retain(|(open, _)| open.window != dialog.window);
-        match outcome {
-            Outcome::Response(Choice::Close) => "closed by its button",
-            Outcome::Closed => "closed by Escape or the window manager",
-            Outcome::Destroyed => "taken away",
-            Outcome::Aborted => "aborted",
-        }
-        .to_owned()
-    }
-
-    /// Waits for a future inside this callback. Gives the outcome, and why it was refused.
-    fn block_on(&self, i: usize) -> (String, Option<String>) {
-        let (loops, log) = (self.loops.clone(), self.log.clone());
-        let end = loops.now() + BLOCK_ON;
-        let slept = async move {
-            loops.sleep_until(end).await;
-            log.record(Fact::Slept(i));
-        };
-        match self.loops.block_on(Box::pin(slept)) {
-            Ok(()) => ("done".to_owned(), None),
-            Err(refused) => ("refused".to_owned(), Some(refused.to_string())),
-        }
-    }
-
-    /// Opens a dialog that nobody waits for.
-    fn open_async(self: &Rc<Self>) {
-        let dialog = Dialog::new(&self.parent(), title(Kind::Async), Kind::Async.about());
-        self.begin(|_, _| ());
-        self.with_episode(|running| running.n_async += 1);
-        self.open.borrow_mut().push((dialog.clone(), self.log.async_ticks()));
-        let demo = Rc::downgrade(self);
-        dialog.another.connect_clicked(move |_| {
-            if let Some(demo) = demo.upgrade() {
-                demo.press(Kind::Async);
-            }
-        });
-        let close = dialog.window.clone();
-        dialog.close.connect_clicked(move |_| close.close());
-        let escape = gtk4::ShortcutController::new();
-        let trigger = gtk4::ShortcutTrigger::parse_string("Escape");
-        let action = gtk4::NamedAction::new("window.close");
-        escape.add_shortcut(gtk4::Shortcut::new(trigger, Some(action)));
-        dialog.window.add_controller(escape);
-        let demo = Rc::downgrade(self);
-        dialog.window.connect_unmap(move |window| {
-            let Some(demo) = demo.upgrade() else { return };
-            demo.open.borrow_mut().retain(|(open, _)| open.window != *window);
-            demo.with_episode(|running| running.n_async -= 1);
-            demo.ui.log("without nesting: closed");
-            demo.check_over();
-        });
-        if let Some(ms) = self.options.dialog_ms {
-            let window = dialog.window.clone();
-            after(Duration::from_millis(ms), move || window.close());
-        }
-        dialog.window.present();
-    }
-
-    /// The innermost window.
-    fn parent(&self) -> gtk4::Window {
-        let open = self.open.borrow();
-        let innermost = open.last().map(|(dialog, _)| dialog.window.clone());
-        innermost.unwrap_or_else(|| self.ui.window.clone().upcast())
     }
 
     /// How many dialogs are open.
@@ -409,7 +233,7 @@ impl Demo {
         self.ui.set_levels(&open.unwrap_or_default());
     }
 
-    fn check_over(&self) {
+    pub(crate) fn check_over(&self) {
         let now = self.log.now();
         self.with_episode(|running| {
             if running.n_async == 0 && running.episode.is_over() {
@@ -546,7 +370,7 @@ impl Demo {
     }
 
     /// What is on the stack, for whoever finds it if this process dies in there.
-    fn write_black_box(&self) {
+    pub(crate) fn write_black_box(&self) {
         let case = self.with_episode(|running| {
             running.episode.case(&self.log, self.log.now() + Duration::from_secs(1))
         });
@@ -643,29 +467,6 @@ pub fn forget() {
     drop(demo);
 }
 
-/// Starts a task that opens dialogs when asked, from inside its own poll where the strategy runs
-/// tasks on the GTK thread.
-fn opener(loops: &Arc<dyn Loops>, log: &Arc<Log>, home: Home) -> UnboundedSender<(usize, Kind)> {
-    let (ask, asked) = unbounded_channel();
-    drop(loops.spawn(home, Box::pin(open_when_asked(loops.clone(), log.clone(), home, asked))));
-    ask
-}
-
-async fn open_when_asked(
-    loops: Arc<dyn Loops>,
-    log: Arc<Log>,
-    home: Home,
-    mut asked: UnboundedReceiver<(usize, Kind)>,
-) {
-    while let Some((i, kind)) = asked.recv().await {
-        log.record(Fact::Woken(i));
-        let job = Box::new(move || with(|demo| demo.show(i, kind)));
-        if let Err(refused) = loops.on_host(home, job).await {
-            eprintln!("{refused}");
-        }
-    }
-}
-
 /// Calls a GTK-thread closure once, after a time, whatever else is ready.
 pub fn after(time: Duration, job: impl FnOnce() + 'static) {
     let mut job = Some(job);
@@ -675,18 +476,4 @@ pub fn after(time: Duration, job: impl FnOnce() + 'static) {
         }
         ControlFlow::Break
     });
-}
-
-fn outcome_of(result: anyhow::Result<()>) -> String {
-    result.map_or_else(|error| format!("{error:#}"), |()| "written".to_owned())
-}
-
-fn title(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Callback => "Dialog from a callback",
-        Kind::Task => "Dialog from a task",
-        Kind::LibraryTask => "Dialog from a library\u{2019}s task",
-        Kind::ThreeDeep => "Three deep",
-        _ => "Dialog without nesting",
-    }
 }

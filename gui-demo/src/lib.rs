@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`dialog_run`] | a modal window that is waited for; to be copied |
 //! | [`supervisor`], [`blackbox`] | the process without a window: starts the other, explains its death |
-//! | [`app`], [`demo`] | the process with the window: presses become dialogs, dialogs verdicts |
+//! | [`app`], [`demo`], `show` | the process with the window: presses become dialogs, dialogs verdicts |
 //! | [`activity`] | the work beside the dialogs: ticker, TCP echo, D-Bus calls |
 //! | [`log`], [`episode`], [`judge`] | what happened, as a program and a trace, and its verdict |
 //! | [`window`], [`dialogs`], [`charts`] | widgets |
@@ -28,5 +28,6 @@ pub mod play;
 pub mod report;
 pub mod sampler;
 pub mod screenshot;
+mod show;
 pub mod supervisor;
 pub mod window;

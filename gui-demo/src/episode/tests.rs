@@ -1,0 +1,184 @@
+//! Made-up runs, and what they are judged to be.
+
+use loopnest_core::ideal::ideal;
+use loopnest_core::{Word, classify};
+
+use super::*;
+
+/// When things happen in a made-up run, in milliseconds.
+const BEGAN: u64 = 1000;
+const OPEN: u64 = 5130;
+const CLOSE: u64 = 8130;
+const END: u64 = 9000;
+
+fn at(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn beside() -> Beside {
+    Beside { began: at(BEGAN), has_bus: true }
+}
+
+/// Everything that the activity does on time, up to `END`, sorted.
+fn on_time() -> Vec<(u64, Fact)> {
+    let mut facts = Vec::new();
+    for n in 1..=(END - BEGAN) / 50 {
+        facts.push((BEGAN + 50 * n, Fact::Tick(n)));
+        if n.is_multiple_of(2) {
+            facts.push((BEGAN + 50 * n, Fact::Clock(n / 2)));
+        }
+        if n.is_multiple_of(4) {
+            let facts_of = [Fact::Sent(n / 4), Fact::Served(n / 4), Fact::Echoed(n / 4)];
+            facts.extend(facts_of.map(|fact| (BEGAN + 50 * n, fact)));
+        }
+        if n.is_multiple_of(20) {
+            let facts_of = [Fact::Called(n / 20), Fact::Answered(n / 20)];
+            facts.extend(facts_of.map(|fact| (BEGAN + 50 * n, fact)));
+        }
+    }
+    facts
+}
+
+/// The beats of these facts, with `turns` iterations for each.
+fn beats(mut facts: Vec<(u64, Fact)>, turns: u64) -> Vec<Beat> {
+    // The log gives what came since the zero.
+    facts.retain(|(ms, _)| *ms >= 5000);
+    facts.sort_by_key(|(ms, _)| *ms);
+    let mut depth = 0;
+    let beat = |(i, (ms, fact)): (usize, (u64, Fact))| {
+        depth += u16::from(matches!(fact, Fact::Open(_)));
+        let n = i as u64;
+        let meter = Meter { iterations: n * turns, useful: n, ticks: ms / 10, ..Meter::default() };
+        let beat = Beat { at: at(ms), depth, fact, meter };
+        depth -= u16::from(matches!(fact, Fact::Close(_)));
+        beat
+    };
+    facts.into_iter().enumerate().map(beat).collect()
+}
+
+/// An episode with one dialog, and the facts of its edges.
+fn one(origin: Origin, closed: bool) -> (Episode, Vec<(u64, Fact)>) {
+    let mut episode = Episode::begin(at(OPEN), Some(beside()));
+    assert_eq!(episode.press(origin, "dialog", at(OPEN)), 0);
+    episode.openers[0].opened = Some(at(OPEN));
+    let mut edges = vec![(OPEN, Fact::Pressed(0)), (OPEN, Fact::Open(0))];
+    if matches!(origin, Origin::Task | Origin::LibraryTask) {
+        edges.insert(1, (OPEN, Fact::Woken(0)));
+    }
+    if closed {
+        episode.openers[0].closed = Some(at(CLOSE));
+        edges.extend([(CLOSE, Fact::Quit(0)), (CLOSE, Fact::Close(0))]);
+    }
+    (episode, edges)
+}
+
+fn words(case: Case, live: bool) -> (Vec<Word>, usize) {
+    assert_eq!(case.program.check(), Ok(()));
+    let ideal = ideal(&case.program);
+    assert_eq!(ideal.end, End::Finished);
+    let owed = owed(&ideal, &case.real).len();
+    let case = if live { case.as_if_closed_now(&ideal) } else { case };
+    (classify(&case.program, &ideal, &case.real).words, owed)
+}
+
+fn last(beats: &[Beat]) -> Meter {
+    beats.last().expect("beats").meter
+}
+
+#[test]
+fn the_zero_is_where_all_deadlines_coincide() {
+    let episode = Episode::begin(at(OPEN), Some(beside()));
+    assert_eq!(episode.zero, at(5000));
+    assert_eq!(Episode::begin(at(OPEN), None).zero, at(OPEN));
+}
+
+#[test]
+fn what_comes_on_time_is_progress_and_nothing_is_owed_whoever_opens() {
+    for origin in [Origin::Callback, Origin::Task, Origin::LibraryTask] {
+        let (episode, edges) = one(origin, true);
+        let beats = beats([on_time(), edges].concat(), 2);
+        let case = episode.case_of(&beats, last(&beats), at(CLOSE));
+        assert_eq!(words(case, false), (vec![Word::Progress], 0), "{origin:?}");
+    }
+}
+
+/// The same with everything async that is due in the dialog brought after it.
+fn stalled(origin: Origin, closed: bool) -> (Episode, Vec<(u64, Fact)>) {
+    let (episode, edges) = one(origin, closed);
+    let late = |(ms, fact): (u64, Fact)| match (ms, fact) {
+        (OPEN..CLOSE, fact) if fact.is_async() => (CLOSE + 1, fact),
+        kept => kept,
+    };
+    (episode, on_time().into_iter().map(late).chain(edges).collect())
+}
+
+#[test]
+fn what_comes_after_the_dialog_is_a_stall() {
+    let (episode, facts) = stalled(Origin::Task, true);
+    let beats = beats(facts, 2);
+    let case = episode.case_of(&beats, last(&beats), at(CLOSE));
+    assert_eq!(words(case, false), (vec![Word::Stall], 0));
+}
+
+#[test]
+fn many_iterations_inside_are_a_busy_loop_and_outside_they_are_not_asked_for() {
+    let (episode, facts) = stalled(Origin::Callback, true);
+    let mut inside = beats(facts, 2);
+    let mut outside = inside.clone();
+    for beat in &mut inside {
+        beat.meter.iterations += if beat.at > at(OPEN) { 100_000 } else { 0 };
+    }
+    let case = episode.case_of(&inside, last(&inside), at(CLOSE));
+    assert_eq!(words(case, false).0, [Word::Stall, Word::BusyLoop]);
+    for beat in &mut outside {
+        beat.meter.iterations += if beat.at > at(CLOSE) { 100_000 } else { 0 };
+    }
+    let case = episode.case_of(&outside, last(&outside), at(CLOSE));
+    assert_eq!(words(case, false).0, [Word::Stall]);
+}
+
+#[test]
+fn a_stall_is_seen_while_the_dialog_is_open() {
+    let (episode, facts) = stalled(Origin::Callback, false);
+    let until = 7500;
+    let so_far = facts.into_iter().filter(|(ms, _)| *ms <= until).collect();
+    let beats = beats(so_far, 2);
+    let (words, owed) = words(episode.case_of(&beats, last(&beats), at(until)), true);
+    assert_eq!(words, [Word::Stall]);
+    assert!(owed > 40, "{owed}");
+}
+
+#[test]
+fn an_open_dialog_in_which_all_goes_on_is_progress_so_far() {
+    let (episode, edges) = one(Origin::Callback, false);
+    let until = 7500;
+    let facts = [on_time(), edges].concat();
+    let so_far = facts.into_iter().filter(|(ms, _)| *ms <= until).collect();
+    let beats = beats(so_far, 2);
+    let case = episode.case_of(&beats, last(&beats), at(until));
+    assert_eq!(words(case, true), (vec![Word::Progress], 0));
+}
+
+#[test]
+fn what_never_comes_is_lost() {
+    let (episode, edges) = one(Origin::Callback, true);
+    let echo = |fact: &Fact| matches!(fact, Fact::Served(_) | Fact::Echoed(_));
+    let lost = |(ms, fact): &(u64, Fact)| *ms > OPEN && echo(fact);
+    let facts = on_time().into_iter().filter(|fact| !lost(fact)).chain(edges).collect();
+    let beats = beats(facts, 2);
+    let (words, owed) = words(episode.case_of(&beats, last(&beats), at(CLOSE)), false);
+    assert!(words.contains(&Word::Lost), "{words:?}");
+    assert_eq!(owed, 30);
+}
+
+#[test]
+fn dialogs_of_one_name_are_told_apart() {
+    let mut episode = Episode::begin(at(OPEN), None);
+    for _ in 0..3 {
+        episode.press(Origin::Callback, "dialog", at(OPEN));
+    }
+    let levels: Vec<&str> = episode.openers.iter().map(|o| o.level.as_str()).collect();
+    assert_eq!(levels, ["dialog", "dialog 2", "dialog 3"]);
+    assert!(!episode.is_over());
+    assert!(episode.open_levels().is_empty());
+}
