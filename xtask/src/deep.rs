@@ -74,7 +74,7 @@ pub fn run(args: &DeepArgs) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    setup::ensure(&[Group::Build])?;
+    setup::ensure(&[Group::Build], &[Group::Build])?;
     let reports = SEARCHES.map(|search| perform(search, args.cases, &root));
     let table = Summary { reports: &reports, asked: args.cases };
     // A reader that has gone away must not turn a failure into a success.
