@@ -8,11 +8,14 @@ mod common;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fs::{self, File};
 use std::process::Command;
 use std::rc::Rc;
 use std::thread;
 
-use common::{Desk, complaints};
+use common::{Desk, Running, complaints, wait_for};
+use gtk4::glib::signal::signal_has_handler_pending;
+use gtk4::glib::subclass::SignalId;
 use gtk4::prelude::*;
 use gtk4::{gio, glib};
 use gui_demo::dialog_run::{Answer, Outcome, abort_all, depth, dialog_run};
@@ -40,18 +43,18 @@ macro_rules! on_a_desk {
 fn again_on_a_desk(test: &str) {
     let desk = Desk::without_bus();
     let me = std::env::current_exe().expect("the path of this program");
-    let output = desk
-        .command(me)
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .env("RUST_BACKTRACE", "0")
-        .output()
-        .expect("this program, again");
-    let log = String::from_utf8_lossy(&output.stderr);
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains("1 passed"), "{out}\n{log}");
-    assert!(output.status.success(), "{out}\n{log}");
-    assert_eq!(complaints(&log), [""; 0], "GLib or GTK complained");
+    let file = |name| desk.folder().join(name);
+    let create = |name| File::create(file(name)).expect("a file for what it says");
+    let mut cmd = desk.command(me);
+    cmd.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").env("RUST_BACKTRACE", "0");
+    cmd.stdout(create("out")).stderr(create("err"));
+    let mut inside = Running(cmd.spawn().expect("this program, again"));
+    // A dialog that never ends must not keep the others waiting.
+    let status = wait_for("the test to end", || inside.0.try_wait().ok().flatten());
+    let said = |name| fs::read_to_string(file(name)).unwrap_or_default();
+    let (out, err) = (said("out"), said("err"));
+    assert!(status.success() && out.contains("1 passed"), "{out}\n{err}");
+    assert_eq!(complaints(&err), [""; 0], "GLib or GTK complained");
 }
 
 /// A window to be a parent, shown.
@@ -88,7 +91,7 @@ fn press_in(title: &'static str, keys: &'static str) {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     thread::spawn(move || {
-        common::wait_for(&format!("`{title}` to be active"), || {
+        wait_for(&format!("`{title}` to be active"), || {
             let active = xdotool(&["getactivewindow", "getwindowname"])?;
             (active == title).then_some(())
         });
@@ -183,6 +186,25 @@ on_a_desk! {
         });
         assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Closed);
         assert_eq!(asked.get(), 2);
+    }
+
+    fn no_signal_handler_stays_on_the_parent() {
+        let parent = parent();
+        let unrealize = SignalId::lookup("unrealize", gtk4::Widget::static_type());
+        let unrealize = unrealize.expect("a signal of every widget");
+        let is_watched = {
+            let parent = parent.clone();
+            move || signal_has_handler_pending(&parent, unrealize, None, true)
+        };
+        assert!(!is_watched());
+        let inside = is_watched.clone();
+        dialog_run(&dialog("d", &parent), |answer| {
+            soon(move || {
+                assert!(inside());
+                answer.give(());
+            });
+        });
+        assert!(!is_watched());
     }
 
     fn a_hidden_dialog_ends() {
