@@ -10,7 +10,6 @@ use crate::dispatch::{self, Dispatch};
 use crate::gtk_rs::GtkRs;
 use crate::handoff::{GlibHandle, Handoff};
 use crate::host::{HostLoops, Tasks, block_on_nested};
-use crate::jobs::JobQueue;
 use crate::nested::Nested;
 
 /// All strategies that ship, in the order of the matrix.
@@ -233,8 +232,8 @@ impl Strategy for GtkRsRow {
     fn run(&self, start: Start) -> Result<(), RunError> {
         let context = MainContext::default();
         let gtk_rs = GtkRs::new(&context).map_err(set_up)?;
-        let jobs = JobQueue::new(&context);
-        let tasks = GtkRsTasks { context, handle: gtk_rs.handle().clone(), glib: jobs.handle() };
+        let (handle, glib) = (gtk_rs.handle().clone(), gtk_rs.glib());
+        let tasks = GtkRsTasks { context, handle, glib };
         let loops = HostLoops::new(tasks);
         gtk_rs.block_on(async move { start(loops).await });
         Ok(())
