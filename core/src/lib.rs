@@ -9,10 +9,9 @@
 //! | [`script`] | a program as people read it |
 //! | [`loops`], [`strategy`] | the two traits a strategy implements |
 //! | [`interp`] | runs a program over any [`loops::Loops`] |
-//! | [`ideal`] | `Loops` in virtual time: when is each event of a program due? |
 //! | [`trace`] | what happened |
 //! | [`verdict`], [`mod@classify`] | what it means: a pure function of program, ideal and real trace |
-//! | [`model`] | GMainContext and GMainLoop as an executable specification, in virtual time |
+//! | [`model`] | GMainContext as an executable specification, in virtual time; on it the ideal run, which says when each event of a program is due, and a model of each strategy |
 //! | `generate` | programs made up, for searches (feature `generate`) |
 //! | [`executor`] | the re-entrant run queue |
 //! | [`protocol`] | what crosses threads: wake flag, hand-off queue, depth stack, baton |
@@ -22,7 +21,6 @@ pub mod classify;
 pub mod executor;
 #[cfg(feature = "generate")]
 pub mod generate;
-pub mod ideal;
 pub mod interp;
 pub mod loops;
 pub mod model;

@@ -1,7 +1,7 @@
 //! What scenario code may ask of the two loops, the same for every strategy.
 //!
 //! [`Loops`] is implemented over the real loops by each strategy and in virtual time by
-//! [`ideal`](crate::ideal).
+//! [`ideal`](crate::model::ideal).
 //! Everything is `Send`, because some strategies run tasks on another thread; a strategy that
 //! does not need that loses nothing.
 

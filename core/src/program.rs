@@ -2,7 +2,7 @@
 //!
 //! A [`Program`] says nothing about *how* it is run.
 //! The same value is interpreted over the real loops by every strategy and in virtual time by
-//! [`ideal`](crate::ideal), so that the two traces can be compared event by event.
+//! [`ideal`](crate::model::ideal), so that the two traces can be compared event by event.
 //! It is plain data so that it can be printed, stored as TOML, generated and shrunk.
 //!
 //! Channels, signals, pipes and levels are named by strings; they come into being by being named.

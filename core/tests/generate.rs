@@ -7,7 +7,7 @@ use std::time::Duration;
 use loopnest_core::Program;
 use loopnest_core::classify::{MARGIN, classify};
 use loopnest_core::generate::{Size, programs};
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, Side, Step};
 use loopnest_core::trace::{End, Key, Kind, Trace, What};
 use loopnest_core::verdict::Word;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use common::*;
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::program::{ActorKind, Reply, Step};
 use loopnest_core::trace::{CANCELLED, End, Kind, What};
 use loopnest_core::{Program, Trace, classify};

@@ -3,7 +3,7 @@
 //! An *episode* begins when the first dialog opens and ends when the last has closed and what was
 //! owed has come. Only then is it known how long each dialog was open, so the [`Program`] is
 //! written afterwards: the activity beside, with as many deadlines as fell into the time, and an
-//! opener for each dialog. [`ideal`](loopnest_core::ideal::ideal) says when each event of it was
+//! opener for each dialog. [`ideal`](loopnest_core::model::ideal) says when each event of it was
 //! due, the [`Log`] says when it came, and the rules of the matrix say what that means. There are
 //! no rules here.
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use harness::rules;
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::strategy::About;
 use loopnest_core::{Word, classify};
 use serde::{Deserialize, Serialize};

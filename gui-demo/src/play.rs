@@ -13,12 +13,12 @@ use anyhow::Context as _;
 use gtk4::glib::{self, MainContext, Priority, Propagation};
 use gtk4::prelude::*;
 use loopnest_core::Program;
-use loopnest_core::ideal::ideal;
 use loopnest_core::interp::Run;
 use loopnest_core::loops::{
     BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
 };
-use loopnest_core::program::{ActorKind, How, Side, Step};
+use loopnest_core::model::ideal;
+use loopnest_core::program::{ActorKind, How, Reply, Side, Step};
 use loopnest_core::trace::{End, Event, Meter, Recorder, Trace, What};
 
 use crate::demo;
@@ -267,6 +267,10 @@ impl Loops for WindowLoops {
 
     fn pipe(&self) -> std::io::Result<Arc<dyn Pipe>> {
         self.inner.pipe()
+    }
+
+    fn call(&self, home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>> {
+        self.inner.call(home, after, reply)
     }
 
     fn add_timeout(&self, priority: i32, interval: Duration, callback: Callback) {

@@ -154,7 +154,7 @@ fn labelled(label: &str, text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use loopnest_core::ideal::ideal;
+    use loopnest_core::model::ideal;
     use loopnest_core::strategy::Owner;
     use loopnest_core::trace::{Event, Meter, What};
 

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use loopnest_core::generate::{Size, programs};
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::program::Step;
 use loopnest_core::trace::End;
 use loopnest_core::{Judgement, Program, Word};

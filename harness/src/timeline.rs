@@ -220,7 +220,7 @@ fn lanes(slices: Vec<Slice>) -> Vec<Vec<Slice>> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use loopnest_core::ideal::ideal;
+    use loopnest_core::model::ideal;
     use loopnest_core::trace::Meter;
 
     use super::*;

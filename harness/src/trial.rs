@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::AtomicBool;
 
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::strategy::About;
 use loopnest_core::verdict::{Judgement, Word};
 use loopnest_core::{Program, Trace, classify};

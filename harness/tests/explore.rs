@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Ran, Running, folder, harness, run, wait_for};
 use harness::counterexample::{Counterexample, Found};
 use harness::explore::{Find, News, Plan, Searched, n_steps, search};
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::program::{Actor, ActorKind, How, Side, Step};
 use loopnest_core::trace::{Kind, What};
 use loopnest_core::verdict::Word;

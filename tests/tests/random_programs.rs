@@ -22,7 +22,7 @@ use harness::supervisor::Launch;
 use harness::trial::{Attempt, Trial};
 use libtest_mimic::{Arguments, Failed};
 use loopnest_core::generate::{Size, programs};
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::program::{Actor, ActorKind, Step};
 use loopnest_core::strategy::About;
 use loopnest_core::trace::{CANCELLED, End, Event, Key, Kind, Trace, What};

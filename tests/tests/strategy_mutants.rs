@@ -43,7 +43,7 @@ fn every_faulty_model_of_a_strategy_is_found_out_by_a_small_program() {
         let find = searched.find.unwrap_or_else(|| panic!("{fault:?} was not found out"));
         println!("{fault:?}: {}\n{}", find.judgement.text(), find.program);
         println!(
-            "mutant: {} | {} | explore: {} | {}",
+            "mutant: {}::{fault:?} | {} | explore: {} | {}",
             fault.strategy(),
             fault.about(),
             find.judgement.text(),

@@ -41,7 +41,16 @@ const MARK: &str = "mutant: ";
 
 /// What is run to catch mutants.
 fn sources() -> Vec<Cmd> {
-    vec![loom::command(loom::QUICK, Some("mutant"))]
+    let shown = |test: &str, only: &str| {
+        let line =
+            format!("cargo test --package loopnest-tests --test {test} -- {only} --nocapture");
+        Cmd::line(line.trim())
+    };
+    vec![
+        loom::command(loom::QUICK, Some("mutant")),
+        shown("model_vs_glib", "every_mutant_of_the_model_is_told_apart"),
+        shown("strategy_mutants", "every_faulty_model_of_a_strategy"),
+    ]
 }
 
 /// Runs the task.

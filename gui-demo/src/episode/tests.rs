@@ -1,6 +1,6 @@
 //! Made-up runs, and what they are judged to be.
 
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::{Word, classify};
 
 use super::*;

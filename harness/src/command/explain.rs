@@ -1,6 +1,6 @@
 //! `harness explain`: one cell, with the evidence.
 
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 
 use super::{launch, on_interrupt, print};
 use crate::cli::CellId;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loopnest_core::ideal::ideal;
+use loopnest_core::model::ideal;
 use loopnest_core::strategy::About;
 use loopnest_core::{Judgement, Program, classify, model};
 

@@ -20,7 +20,7 @@ pub fn control() -> Program {
 
 #[cfg(test)]
 mod tests {
-    use loopnest_core::ideal::ideal;
+    use loopnest_core::model::ideal;
     use loopnest_core::trace::{End, What};
 
     #[test]
