@@ -325,8 +325,8 @@ fn leaves_nothing(search: &Search) {
         let alive = Arc::new(());
         let (spawner, guard) = (executor.spawner(), alive.clone());
         let threads = [
-            spawn("guest", move || spawner.spawn(async move { drop(guard) }).detach()),
-            spawn("guest", move || {
+            spawn("spawner", move || spawner.spawn(async move { drop(guard) }).detach()),
+            spawn("waker", move || {
                 told.fetch_add(1, Ordering::AcqRel);
                 waker.wake();
             }),
@@ -398,11 +398,11 @@ fn cancelled(search: &Search) {
         let touch = |order: &Arc<AtomicUsize>| order.fetch_add(1, Ordering::AcqRel);
         let (first, second) = (order.clone(), order.clone());
         let threads = [
-            spawn("guest", move || {
+            spawn("waker", move || {
                 touch(&first);
                 waker.wake();
             }),
-            spawn("guest", move || {
+            spawn("canceller", move || {
                 touch(&second);
                 task.cancel();
             }),

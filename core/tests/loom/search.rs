@@ -10,7 +10,8 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,7 +73,7 @@ pub fn explore(model: &Model) -> ! {
         let message = panic.payload_as_str().unwrap_or("a panic without a message");
         // What follows is the state of each thread, by number.
         let message = message.split("; threads = ").next().unwrap_or_default();
-        print!("{FAILED}\t{}\n{message}\n{}", executions(), interleaving());
+        say(&format!("{FAILED}\t{}\n{message}\n{}", executions(), interleaving()));
         // Before anything unwinds: what loom holds cannot be dropped outside of an execution.
         process::exit(1);
     }));
@@ -90,8 +91,14 @@ pub fn explore(model: &Model) -> ! {
         depth if depth < preemptions => format!("bounded {depth} of {preemptions}"),
         depth => format!("bounded {depth}"),
     };
-    println!("{PASSED}\t{}\t{depth}", executions());
+    say(&format!("{PASSED}\t{}\t{depth}\n", executions()));
     process::exit(0);
+}
+
+/// Without a panic when whoever started the search is gone.
+fn say(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn setting(name: &str) -> Option<usize> {
