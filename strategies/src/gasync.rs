@@ -7,25 +7,46 @@
 //! - [`call`]: on the GLib thread. The result need not be `Send`. Unlike `gio::GioFuture` it says
 //!   when the thread does not own the context instead of panicking, and it works in every
 //!   executor: in [`Dispatch`](crate::Dispatch), in a task of [`Nested`](crate::Nested), in glib's
-//!   own, and in a loop nested in any of these.
+//!   own, and in a loop nested in any of these, as far as the strategy goes on there.
 //! - [`GlibHandle::gasync`]: from any thread, in any tokio task. The call is started on the
-//!   context's thread by a job, never by `MainContext::invoke`.
+//!   context's thread by a job, never by `MainContext::invoke`. Every strategy gives a handle
+//!   (`glib`), and so does a bare [`JobQueue`](crate::JobQueue).
 //!
 //! # What cancellation guarantees
 //!
-//! Dropping the future cancels the `GCancellable`.
+//! Dropping the future cancels the `GCancellable`, and so do `tokio::time::timeout`, `select!` and
+//! the end of the task.
 //! A call that has not begun is not started.
 //! One that has begun is told; its result, `G_IO_ERROR_CANCELLED` or whatever came first, is
 //! dropped when the context is iterated next (GTask's contract: exactly one callback, in the
-//! context of the start), and only then is the data of its closure freed.
+//! context of the start; gtask.c 2.74.6, line 1223), and only then is the data of its closure
+//! freed. A context that nobody iterates any more keeps both.
 //! Handlers of the `cancelled` signal run in the thread that drops the future
 //! (`g_cancellable_cancel`).
+//!
+//! `tests/tests/gasync_cancel.rs` holds every strategy to this with ten thousand calls.
+//!
+//! # Errors
+//!
+//! What the call itself has to say, such as a bus that died or a file that is not there, is in the
+//! result that the closure hands to its [`Resolver`]. [`NoResult`] is for when there is none.
+//! A service that never answers has no end but a time-out: GDBus's own (25 s unless the call says
+//! otherwise), or tokio's round the future.
 //!
 //! # Thread rules
 //!
 //! A GAsyncResult call belongs to the thread-default context of the thread that starts it, and its
 //! callback runs there (`g_task_new`). That thread must own the context: gio panics otherwise
-//! (gio 0.22, `bus_get`), and this gives [`NoResult::NotOwner`].
+//! (gio 0.22, `bus_get`), and [`call`] gives [`NoResult::NotOwner`].
+//! So a strategy on a context other than the default one needs that context to be the thread's
+//! default while its tasks call gio (`MainContext::with_thread_default`); the result comes to a
+//! context that nobody runs otherwise. A job has its own context for a default, always.
+//!
+//! # Under a nested loop
+//!
+//! The callback runs in whatever loop of the context runs. Whether somebody looks at the result
+//! before that loop is closed is the strategy's doing: a task of `Nested` does not.
+//! Tasks on other threads do not notice, with any strategy.
 
 use std::fmt;
 use std::future::Future;
