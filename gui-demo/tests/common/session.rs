@@ -72,11 +72,16 @@ impl Session {
 
     /// Clicks on a button in the window of this title with the mouse.
     pub fn click(&self, title: &str, name: &str) {
+        self.click_on(title, Role::Button, name);
+    }
+
+    /// Clicks on anything in the window of this title with the mouse.
+    pub fn click_on(&self, title: &str, role: Role, name: &str) {
         let window = self.desk.wait_for_focus(title);
-        // A button has no place before its window was laid out.
-        let (x, y) = wait_for("the button to have a place", || {
-            let button = self.reader.find(Role::Button, name);
-            let (x, y) = self.reader.middle(&button);
+        // A widget has no place before its window was laid out.
+        let (x, y) = wait_for("the widget to have a place", || {
+            let widget = self.reader.find(role, name);
+            let (x, y) = self.reader.middle(&widget);
             (x > 0 && y > 0).then_some((x, y))
         });
         let (x, y) = (x.to_string(), y.to_string());
