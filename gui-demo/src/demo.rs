@@ -95,6 +95,7 @@ pub struct Demo {
     so_far: RefCell<Option<Verdict>>,
     half: Cell<Option<Stretch>>,
     exit: Cell<u8>,
+    ended: Cell<bool>,
     finish: Signal,
     _probe: Source<Probe>,
 }
@@ -154,6 +155,7 @@ impl Demo {
             so_far: RefCell::default(),
             half: Cell::new(None),
             exit: Cell::new(0),
+            ended: Cell::new(false),
             finish,
             _probe: probe,
         });
@@ -174,6 +176,7 @@ impl Demo {
     /// Starts or stops the activity.
     pub fn set_activity(&self, on: bool) {
         let began = on.then(|| Activity::start(&self.loops, &self.log));
+        self.with_episode(|running| running.episode.forget_beside());
         // The old one is dropped after the borrow has ended.
         let before = self.activity.replace(began);
         drop(before);
@@ -408,6 +411,9 @@ impl Demo {
     /// Ends the program. Every nested loop is unwound first, which is why this is not
     /// `application.quit()`.
     pub fn quit(self: &Rc<Self>) {
+        if self.ended.replace(true) {
+            return;
+        }
         self.take_screenshot();
         self.write_report();
         abort_all();

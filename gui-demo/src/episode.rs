@@ -89,6 +89,11 @@ impl Episode {
         Self { zero, beside, openers: Vec::new() }
     }
 
+    /// The activity was switched off or on: from now on it is not judged.
+    pub fn forget_beside(&mut self) {
+        self.beside = None;
+    }
+
     /// Adds a nested loop that is asked for now. Gives its index, which the facts about it carry.
     pub fn press(&mut self, origin: Origin, name: &str, now: Duration) -> usize {
         let n = self.openers.iter().filter(|opener| opener.level.starts_with(name)).count();
