@@ -20,7 +20,7 @@ use loopnest_strategies::source;
 use loopnest_tests::bus::PrivateBus;
 use loopnest_tests::calls::{self, Hanging, connect};
 use loopnest_tests::sides::{Kind, Side};
-use loopnest_tests::{after, child, nested_loop};
+use loopnest_tests::{after, child, dialog_until, nested_loop};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 use tokio::time::timeout;
@@ -373,7 +373,6 @@ struct World<'a> {
     side: &'a Side,
     shared: Arc<Shared>,
     hanging: Hanging,
-    references: u32,
     sources: usize,
     _bus: PrivateBus,
 }
@@ -389,10 +388,12 @@ impl<'a> World<'a> {
         });
         let hanging = Hanging::serve(&served);
         let shared = Arc::new(Shared { bus, service: hanging.name() });
-        // What the connection's own start has left behind goes.
-        nested_loop(&side.context, Duration::from_millis(50));
-        let (references, sources) = (shared.bus.ref_count(), source::n_alive());
-        Self { side, shared, hanging, references, sources, _bus: daemon }
+        // The connection's own start holds it for a moment.
+        let bus = shared.clone();
+        let is_ours = move || bus.bus.ref_count() == 1;
+        assert!(dialog_until(&side.context, is_ours), "somebody else keeps the connection");
+        let sources = source::n_alive();
+        Self { side, shared, hanging, sources, _bus: daemon }
     }
 
     /// Makes the calls and waits for all of them.
@@ -434,15 +435,14 @@ impl<'a> World<'a> {
         loop {
             let (references, sources) = (self.shared.bus.ref_count(), source::n_alive());
             let left = calls.iter().find(|call| !call.is_gone());
-            let clean = references == self.references && sources == self.sources;
+            let clean = references == 1 && sources == self.sources;
             if left.is_none() && clean {
                 return Ok(());
             }
             prop_assert!(
                 begun.elapsed() < patience,
-                "left: {left:?}, {references} references to the connection and not {}, {sources} \
-                 sources and not {}",
-                self.references,
+                "left: {left:?}, {references} references to the connection, {sources} sources and \
+                 not {}",
                 self.sources
             );
             nested_loop(&self.side.context, Duration::from_millis(1));
