@@ -21,6 +21,9 @@ use tempfile::TempDir;
 /// and no measurement.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Between two looks. A screen reader that asks more often keeps the program busy.
+const BETWEEN: Duration = Duration::from_millis(60);
+
 /// A process that ends with this value.
 #[derive(Debug)]
 pub struct Running(pub Child);
@@ -154,9 +157,22 @@ impl Desk {
         self.xdotool(&["key", keys]).expect("keys are pressed");
     }
 
-    /// Has the window manager close the window of this title. Alt+F4 is openbox's own binding.
+    /// Has the window manager close the window of this title. Alt+F4 is openbox's own binding; once
+    /// in tens of runs the first press had no effect, so it is pressed until it has one.
     pub fn close_by_window_manager(&self, title: &str) {
-        self.keys(title, "alt+F4");
+        let id = self.wait_for_focus(title);
+        let is_open = || self.xdotool(&["getwindowname", &id]).is_ok_and(|name| name == title);
+        for press in 0.. {
+            assert!(press < 10, "`{title}` does not close");
+            self.xdotool(&["key", "alt+F4"]).expect("keys are pressed");
+            let until = Instant::now() + PATIENCE / 10;
+            while is_open() && Instant::now() < until {
+                thread::sleep(BETWEEN);
+            }
+            if !is_open() {
+                return;
+            }
+        }
     }
 }
 
@@ -174,8 +190,7 @@ pub fn wait_until<T, S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> R
             Err(instead) => instead,
         };
         assert!(Instant::now() < end, "waited in vain for {what}; there is {instead:?}");
-        // A screen reader that asks more often keeps the program busy.
-        thread::sleep(Duration::from_millis(60));
+        thread::sleep(BETWEEN);
     }
 }
 

@@ -61,7 +61,7 @@ impl Session {
 
     /// How many verdicts the window's log has.
     pub fn verdicts(&self) -> usize {
-        self.reader.text(&self.log).unwrap_or_default().matches("verdict: ").count()
+        self.lines().matches("verdict: ").count()
     }
 
     /// Presses a button by its name.
@@ -101,12 +101,17 @@ impl Session {
 
     /// Waits for the final verdict and gives it with its reason.
     pub fn final_verdict(&self) -> (String, String) {
-        wait_for("the final verdict", || {
-            let reason = self.reader.text(&self.reason)?;
-            let verdict = self.reader.text(&self.verdict)?;
+        wait_until("the final verdict", || {
+            let reason = self.reader.text(&self.reason).unwrap_or_default();
+            let verdict = self.reader.text(&self.verdict).unwrap_or_default();
             let over = !reason.starts_with("So far") && verdict != "watching";
-            over.then_some((verdict, reason))
+            if over { Ok((verdict, reason)) } else { Err((verdict, reason, self.lines())) }
         })
+    }
+
+    /// What the window's log says.
+    fn lines(&self) -> String {
+        self.reader.text(&self.log).unwrap_or_default()
     }
 
     /// Writes the screen to `target/gui/NAME.png`.
