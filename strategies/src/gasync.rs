@@ -24,7 +24,7 @@
 //! Handlers of the `cancelled` signal run in the thread that drops the future
 //! (`g_cancellable_cancel`).
 //!
-//! `tests/tests/gasync_cancel.rs` holds every strategy to this with ten thousand calls.
+//! `tests/tests/gasync_cancel` holds every strategy to this with ten thousand calls.
 //!
 //! # Errors
 //!

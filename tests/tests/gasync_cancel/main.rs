@@ -3,19 +3,19 @@
 //! Each call must end once, give its closure and its cancellable back, and leave the references to
 //! the connection as they were; and GLib must not say a word.
 
-use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod call;
+mod slot;
+
+use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use gio::prelude::*;
-use gio::{Cancellable, DBusConnection, IOErrorEnum, MemoryInputStream};
-use glib::{MainContext, WeakRef};
-use loopnest_strategies::gasync::{self, NoResult, Resolver};
+use gio::{Cancellable, DBusConnection, MemoryInputStream};
+use glib::MainContext;
+use loopnest_strategies::gasync::{self, Resolver};
 use loopnest_strategies::source;
 use loopnest_tests::bus::PrivateBus;
 use loopnest_tests::calls::{self, Hanging, connect};
@@ -25,6 +25,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 use tokio::time::timeout;
 
+use call::{Call, Held, Operation, Outcome, Plan, Point, plan};
+use slot::{Elsewhere, Here, Slot, drive};
+
 /// Calls in a case, all begun at once.
 const CALLS: usize = 200;
 
@@ -33,250 +36,6 @@ const CASES: u32 = 50;
 
 /// For a machine that is busy with other things; a call that never ends is told by it, no more.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What is called.
-#[derive(Clone, Copy, Debug)]
-enum Operation {
-    /// A method of the bus daemon.
-    GetId,
-    /// A method that is answered only when the case is over.
-    Hang,
-    /// A `GTask` that is done at once.
-    Stream,
-    /// A file, by gio's threads.
-    File,
-}
-
-/// Where it is cancelled, and how.
-#[derive(Clone, Copy, Debug)]
-enum Point {
-    Never,
-    /// The future is dropped before it was polled.
-    Unpolled,
-    /// It is dropped when it was polled so often. A remote call may not have begun by then.
-    Polls(u8),
-    /// `tokio::time::timeout`, after so many microseconds.
-    Timeout(u16),
-    /// It is dropped in the call's own callback, before there is a result.
-    InCallback,
-    /// It is dropped when there is a result, before anybody has seen that.
-    AfterCallback,
-    /// It is dropped in a nested loop, so many microseconds after the start.
-    Dialog(u16),
-    /// Somebody else cancels the `GCancellable`, so many microseconds after the start.
-    Cancellable(u16),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    operation: Operation,
-    point: Point,
-}
-
-fn plan() -> impl Strategy<Value = Plan> {
-    let operation = prop_oneof![
-        6 => Just(Operation::Stream),
-        6 => Just(Operation::GetId),
-        3 => Just(Operation::Hang),
-        1 => Just(Operation::File),
-    ];
-    let point = prop_oneof![
-        2 => Just(Point::Never),
-        1 => Just(Point::Unpolled),
-        3 => (1u8..30).prop_map(Point::Polls),
-        3 => (0u16..5_000).prop_map(Point::Timeout),
-        1 => Just(Point::InCallback),
-        1 => Just(Point::AfterCallback),
-        1 => (0u16..5_000).prop_map(Point::Dialog),
-        2 => (0u16..5_000).prop_map(Point::Cancellable),
-    ];
-    (operation, point).prop_map(|(operation, point)| {
-        let needs_an_answer =
-            matches!(point, Point::Never | Point::InCallback | Point::AfterCallback);
-        let operation = match operation {
-            Operation::Hang if needs_an_answer => Operation::GetId,
-            other => other,
-        };
-        Plan { operation, point }
-    })
-}
-
-/// How the call came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    Cancelled,
-    Failed,
-}
-
-impl<T> From<Result<T, glib::Error>> for Outcome {
-    fn from(result: Result<T, glib::Error>) -> Self {
-        match result {
-            Ok(_) => Self::Done,
-            Err(error) if error.matches(IOErrorEnum::Cancelled) => Self::Cancelled,
-            Err(_) => Self::Failed,
-        }
-    }
-}
-
-/// How the future came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Dropped,
-    Resolved(Result<Outcome, NoResult>),
-}
-
-/// What is known of a call.
-struct Call {
-    plan: Plan,
-    started: AtomicU32,
-    /// Its callback.
-    called: AtomicU32,
-    /// The data of its closures.
-    freed: AtomicU32,
-    cancellable: Mutex<Option<WeakRef<Cancellable>>>,
-    ends: Mutex<Vec<End>>,
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?}: started {:?}, called back {:?}, freed {:?}, ended {:?}",
-            self.plan,
-            self.started,
-            self.called,
-            self.freed,
-            lock(&self.ends),
-        )
-    }
-}
-
-/// Stands in the data of a call's closures.
-struct Held(Arc<Call>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.freed.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Call {
-    fn new(plan: Plan) -> Arc<Self> {
-        Arc::new(Self {
-            plan,
-            started: AtomicU32::new(0),
-            called: AtomicU32::new(0),
-            freed: AtomicU32::new(0),
-            cancellable: Mutex::new(None),
-            ends: Mutex::default(),
-        })
-    }
-
-    /// Whether nothing of it is left.
-    fn is_gone(&self) -> bool {
-        let cancellable = lock(&self.cancellable);
-        let lives = cancellable.as_ref().is_some_and(|weak| weak.upgrade().is_some());
-        self.freed.load(Ordering::SeqCst) > 0 && !lives
-    }
-
-    /// Whether it went as it must, once it is over.
-    fn went_well(&self, local: bool) -> bool {
-        let started = self.started.load(Ordering::SeqCst);
-        // GTask's contract, whether it is cancelled or not.
-        let once = started <= 1
-            && self.called.load(Ordering::SeqCst) == started
-            && self.freed.load(Ordering::SeqCst) == 1;
-        let [end] = lock(&self.ends)[..] else { return false };
-        let hangs = matches!(self.plan.operation, Operation::Hang);
-        let right = match (self.plan.point, end) {
-            (Point::Never, end) => end == End::Resolved(Ok(Outcome::Done)),
-            (Point::Unpolled, end) => end == End::Dropped && started == 0,
-            (Point::InCallback, end) => end == End::Dropped && started == 1,
-            (Point::Cancellable(_), End::Resolved(Ok(Outcome::Done))) => !hangs,
-            (Point::Cancellable(_), end) => end == End::Resolved(Ok(Outcome::Cancelled)),
-            (_, End::Dropped) => true,
-            // On another thread the task may have been quicker.
-            (Point::AfterCallback, End::Resolved(Ok(Outcome::Done))) => !local,
-            (_, end) => end == End::Resolved(Ok(Outcome::Done)) && !hangs,
-        };
-        once && right
-    }
-}
-
-type Here = Pin<Box<dyn Future<Output = Result<Outcome, NoResult>>>>;
-type Elsewhere = Pin<Box<dyn Future<Output = Result<Outcome, NoResult>> + Send>>;
-
-/// A future that anybody can drop while somebody awaits it.
-struct Slot<F>(Mutex<(Option<F>, Option<Waker>)>);
-
-impl<F: Future + Unpin> Slot<F> {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new((None, None))))
-    }
-
-    fn fill(&self, future: F) {
-        lock(&self.0).0 = Some(future);
-    }
-
-    /// Drops it, and wakes whoever awaits it.
-    fn clear(&self) {
-        let (future, waker) = {
-            let mut slot = lock(&self.0);
-            (slot.0.take(), slot.1.take())
-        };
-        drop(future);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// `None` when it was dropped.
-    fn poll(&self, cx: &mut std::task::Context<'_>) -> Poll<Option<F::Output>> {
-        let mut slot = lock(&self.0);
-        let Some(future) = &mut slot.0 else { return Poll::Ready(None) };
-        let polled = Pin::new(future).poll(cx);
-        match polled {
-            Poll::Ready(output) => {
-                slot.0 = None;
-                Poll::Ready(Some(output))
-            }
-            Poll::Pending => {
-                slot.1 = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-/// Awaits the call, or cancels it from the side of the task.
-async fn drive<F: Future<Output = Result<Outcome, NoResult>> + Unpin>(
-    call: Arc<Call>,
-    slot: Arc<Slot<F>>,
-) {
-    let wait = poll_fn(|cx| slot.poll(cx));
-    let result = match call.plan.point {
-        Point::Unpolled => None,
-        Point::Polls(n) => {
-            let mut left = n;
-            poll_fn(|cx| match slot.poll(cx) {
-                Poll::Pending if left == 0 => Poll::Ready(None),
-                Poll::Pending => {
-                    left -= 1;
-                    // To be polled again in the next round of the executor.
-                    cx.waker().wake_by_ref();
-                    Poll::Pending
-                }
-                ready => ready,
-            })
-            .await
-        }
-        Point::Timeout(us) => timeout(micros(us), wait).await.ok().flatten(),
-        _ => wait.await,
-    };
-    slot.clear();
-    lock(&call.ends).push(result.map_or(End::Dropped, End::Resolved));
-}
 
 /// What the adapter runs on the GLib thread.
 fn start<F: Future + Unpin + 'static>(

@@ -1,0 +1,86 @@
+//! Awaiting a call that others may cancel.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+
+use loopnest_strategies::gasync::NoResult;
+use tokio::time::timeout;
+
+use crate::call::{Call, End, Outcome, Point};
+use crate::{lock, micros};
+
+pub(crate) type Here = Pin<Box<dyn Future<Output = Result<Outcome, NoResult>>>>;
+pub(crate) type Elsewhere = Pin<Box<dyn Future<Output = Result<Outcome, NoResult>> + Send>>;
+
+/// A future that anybody can drop while somebody awaits it.
+pub(crate) struct Slot<F>(Mutex<(Option<F>, Option<Waker>)>);
+
+impl<F: Future + Unpin> Slot<F> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new((None, None))))
+    }
+
+    pub(crate) fn fill(&self, future: F) {
+        lock(&self.0).0 = Some(future);
+    }
+
+    /// Drops it, and wakes whoever awaits it.
+    pub(crate) fn clear(&self) {
+        let (future, waker) = {
+            let mut slot = lock(&self.0);
+            (slot.0.take(), slot.1.take())
+        };
+        drop(future);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// `None` when it was dropped.
+    pub(crate) fn poll(&self, cx: &mut std::task::Context<'_>) -> Poll<Option<F::Output>> {
+        let mut slot = lock(&self.0);
+        let Some(future) = &mut slot.0 else { return Poll::Ready(None) };
+        let polled = Pin::new(future).poll(cx);
+        match polled {
+            Poll::Ready(output) => {
+                slot.0 = None;
+                Poll::Ready(Some(output))
+            }
+            Poll::Pending => {
+                slot.1 = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Awaits the call, or cancels it from the side of the task.
+pub(crate) async fn drive<F: Future<Output = Result<Outcome, NoResult>> + Unpin>(
+    call: Arc<Call>,
+    slot: Arc<Slot<F>>,
+) {
+    let wait = poll_fn(|cx| slot.poll(cx));
+    let result = match call.plan.point {
+        Point::Unpolled => None,
+        Point::Polls(n) => {
+            let mut left = n;
+            poll_fn(|cx| match slot.poll(cx) {
+                Poll::Pending if left == 0 => Poll::Ready(None),
+                Poll::Pending => {
+                    left -= 1;
+                    // To be polled again in the next round of the executor.
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                ready => ready,
+            })
+            .await
+        }
+        Point::Timeout(us) => timeout(micros(us), wait).await.ok().flatten(),
+        _ => wait.await,
+    };
+    slot.clear();
+    lock(&call.ends).push(result.map_or(End::Dropped, End::Resolved));
+}
