@@ -331,7 +331,7 @@ on_a_desk! {
 
     fn two_hundred_dialogs_in_any_order_leave_nothing() {
         let parent = parent();
-        let mut runner = TestRunner::new(Config { cases: 20, ..Config::default() });
+        let mut runner = TestRunner::new(Config { cases: 40, ..Config::default() });
         runner.run(&prop::collection::vec(act(), 30), |script| {
             play(&parent, script);
             Ok(())
