@@ -179,7 +179,7 @@ pub const RULES: &[Rule] = &[
         seen: &["tauri-apps/tauri#1695", "CabbageDevelopment/qasync#59"],
         try_this: "open the nested loop from a task of the application, or hand it to the GLib \
                    side as a job",
-        fires: |e| !e.owner(Owner::Async) && e.has(Word::Stall) && e.opened_by_library_task(),
+        fires: |e| !e.owner(Owner::Async) && e.stalled(Side::Async) && e.opened_by_library_task(),
     },
     Rule {
         name: "nested-loop-held-by-runtime",
