@@ -149,6 +149,13 @@ impl Evidence<'_> {
         self.opened_by(|kind| *kind == ActorKind::LibraryTask)
     }
 
+    /// Tasks of a library are polled on the thread of the loops, and one of them nests.
+    fn may_be_held(&self) -> bool {
+        self.owner(Owner::Glib)
+            && self.about.extra_threads == "none"
+            && self.opened_by_library_task()
+    }
+
     fn has_step(&self, like: impl Fn(&Step) -> bool) -> bool {
         self.program.steps().any(like)
     }

@@ -22,6 +22,10 @@ use glib::{IOCondition, MainContext, Source};
 /// which owns the context, as it might be in one.
 pub fn set_priority(source: &Source, priority: i32) {
     crate::source::assert_nobody_is_asked();
+    // GLib would poll its descriptors again, and never stop (gmain.c 2.74.6, line 1904).
+    if source.is_destroyed() {
+        return;
+    }
     let context = source.context();
     let _own = context.as_ref().map(|c| c.acquire().expect("a context that nobody else owns"));
     // SAFETY: the source is alive; its poll records are too, see `PollFd`.

@@ -136,13 +136,20 @@ impl<C: Callbacks> Source<C> {
         unsafe { ffi::g_source_set_can_recurse(self.raw(), gboolean::from(can)) };
     }
 
-    /// Sets GLib's priority; lower numbers go first.
+    /// Sets GLib's priority; lower numbers go first. Does nothing once the source is destroyed.
     ///
     /// # Panics
     /// Inside of a `prepare` or a `check`: GLib then goes on at a place in its list of sources that
-    /// is freed when the source was the only one of its priority (gmain.c 2.74.6, line 1109).
+    /// is freed when the source was the only one of its priority (gmain.c 2.74.6, line 1109). And
+    /// while another thread iterates the context, which might be in one.
     pub fn set_priority(&self, priority: i32) {
         assert_nobody_is_asked();
+        // GLib would poll the descriptors again, and never stop (gmain.c 2.74.6, line 1904).
+        if self.source.is_destroyed() {
+            return;
+        }
+        let context = self.source.context();
+        let _own = context.as_ref().map(|c| c.acquire().expect("a context of this thread"));
         // SAFETY: the source is alive.
         unsafe { ffi::g_source_set_priority(self.raw(), priority) };
     }

@@ -320,3 +320,24 @@ fn a_priority_cannot_be_changed_while_sources_are_asked() {
     // And after it, it can.
     quiet.set_priority(7);
 }
+
+#[test]
+fn a_priority_that_is_set_after_the_end_does_not_watch_descriptors_again() {
+    let context = MainContext::new();
+    let (read, write) = rustix::pipe::pipe().expect("a pipe");
+    rustix::io::write(&write, b"x").expect("room for a byte");
+    let source = always(|_| ControlFlow::Continue(()));
+    source.add_fd(read, IOCondition::IN);
+    source.attach(&context);
+    source.destroy();
+    source.set_priority(5);
+    // A descriptor that is ready and polled would end each of these at once.
+    let (done, n) = (Rc::new(Cell::new(false)), Cell::new(0));
+    let fired = done.clone();
+    after(&context, Duration::from_millis(20), move || fired.set(true));
+    while !done.get() && n.get() < 100 {
+        context.iteration(true);
+        n.set(n.get() + 1);
+    }
+    assert!(n.get() < 10, "{} iterations", n.get());
+}

@@ -265,7 +265,8 @@ impl Explored<'_> {
         let (model, real) =
             if self.args.real { (Vec::new(), words.clone()) } else { (words.clone(), judged) };
         // What is seen again is what the real loops do.
-        let verdict = if real.is_empty() { words.clone() } else { real.clone() };
+        let seen = real.iter().any(|word| word.is_bad() || word.name() == "refused");
+        let verdict = if seen { real.clone() } else { words.clone() };
         let program = Program {
             name: stem,
             about: format!("{} was found here by a search.", counterexample::text(&verdict)),

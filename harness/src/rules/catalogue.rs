@@ -144,7 +144,8 @@ pub const RULES: &[Rule] = &[
         seen: &["jhenstridge/asyncio-glib#3", "ocsigen/lwt_glib#4", "Smithay/calloop#171"],
         try_this: "wake the other loop after every change, also from its own thread, and clear \
                    the wake flag before the queue is drained",
-        fires: |e| e.found(Finding::LostWakeUp),
+        // With the runtime's driver held, what a poke brings says nothing of wake-ups.
+        fires: |e| e.found(Finding::LostWakeUp) && !e.may_be_held(),
     },
     Rule {
         name: "coop-budget",
@@ -179,7 +180,10 @@ pub const RULES: &[Rule] = &[
         seen: &["tauri-apps/tauri#1695", "CabbageDevelopment/qasync#59"],
         try_this: "open the nested loop from a task of the application, or hand it to the GLib \
                    side as a job",
-        fires: |e| !e.owner(Owner::Async) && e.stalled(Side::Async) && e.opened_by_library_task(),
+        fires: |e| {
+            let stalled = e.stalled(Side::Async) || e.found(Finding::LostWakeUp);
+            !e.owner(Owner::Async) && stalled && e.opened_by_library_task()
+        },
     },
     Rule {
         name: "nested-loop-held-by-runtime",

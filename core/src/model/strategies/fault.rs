@@ -25,6 +25,7 @@ pub enum Fault {
     OwnWakeDropped,
 }
 
+#[cfg(feature = "mutants")]
 impl Fault {
     /// All of them.
     pub const ALL: [Self; 8] = [

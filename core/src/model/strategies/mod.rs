@@ -31,7 +31,10 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "mutants")]
 pub use self::fault::Fault;
+#[cfg(not(feature = "mutants"))]
+use self::fault::Fault;
 use self::host::{Base, Guest, Host};
 use self::tape::{LAST, Rescue, Tape};
 use self::tasks::Tasks;
