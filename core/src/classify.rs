@@ -42,6 +42,17 @@ pub const TICKS_PERCENT: u64 = 25;
 /// Length of an opportunity tick.
 pub const TICK: Duration = Duration::from_millis(10);
 
+/// A side is overdue when it has owed something for this many opportunity ticks and has delivered
+/// nothing meanwhile. Then it is poked: everything there is is woken, which a correct program cannot
+/// notice, and which tells a lost wake-up from a frozen side.
+pub const OVERDUE_TICKS: u64 = 25;
+
+/// Pokes in one run, at most.
+pub const MAX_POKES: u16 = 3;
+
+/// How long each half of a poke is given to show an effect.
+pub const POKE_EFFECT: Duration = Duration::from_millis(30);
+
 /// A nested loop that is drained by hand ([`How::Drain`]) makes an iteration for nothing each time
 /// it has slept this long: that is the program's doing, not the strategy's.
 pub const DRAIN_PAUSE: Duration = Duration::from_millis(5);

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use glib::MainContext;
-use loopnest_core::classify::TICK;
+use loopnest_core::classify::{MAX_POKES, OVERDUE_TICKS, POKE_EFFECT, TICK};
 use loopnest_core::interp::Run;
 use loopnest_core::loops::{Home, Loops};
 use loopnest_core::model::ideal;
@@ -37,15 +37,6 @@ pub const CANNOT_BEGIN: u8 = 75;
 
 /// Below every priority that programs use, so that it is prepared in every iteration.
 const PROBE_PRIORITY: i32 = -1000;
-
-/// Something is overdue after this many opportunity ticks.
-const OVERDUE_TICKS: u64 = 25;
-
-/// Pokes in one run, at most.
-const MAX_POKES: u16 = 3;
-
-/// How long each half of a poke is given to show an effect.
-const POKE_EFFECT: Duration = Duration::from_millis(30);
 
 /// Runs the cell; the exit code is that of the child.
 pub fn run(strategy: &dyn Strategy, program: &Program, page: &Path, parent: u32) -> ExitCode {

@@ -131,7 +131,7 @@ impl Handoff {
         self.spawn(async move {
             // The result is there before the loop is told to end.
             drop(tx.send(task.await));
-            quit_when_running(&quit);
+            source::quit_when_running(&quit);
         });
         source::run(&main_loop);
         match rx.try_recv() {
@@ -140,17 +140,6 @@ impl Handoff {
             _ => unreachable!("tokio runs for as long as this is borrowed"),
         }
     }
-}
-
-/// Quits the loop from another thread, also if it has not begun: a quit before that is forgotten
-/// (gmain.c 2.74.6, line 4446), so it goes by way of the context.
-fn quit_when_running(main_loop: &MainLoop) {
-    let quit = main_loop.clone();
-    glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
-        quit.quit();
-        glib::ControlFlow::Break
-    })
-    .attach(Some(&main_loop.context()));
 }
 
 impl fmt::Debug for Handoff {

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use glib::{IOCondition, MainContext, MainLoop, Priority};
+use loopnest_core::classify::DRAIN_PAUSE;
 use loopnest_core::loops::{
     BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
 };
@@ -25,9 +26,6 @@ use tokio::sync::mpsc;
 use crate::jobs::GlibHandle;
 use crate::peer;
 use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
-
-/// How long `while pending() { iteration(FALSE) }` sleeps between two drains.
-const DRAIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// What distinguishes a strategy when scenario code runs on it.
 pub trait Tasks: Send + Sync + 'static {
@@ -78,19 +76,8 @@ struct Quit(MainLoop);
 
 impl Drop for Quit {
     fn drop(&mut self) {
-        quit_when_running(&self.0);
+        source::quit_when_running(&self.0);
     }
-}
-
-/// Quits a loop from any thread, also if it has not begun: a quit before that is forgotten
-/// (gmain.c 2.74.6, line 4446), so it goes by way of the context.
-fn quit_when_running(main_loop: &MainLoop) {
-    let quit = main_loop.clone();
-    glib::idle_source_new(None, Priority::DEFAULT, move || {
-        quit.quit();
-        glib::ControlFlow::Break
-    })
-    .attach(Some(&main_loop.context()));
 }
 
 /// The real loops: the default GLib context and tokio, with `T` for what the strategy adds.
@@ -189,7 +176,7 @@ impl<T: Tasks> Loops for HostLoops<T> {
                 main_loop.quit();
                 // Another thread may come between the opening of the level and the loop's start.
                 if !self.context.is_owner() {
-                    quit_when_running(&main_loop);
+                    source::quit_when_running(&main_loop);
                 }
             }
             Some(None) => self.context.wakeup(),

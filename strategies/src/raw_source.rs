@@ -201,6 +201,7 @@ thread_local! {
 /// Counts the polls of `context` from now on, by a poll function of our own. From GLib 2.82 on that
 /// costs it the microseconds of its timeouts.
 pub fn count_polls(context: &MainContext) {
+    // SAFETY: only GLib calls it, with as many records as it says.
     unsafe extern "C" fn poll(fds: *mut GPollFD, n: u32, timeout: i32) -> i32 {
         if IS_CALLED.try_with(Cell::get).unwrap_or(false) {
             // The outer poll's `fds` may have been freed to make room for ours.

@@ -362,6 +362,7 @@ unsafe extern "C" fn check<C: Callbacks>(source: *mut GSource) -> gboolean {
     gboolean::from(ready)
 }
 
+// SAFETY: as with `prepare`, only GLib calls it, with a source that was made with this `C`.
 unsafe extern "C" fn dispatch<C: Callbacks>(
     source: *mut GSource,
     _callback: ffi::GSourceFunc,
@@ -425,6 +426,17 @@ thread_local! {
     static LOOPS: RefCell<Vec<glib::MainLoop>> = const { RefCell::new(Vec::new()) };
     /// A panic on its way to the caller of `run`.
     static CARRIED: Cell<Option<Box<dyn Any + Send>>> = const { Cell::new(None) };
+}
+
+/// Quits the loop from any thread, also if it has not begun: a quit before that is forgotten
+/// (gmain.c 2.74.6, line 4446), so it goes by way of the context.
+pub(crate) fn quit_when_running(main_loop: &glib::MainLoop) {
+    let quit = main_loop.clone();
+    glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
+        quit.quit();
+        glib::ControlFlow::Break
+    })
+    .attach(Some(&main_loop.context()));
 }
 
 /// Runs `main_loop` until it is quit; a panic in a callback of ours ends it and goes on here.

@@ -15,7 +15,7 @@ use crate::setup;
 
 /// Runs the task.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
-    setup::ensure(&[Group::Build], &[Group::Build])?;
+    setup::ensure(&[Group::Build, Group::Test], &[Group::Build])?;
     ratios(args.quick).replace_process()
 }
 

@@ -163,7 +163,8 @@ pub struct MutantsArgs {
     pub record: bool,
 }
 
-/// Set up, then measure the strategies against plain tokio.
+/// Set up, then measure: strategies against plain tokio, GAsyncResult calls against other ways of
+/// making them, and programs a second on the model.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Fewer samples: ratios to look at, not to publish

@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loopnest_core::model::ideal;
 use loopnest_core::strategy::About;
-use loopnest_core::{Judgement, Program, classify, model};
+use loopnest_core::{Judgement, Program, Word, classify, model};
 
 use super::{launch, on_interrupt, print, say, usage};
 use crate::cli::{ExploreArgs, ProgressKind};
@@ -265,7 +265,7 @@ impl Explored<'_> {
         let (model, real) =
             if self.args.real { (Vec::new(), words.clone()) } else { (words.clone(), judged) };
         // What is seen again is what the real loops do.
-        let seen = real.iter().any(|word| word.is_bad() || word.name() == "refused");
+        let seen = real.iter().any(|word| word.is_bad() || *word == Word::Refused);
         let verdict = if seen { real.clone() } else { words.clone() };
         let program = Program {
             name: stem,
@@ -354,8 +354,6 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
-    use loopnest_core::Word;
-
     use super::*;
 
     #[test]

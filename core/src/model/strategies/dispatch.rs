@@ -14,6 +14,7 @@ use super::tasks::{POLL, RunQueue, Tasks, lock};
 use crate::loops::{BoxFuture, Canceller, Home, Refused};
 use crate::model::{Clock, Context, Events, FdTag, Pipe, Prepare, Source, SourceFuncs};
 
+// As in strategies/src/pace.rs.
 const SLICE: Duration = Duration::from_millis(2);
 const LATER: i32 = 200;
 const AGE: Duration = Duration::from_millis(10);

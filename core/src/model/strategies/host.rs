@@ -135,7 +135,7 @@ impl Host {
         move || (*lock(&callback))()
     }
 
-    /// The callback of a GAsyncResult call that its peer answers in time.
+    /// Begins a GAsyncResult call: its peer answers in a timeout, and its callback completes `done`.
     fn begin_call(&self, after: Duration, done: Signal) {
         let bytes = Bytes::new(&self.base.clock);
         let peer = bytes.clone();

@@ -8,17 +8,13 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::tasks::lock;
-use crate::classify::TICK;
+use crate::classify::{MAX_POKES, OVERDUE_TICKS, POKE_EFFECT, TICK};
 use crate::model::{Clock, Context, Stuck, Thread};
 use crate::program::Side;
 use crate::trace::{End, Event, Key, Meter, Recorder, Trace, What};
 
-/// Something is overdue after this time.
-const OVERDUE: Duration = Duration::from_millis(250);
-/// Pokes in one run, at most.
-const MAX_POKES: u16 = 3;
-/// How long each half of a poke is given to show an effect.
-const POKE_EFFECT: Duration = Duration::from_millis(30);
+/// [`OVERDUE_TICKS`] as a time.
+const OVERDUE: Duration = Duration::from_millis(TICK.as_millis() as u64 * OVERDUE_TICKS);
 /// The stretch before the end over which a run that does not end is looked at.
 pub(super) const LAST: Duration = Duration::from_millis(500);
 
