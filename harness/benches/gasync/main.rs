@@ -121,7 +121,7 @@ impl Sides {
             }
         }
         println!("from a tokio thread: {title} ({} rounds of {n})", self.rounds);
-        table.print(0, &[1, 2, 3])
+        table.print(0, &[1, 2, 3, 4])
     }
 
     fn round<O: Operation>(
@@ -133,9 +133,10 @@ impl Sides {
     ) -> anyhow::Result<(Cost, u64)> {
         let mut waiting = tokio::task::JoinSet::new();
         if let Manner::Beside(hanging, hang) = manner {
+            let waits = if way == Way::ThereAndBack { Way::Gasync } else { way };
             for _ in 0..MANY {
                 let (glib, context) = (self.handoff.glib(), self.context.clone());
-                waiting.spawn_on(way.call(glib, context, hang.clone()), self.handoff.handle());
+                waiting.spawn_on(waits.call(glib, context, hang.clone()), self.handoff.handle());
             }
             while hanging.n() < MANY as usize {
                 self.context.iteration(true);
