@@ -83,7 +83,8 @@ impl Step {
             Self::Loom | Self::Mutants if !site.loom_models => {
                 Work::Skip("core/tests/loom.rs is not there; the models are to stand in it".into())
             }
-            Self::Loom => one(loom::command(loom::QUICK, None)),
+            // The mutants have a step of their own.
+            Self::Loom => one(loom::command(loom::QUICK, None).args(["--", "--skip", "mutant"])),
             Self::Mutants => one(Cmd::line("cargo xtask mutants --check")),
             Self::Deny if !site.deny => Work::Skip(
                 "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it".into(),
