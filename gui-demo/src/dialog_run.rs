@@ -29,7 +29,8 @@
 //! - It returns in order. A nested loop returns only when all loops inside it have; so an answer to
 //!   an outer dialog ends the inner ones first, with [`Outcome::Aborted`], and a dialog that would
 //!   be opened on the way out is not opened but aborted at once.
-//! - Nothing is left: no window, no loop, no signal handler, no grab.
+//! - Nothing is left: no window on the screen, no loop, no signal handler, no grab. GTK drops its
+//!   reference to the window; who connects a handler that holds the window keeps the object.
 //! - [`abort_all`] ends every dialog. Call it before `application.quit()`, which ends no nested
 //!   loop and would wait for the user.
 //!
@@ -118,7 +119,10 @@ impl<R> fmt::Debug for Answer<R> {
 /// Shows `window` as a modal dialog and waits in a nested main loop until it has ended.
 ///
 /// `wire` is called before the window is shown and gets what ends it; connect it to buttons there.
-/// A parent is what `window` is transient for. The window is destroyed when this returns.
+/// A close-request that is stopped by a handler, one from `wire` included, keeps the dialog open.
+/// A parent is what `window` is transient for when `wire` returns. The window is destroyed when this
+/// returns, so it serves once: one that has been destroyed, or whose parent has, is not shown, and
+/// the outcome is [`Outcome::Destroyed`].
 ///
 /// See [the module](self) for who may call it.
 pub fn dialog_run<R: 'static>(
@@ -130,8 +134,13 @@ pub fn dialog_run<R: 'static>(
     let response = Rc::new(RefCell::new(None));
     let on_stack = OnStack::push(&frame);
     {
-        let _wiring = Wiring::new(window, &frame);
+        let mut wiring = Wiring::new(window);
         wire(Answer { frame: Rc::downgrade(&frame), response: response.clone() });
+        wiring.listen(&frame);
+        // It would come back, and nothing could take it away: GTK destroys a window once.
+        if !is_alive(window) || window.transient_for().is_some_and(|parent| !is_alive(&parent)) {
+            frame.end(Ending::Destroyed);
+        }
         // A quit before the run is forgotten (gmain.c 2.74.6, line 4446), so a dialog that was
         // answered meanwhile is not run at all.
         if frame.is_open() {
@@ -142,7 +151,8 @@ pub fn dialog_run<R: 'static>(
         }
     }
     drop(on_stack);
-    // Hides and disposes. "destroy" is emitted with the last reference, so nothing may wait for it.
+    // Hides, and drops the reference that GTK holds. The signal "destroy" comes with the last
+    // reference, whoever has it, so nothing may wait for it.
     window.destroy();
     match frame.ending.get() {
         Some(Ending::Response) => {
@@ -162,6 +172,11 @@ pub fn abort_all() {
     if let Some(frame) = outermost {
         frame.end(Ending::Aborted);
     }
+}
+
+/// Whether nobody has destroyed the window.
+fn is_alive(window: &gtk4::Window) -> bool {
+    gtk4::Window::toplevels().iter::<gtk4::Widget>().flatten().any(|toplevel| toplevel == *window)
 }
 
 /// How many dialogs are waited for on this thread.
@@ -249,35 +264,11 @@ struct Wiring {
 }
 
 impl Wiring {
-    fn new(window: &gtk4::Window, frame: &Rc<Frame>) -> Self {
+    /// Makes a dialog of the window. Of two controllers GTK asks the younger first, so one that the
+    /// caller adds later comes before this one.
+    fn new(window: &gtk4::Window) -> Self {
         window.set_modal(true);
         window.set_destroy_with_parent(true);
-        // Handlers hold the frame weakly: a window may outlive it, and must not keep its loop.
-        let end = |ending| {
-            let frame = Rc::downgrade(frame);
-            move || {
-                if let Some(frame) = frame.upgrade() {
-                    frame.end(ending);
-                }
-            }
-        };
-        let mut handlers = Vec::new();
-        let closed = end(Ending::Closed);
-        // Stopped, because the window is destroyed below anyway, once, and when nothing on the
-        // stack uses it any more.
-        let handler = window.connect_close_request(move |_| {
-            closed();
-            Propagation::Stop
-        });
-        handlers.push((window.clone(), handler));
-        let hidden = end(Ending::Destroyed);
-        handlers.push((window.clone(), window.connect_unmap(move |_| hidden())));
-        if let Some(parent) = window.transient_for() {
-            // Not "destroy": GTK 4's `gtk_window_destroy()` only unrealizes while somebody holds a
-            // reference.
-            let gone = end(Ending::Destroyed);
-            handlers.push((parent.clone(), parent.connect_unrealize(move |_| gone())));
-        }
         // GtkWindow itself has no binding for Escape; only GtkDialog has.
         let close = gtk4::CallbackAction::new(|widget, _| {
             if let Some(window) = widget.downcast_ref::<gtk4::Window>() {
@@ -289,7 +280,38 @@ impl Wiring {
         let escape = ShortcutController::new();
         escape.add_shortcut(Shortcut::new(Some(trigger), Some(close)));
         window.add_controller(escape.clone());
-        Self { handlers, window: window.clone(), escape }
+        Self { handlers: Vec::new(), window: window.clone(), escape }
+    }
+
+    /// Ends the dialog with its window. Of two handlers GTK asks the elder first, so this is called
+    /// when the caller has connected its own, which may refuse to close.
+    fn listen(&mut self, frame: &Rc<Frame>) {
+        let window = &self.window;
+        // Handlers hold the frame weakly: a window may outlive it, and must not keep its loop.
+        let end = |ending| {
+            let frame = Rc::downgrade(frame);
+            move || {
+                if let Some(frame) = frame.upgrade() {
+                    frame.end(ending);
+                }
+            }
+        };
+        let closed = end(Ending::Closed);
+        // Stopped, because the window is destroyed below anyway, once, and when nothing on the
+        // stack uses it any more.
+        let handler = window.connect_close_request(move |_| {
+            closed();
+            Propagation::Stop
+        });
+        self.handlers.push((window.clone(), handler));
+        let hidden = end(Ending::Destroyed);
+        self.handlers.push((window.clone(), window.connect_unmap(move |_| hidden())));
+        if let Some(parent) = window.transient_for() {
+            // Not "destroy": GTK 4's `gtk_window_destroy()` only unrealizes while somebody holds a
+            // reference.
+            let gone = end(Ending::Destroyed);
+            self.handlers.push((parent.clone(), parent.connect_unrealize(move |_| gone())));
+        }
     }
 }
 

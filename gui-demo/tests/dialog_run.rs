@@ -188,6 +188,48 @@ on_a_desk! {
         assert_eq!(asked.get(), 2);
     }
 
+    fn a_window_serves_once() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let answered = dialog_run(&dialog, |answer| soon(move || answer.give(())));
+        assert_eq!(answered, Outcome::Response(()));
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Destroyed);
+        assert!(!dialog.is_visible());
+        assert_nothing_left(1);
+    }
+
+    fn a_window_destroyed_while_it_is_wired_is_not_shown() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        assert_eq!(dialog_run::<()>(&dialog, |_| dialog.destroy()), Outcome::Destroyed);
+        assert!(!dialog.is_visible());
+        assert_nothing_left(1);
+    }
+
+    fn a_dialog_of_a_destroyed_parent_is_not_shown() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        parent.destroy();
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Destroyed);
+        assert_nothing_left(0);
+    }
+
+    fn what_is_connected_while_it_is_wired_may_refuse_to_close() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let window = dialog.clone();
+        when_mapped(&dialog, move || window.close());
+        let outcome = dialog_run(&dialog, |answer| {
+            dialog.connect_close_request(move |_| {
+                let answer = answer.clone();
+                soon(move || answer.give("not yet"));
+                glib::Propagation::Stop
+            });
+        });
+        assert_eq!(outcome, Outcome::Response("not yet"));
+        assert_nothing_left(1);
+    }
+
     fn no_signal_handler_stays_on_the_parent() {
         let parent = parent();
         let unrealize = SignalId::lookup("unrealize", gtk4::Widget::static_type());
