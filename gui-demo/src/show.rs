@@ -167,8 +167,13 @@ impl Demo {
                 demo.press(Kind::Async);
             }
         });
-        let close = dialog.window.clone();
-        dialog.close.connect_clicked(move |_| close.close());
+        // Weakly: the button is in the window, and would keep it for ever.
+        let window = dialog.window.downgrade();
+        dialog.close.connect_clicked(move |_| {
+            if let Some(window) = window.upgrade() {
+                window.close();
+            }
+        });
         let escape = gtk4::ShortcutController::new();
         let trigger = gtk4::ShortcutTrigger::parse_string("Escape");
         let action = gtk4::NamedAction::new("window.close");
