@@ -95,7 +95,7 @@ pub struct Demo {
     so_far: RefCell<Option<Verdict>>,
     half: Cell<Option<Stretch>>,
     exit: Cell<u8>,
-    ended: Cell<bool>,
+    pub(crate) ended: Cell<bool>,
     finish: Signal,
     _probe: Source<Probe>,
 }

@@ -22,6 +22,9 @@ use crate::report::{DialogReport, Stretch};
 impl Demo {
     /// A button was pressed.
     pub fn press(self: &Rc<Self>, kind: Kind) {
+        if self.ended.get() {
+            return;
+        }
         self.ui.log(&format!("{}: pressed", kind.label()));
         if kind == Kind::Async {
             return self.open_async();
@@ -61,6 +64,10 @@ impl Demo {
 
     /// Opens a nested loop on this thread and returns when it has.
     fn show(self: &Rc<Self>, i: usize, kind: Kind) {
+        // A task that was asked before the end may come to it after.
+        if self.ended.get() {
+            return;
+        }
         let before = self.stretch();
         let opened = self.log.now();
         self.log.record(Fact::Open(i));
