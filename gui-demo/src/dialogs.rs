@@ -1,6 +1,5 @@
 //! The dialogs that the window can open, and what they look like.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -200,10 +199,11 @@ impl Dialog {
 /// # Errors
 /// When the file cannot be written.
 pub fn export_print(parent: &impl IsA<Window>) -> anyhow::Result<()> {
-    let file: PathBuf = std::env::temp_dir().join(format!("loopnest-{}.pdf", std::process::id()));
+    // Not a name that somebody else may have taken in a folder that everybody writes to.
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let print = PrintOperation::new();
     print.set_n_pages(PAGES);
-    print.set_export_filename(&file);
+    print.set_export_filename(folder.path().join("print.pdf"));
     print.connect_draw_page(|_, context, page| {
         let cr = context.cairo_context();
         cr.set_font_size(14.0);
@@ -213,8 +213,6 @@ pub fn export_print(parent: &impl IsA<Window>) -> anyhow::Result<()> {
         // A page with something on it takes a while.
         std::thread::sleep(Duration::from_millis(2));
     });
-    let result = print.run(PrintOperationAction::Export, Some(parent));
-    let _ = std::fs::remove_file(&file);
-    result.context("cannot export")?;
+    print.run(PrintOperationAction::Export, Some(parent)).context("cannot export")?;
     Ok(())
 }
