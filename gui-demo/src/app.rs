@@ -32,12 +32,15 @@ pub const NO_DISPLAY: u8 = 5;
 /// Runs the window until it is closed.
 ///
 /// # Errors
-/// When the strategy or the scenario is unknown, or cannot be set up.
-pub fn run(options: Options, registry: &Registry) -> anyhow::Result<ExitCode> {
+/// When the strategy or the scenario is unknown, or cannot be set up, or the supervisor is gone.
+pub fn run(options: Options, parent: u32, registry: &Registry) -> anyhow::Result<ExitCode> {
     // Nobody is left to look at this window when the supervisor has been killed.
     let signal = rustix::process::Signal::TERM;
     rustix::process::set_parent_process_death_signal(Some(signal))
         .context("cannot tie the window to its supervisor")?;
+    // It may have been killed before that.
+    let now = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    anyhow::ensure!(u32::try_from(now) == Ok(parent), "the supervisor is gone");
     // `application.run()` would take them from its arguments; assistive technology and the window
     // manager know the program by them.
     glib::set_prgname(Some("gui-demo"));

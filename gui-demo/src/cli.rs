@@ -71,9 +71,9 @@ pub struct Options {
     #[arg(long)]
     pub dark: bool,
 
-    /// Set by the supervisor: this process is the one with the window.
+    /// Set by the supervisor, whose number it is: this process is the one with the window.
     #[arg(long, hide = true)]
-    pub child: bool,
+    pub parent: Option<u32>,
 
     /// Set by the supervisor: this is not the first process of the run.
     #[arg(long, hide = true)]

@@ -17,7 +17,10 @@ fn main() -> ExitCode {
         eprintln!("error: {unknown}");
         return ExitCode::from(2);
     }
-    let end = if options.child { app::run(options, &registry) } else { supervisor::run(&options) };
+    let end = match options.parent {
+        Some(parent) => app::run(options, parent, &registry),
+        None => supervisor::run(&options),
+    };
     end.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE

@@ -5,13 +5,18 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{
+    SIGABRT, SIGBUS, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGSEGV, SIGTERM, SIGTRAP,
+};
+use signal_hook::iterator::{Handle, Signals};
 
 use crate::blackbox::PostMortem;
 use crate::cli::Options;
@@ -19,6 +24,9 @@ use crate::episode::Case;
 
 /// The child ends with this code when another strategy was chosen.
 pub const NEXT: u8 = 64;
+
+/// What a process does to itself. Any other signal was somebody's wish that it end.
+const CRASHES: [i32; 6] = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP];
 
 /// Runs the window until the user closes it.
 ///
@@ -32,18 +40,25 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut strategy = options.strategy.clone();
     let mut extra: Vec<OsString> = Vec::new();
     loop {
+        // What the one before had open when another strategy was chosen is no matter of the next.
+        let _ = fs::remove_file(&black_box);
         let mut cmd = Command::new(std::env::current_exe().context("cannot find this program")?);
         cmd.args(std::env::args_os().skip(1))
-            .args(["--child", "--strategy", &strategy, "--black-box"])
+            .args(["--strategy", &strategy, "--parent", &std::process::id().to_string()])
+            .arg("--black-box")
             .arg(&black_box)
             .arg("--next")
             .arg(&next)
             .args(&extra)
+            // What it cannot tidy up goes with the folder.
+            .env("TMPDIR", folder.path())
             .stderr(Stdio::piped());
         let mut child = cmd.spawn().context("cannot start the window")?;
-        let words = last_words(&mut child);
+        let signals = pass_on_signals(Pid::from_child(&child)).context("cannot watch signals")?;
+        let words = child.stderr.take().map(last_words);
         let status = child.wait().context("cannot wait for the window")?;
-        let words = words.join().unwrap_or_default();
+        signals.close();
+        let words = words.and_then(|words| words.join().ok()).unwrap_or_default();
         extra = vec!["--again".into()];
         if status.code() == Some(NEXT.into()) {
             strategy = fs::read_to_string(&next).context("cannot read the next strategy")?;
@@ -51,25 +66,38 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             let json = serde_json::to_vec(&found).context("cannot describe the death")?;
             fs::write(&mortem, json).context("cannot write the post-mortem")?;
             extra.extend(["--post-mortem".into(), mortem.clone().into()]);
-            // Read once.
-            let _ = fs::remove_file(&black_box);
         } else {
             return Ok(end(status));
         }
     }
 }
 
+/// What is to end this process ends the window, and with it this process: one that died at once
+/// would leave its folder behind.
+fn pass_on_signals(window: Pid) -> std::io::Result<Handle> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let handle = signals.handle();
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            // Fails only when it has ended.
+            let _ = kill_process(window, Signal::TERM);
+        }
+    });
+    Ok(handle)
+}
+
 /// Passes stderr on and keeps the reason of the first panic, or else the last line.
 ///
 /// A panic that cannot unwind prints a backtrace whatever the environment says; it is left out
 /// unless it was asked for, because here it is part of the show.
-fn last_words(child: &mut Child) -> thread::JoinHandle<String> {
-    let stderr = child.stderr.take();
+fn last_words(stderr: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     let wants_backtrace = std::env::var("RUST_BACKTRACE").is_ok_and(|value| value != "0");
     thread::spawn(move || {
         let mut words = Words::default();
-        for line in stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).lines()) {
+        // Bytes, because a file name in a message of GLib need not be UTF-8.
+        for line in BufReader::new(stderr).split(b'\n') {
             let Ok(line) = line else { break };
+            let line = String::from_utf8_lossy(&line);
             words.hear(&line);
             if wants_backtrace || !words.in_backtrace {
                 let _ = writeln!(std::io::stderr(), "{line}");
@@ -102,9 +130,9 @@ impl Words {
     }
 }
 
-/// What is to be explained: a death by signal while a dialog was open.
+/// What is to be explained: a crash while a dialog was open.
 fn dead(black_box: &Path, status: ExitStatus, message: String) -> Option<PostMortem> {
-    status.signal()?;
+    status.signal().filter(|signal| CRASHES.contains(signal))?;
     let case: Case = serde_json::from_slice(&fs::read(black_box).ok()?).ok()?;
     Some(PostMortem { case, signal: status.signal(), code: status.code(), message })
 }
@@ -122,6 +150,9 @@ fn end(status: ExitStatus) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use harness::Registry;
+    use loopnest_core::model::ideal;
+
     use super::*;
 
     #[test]
@@ -136,6 +167,23 @@ mod tests {
         ];
         lines.iter().for_each(|line| words.hear(line));
         assert!(words.reason.is_some_and(|reason| reason.contains("EnterError")));
+    }
+
+    #[test]
+    fn words_that_are_not_utf_8_do_not_end_the_listening() {
+        let said: &[u8] = b"cannot read caf\xe9\nthread 'main' panicked at x.rs:1:1:\nthe reason\n";
+        assert_eq!(last_words(said).join().ok().as_deref(), Some("the reason"));
+    }
+
+    #[test]
+    fn only_a_crash_is_explained() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let black_box = folder.path().join("black-box.json");
+        let program = Registry::default().scenario("dialog-quiet").expect("a scenario");
+        let case = Case { real: ideal(&program), program };
+        fs::write(&black_box, serde_json::to_vec(&case).unwrap()).unwrap();
+        let dies = |signal| dead(&black_box, ExitStatus::from_raw(signal), String::new()).is_some();
+        assert!(dies(SIGABRT) && !dies(SIGTERM));
     }
 
     #[test]

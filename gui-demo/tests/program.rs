@@ -3,13 +3,14 @@
 mod common;
 
 use std::fs::{self, File};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use common::session::DEMO;
-use common::{Desk, complaints};
+use common::{Desk, Running, complaints, wait_for};
 use gui_demo::dialogs::Kind;
 use gui_demo::report::Report;
 use loopnest_core::Word;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Runs the demo on a desk to its end, which must be a good one.
 fn run(desk: &Desk, args: &[&str]) -> Report {
@@ -48,6 +49,31 @@ fn a_display_that_does_not_answer_is_named() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{text}");
     assert!(text.contains("DISPLAY is :4711, and nothing answers there"), "{text}");
+}
+
+#[test]
+fn a_window_whose_supervisor_is_gone_does_not_open() {
+    let output = without_display(None, &["--parent", "1"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("the supervisor is gone"), "{text}");
+}
+
+#[test]
+fn a_program_that_is_told_to_end_leaves_no_folder() {
+    let desk = Desk::without_bus();
+    let tmp = desk.folder().join("tmp");
+    fs::create_dir(&tmp).expect("a folder");
+    let n_files = || fs::read_dir(&tmp).expect("the folder").count();
+    let mut cmd = desk.command(DEMO);
+    cmd.arg("--idle").env("TMPDIR", &tmp).stderr(Stdio::null());
+    let mut demo = Running(cmd.spawn().expect("the demo"));
+    desk.wait_for_focus("loopnest: dispatch");
+    assert_eq!(n_files(), 1);
+    let pid = Pid::from_child(&demo.0);
+    kill_process(pid, Signal::TERM).expect("it runs");
+    let status = wait_for("the program to end", || demo.0.try_wait().ok().flatten());
+    assert_eq!((status.code(), n_files()), (Some(128 + 15), 0));
 }
 
 #[test]
