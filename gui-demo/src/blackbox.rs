@@ -1,8 +1,8 @@
 //! What a dying process leaves behind, and what the next one makes of it.
 //!
 //! `gtk-rs` aborts when a task opens a nested loop, and no code of this process runs after that. So
-//! what is on the stack is written to a file before each nested loop, and the
-//! [`supervisor`](crate::supervisor) hands it to the process that comes next.
+//! what is on the stack is written to a file at the edges of each nested loop, and
+//! the [`supervisor`](crate::supervisor) hands it to the process that comes next.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl BlackBox {
         }
     }
 
-    /// The nested loop has returned: there is nothing to explain any more.
+    /// All nested loops have returned: there is nothing to explain any more.
     pub fn clear(&self) {
         if let Some(file) = &self.0 {
             // It may never have been written.

@@ -76,7 +76,7 @@ pub struct Demo {
     about: About,
     pub(crate) options: Options,
     judge: Judge,
-    pub(crate) black_box: BlackBox,
+    black_box: BlackBox,
     pub(crate) activity: RefCell<Option<Activity>>,
     many: RefCell<Option<ManyTasks>>,
     pub(crate) episode: RefCell<Option<Running>>,
@@ -372,13 +372,17 @@ impl Demo {
         self.report.borrow_mut().verdicts.push(verdict);
     }
 
-    /// What is on the stack, for whoever finds it if this process dies in there.
-    pub(crate) fn write_black_box(&self) {
+    /// Leaves what is on the stack for whoever finds it if this process dies in there, and nothing
+    /// when nothing is.
+    pub(crate) fn keep_black_box(&self) {
         let case = self.with_episode(|running| {
-            running.episode.case(&self.log, self.log.now() + Duration::from_secs(1))
+            let is_open = !running.episode.open_levels().is_empty();
+            let until = self.log.now() + Duration::from_secs(1);
+            is_open.then(|| running.episode.case(&self.log, until))
         });
-        if let Some(case) = case {
-            self.black_box.write(&case);
+        match case.flatten() {
+            Some(case) => self.black_box.write(&case),
+            None => self.black_box.clear(),
         }
     }
 

@@ -78,7 +78,7 @@ impl Demo {
         let level = level.unwrap_or_default();
         self.show_levels();
         self.ui.log(&format!("{level}: opened"));
-        self.write_black_box();
+        self.keep_black_box();
         let (outcome, refused) = match kind {
             Kind::Print => (outcome_of(dialogs::export_print(&self.parent())), None),
             Kind::PageSetup => {
@@ -100,7 +100,7 @@ impl Demo {
             running.episode.openers[i].closed = Some(closed);
             running.episode.openers[i].refused = refused;
         });
-        self.black_box.clear();
+        self.keep_black_box();
         let inside = Stretch::between(before, self.stretch());
         let ticks = inside.async_ticks;
         self.ui.log(&format!("{level}: {outcome}, {ticks} async ticks inside"));

@@ -9,6 +9,7 @@ mod common;
 
 use atspi::Role;
 use common::session::Session;
+use rustix::process::{Signal, kill_process};
 
 /// How a dialog is closed.
 #[derive(Clone, Copy, Debug)]
@@ -171,6 +172,21 @@ fn gtk_rs_dies_when_a_task_opens_a_dialog_and_the_window_comes_back_and_says_why
     let (code, report) = session.quit();
     assert_eq!(code, Some(0));
     assert_eq!(report.verdicts[0].rule, "executor-re-entered");
+}
+
+#[test]
+fn a_death_in_a_dialog_is_explained_though_one_inside_it_has_closed() {
+    let mut session = Session::start("dispatch", &[]);
+    session.press(CALLBACK.0);
+    session.desk.wait_for_focus(CALLBACK.1);
+    session.press(TASK.0);
+    session.desk.keys(TASK.1, "Escape");
+    session.desk.wait_for_focus(CALLBACK.1);
+    kill_process(session.window_process(), Signal::ABORT).expect("it runs");
+    session.find_again("dispatch");
+    let (verdict, reason) = session.final_verdict();
+    assert_eq!(verdict, "abort", "{reason}");
+    assert_eq!(session.quit().0, Some(0));
 }
 
 #[test]

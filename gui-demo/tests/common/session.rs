@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use atspi::Role;
 use gui_demo::report::Report;
+use rustix::process::Pid;
 
 use super::reader::{Node, Reader};
 use super::{Desk, Running, complaints, png, wait_for, wait_until};
@@ -117,6 +118,14 @@ impl Session {
     /// Writes the screen to `target/gui/NAME.png`.
     pub fn picture(&self, name: &str) {
         png::write(&self.desk.screen(), &picture(name));
+    }
+
+    /// The process with the window.
+    pub fn window_process(&self) -> Pid {
+        let pid = self.demo.0.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let child = children.expect("a process").trim().parse().expect("one child");
+        Pid::from_raw(child).expect("a process has a number")
     }
 
     /// What the program has said on stderr.
