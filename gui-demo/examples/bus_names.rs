@@ -185,6 +185,8 @@ impl Window {
             gio::bus_get(gio::BusType::Session, Some(cancellable), |bus| done.resolve(bus));
         });
         let gio = gio.await?.context("gio has no session bus")?;
+        // By default the process ends with the session bus; here that is a line of text.
+        gio.set_exit_on_close(false);
         let zbus = self.zbus.get_or_try_init(connect_zbus).await?;
         let proxy = zbus::fdo::DBusProxy::new(zbus).await?;
         let names = proxy.list_names().await?;
