@@ -115,6 +115,8 @@ struct Beats {
     depth: u16,
     /// An episode is being recorded: nothing is forgotten.
     keep: bool,
+    /// A thread counts opportunity ticks.
+    counted: bool,
     /// The last async event, and the longest gap since the gap was last asked for.
     last_async: Option<Duration>,
     longest_gap: Duration,
@@ -250,14 +252,22 @@ impl Log {
     /// Keeps everything from now on, and lets a thread that shares nothing with the loops count
     /// opportunity ticks: they tell a stall from a machine that stood still.
     pub fn keep(self: &Arc<Self>) {
-        if std::mem::replace(&mut self.beats().keep, true) {
+        let mut beats = self.beats();
+        beats.keep = true;
+        // The thread of the episode before may not have seen yet that it was over.
+        if std::mem::replace(&mut beats.counted, true) {
             return;
         }
         let log = self.clone();
         thread::spawn(move || {
-            while log.beats().keep {
+            loop {
                 thread::sleep(TICK);
                 log.ticks.fetch_add(1, Relaxed);
+                let mut beats = log.beats();
+                beats.counted = beats.keep;
+                if !beats.counted {
+                    break;
+                }
             }
         });
     }
@@ -290,5 +300,24 @@ impl Callbacks for Probe {
 
     fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thread_counts_ticks_however_often_episodes_follow_each_other() {
+        let (log, _probe) = Log::new();
+        for _ in 0..20 {
+            log.keep();
+            log.release();
+        }
+        log.keep();
+        thread::sleep(20 * TICK);
+        log.release();
+        let (ticks, most) = (log.meter(false).ticks, log.now().div_duration_f64(TICK));
+        assert!(ticks as f64 <= most, "{ticks} ticks where {most} are possible");
     }
 }
