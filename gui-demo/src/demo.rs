@@ -24,7 +24,7 @@ use crate::blackbox::BlackBox;
 use crate::cli::Options;
 use crate::dialog_run::abort_all;
 use crate::dialogs::{Dialog, Kind};
-use crate::episode::{Case, Episode};
+use crate::episode::{Case, Episode, LONGEST};
 use crate::frames::{self, Frames};
 use crate::judge::{Judge, Request, Verdict};
 use crate::log::{Log, Probe};
@@ -348,9 +348,13 @@ impl Demo {
             // Asked before the last dialog closed.
             Some(_) if verdict.live => {}
             Some(over) if verdict.owed == 0 || now > over + GRACE => {
-                self.episode.replace(None);
+                let ended = self.episode.take();
                 self.log.release();
                 self.conclude(verdict);
+                if ended.is_some_and(|running| running.episode.is_cut(over)) {
+                    let seconds = LONGEST.as_secs();
+                    self.ui.log(&format!("only the first {seconds} seconds were judged"));
+                }
             }
             Some(_) => {}
             None => {

@@ -19,7 +19,7 @@ use crate::activity::{CALL_EVERY, CLOCK_EVERY, ECHO_EVERY, TICK_EVERY};
 use crate::log::{Beat, Fact, Log};
 
 /// No more than this of a dialog is described: what nobody closes need not grow.
-const LONGEST: Duration = Duration::from_secs(120);
+pub const LONGEST: Duration = Duration::from_secs(120);
 
 /// Who runs the code that opens a nested loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,9 +155,9 @@ impl Episode {
         Case { program, real: Trace { events, meter, end: End::Finished, notes } }
     }
 
-    /// The time that the program covers until now.
-    pub fn elapsed(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.zero)
+    /// Whether an episode that lasts until then is judged by its beginning alone.
+    pub fn is_cut(&self, until: Duration) -> bool {
+        until > self.zero + LONGEST
     }
 }
 

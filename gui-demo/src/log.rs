@@ -3,7 +3,8 @@
 //! Everything may be called from any thread, because some strategies run tasks on another one.
 //! [`episode`](crate::episode) makes a trace of it that `core` can judge.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::mem::{Discriminant, discriminant};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +17,19 @@ use loopnest_core::classify::TICK;
 use loopnest_core::trace::Meter;
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 
+use crate::activity::TICK_EVERY;
+use crate::episode::LONGEST;
+
 /// Below every priority in the program, so that the probe is prepared in every iteration.
 const PROBE_PRIORITY: i32 = -1000;
 
 /// How much is kept while no dialog is open: enough to look back to the last common beat.
 const KEPT: Duration = Duration::from_secs(3);
+
+/// How many beats of each kind an episode keeps: twice what the ticker does in the longest that is
+/// described. Not a time, because what is owed may come long after; and of each kind, because one
+/// goes on while another stands still.
+const KEPT_OF_A_KIND: usize = 2 * (LONGEST.as_millis() / TICK_EVERY.as_millis()) as usize;
 
 /// One thing that happened. The numbers of beats count from the start of the activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,11 +124,26 @@ struct Beats {
     depth: u16,
     /// An episode is being recorded: nothing is forgotten.
     keep: bool,
+    /// How many beats of the activity the episode has, by kind.
+    kept: HashMap<Discriminant<Fact>, usize>,
     /// A thread counts opportunity ticks.
     counted: bool,
     /// The last async event, and the longest gap since the gap was last asked for.
     last_async: Option<Duration>,
     longest_gap: Duration,
+}
+
+impl Beats {
+    /// Whether the fact is kept. The edges of dialogs always are: there are as many as somebody
+    /// opens.
+    fn wants(&mut self, fact: Fact) -> bool {
+        if !self.keep || !(fact.is_async() || matches!(fact, Fact::Clock(_))) {
+            return true;
+        }
+        let n = self.kept.entry(discriminant(&fact)).or_default();
+        *n += 1;
+        *n <= KEPT_OF_A_KIND
+    }
 }
 
 impl Log {
@@ -172,7 +196,9 @@ impl Log {
         }
         let meter = self.meter(fact.is_edge());
         let depth = beats.depth;
-        beats.list.push_back(Beat { at, depth, fact, meter });
+        if beats.wants(fact) {
+            beats.list.push_back(Beat { at, depth, fact, meter });
+        }
         if let Fact::Close(_) = fact {
             beats.depth = beats.depth.saturating_sub(1);
         }
@@ -249,11 +275,13 @@ impl Log {
         self.beats().list.iter().filter(|beat| beat.at >= from).copied().collect()
     }
 
-    /// Keeps everything from now on, and lets a thread that shares nothing with the loops count
+    /// Keeps what an episode is judged by from now on, and lets a thread that shares nothing with the loops count
     /// opportunity ticks: they tell a stall from a machine that stood still.
     pub fn keep(self: &Arc<Self>) {
         let mut beats = self.beats();
-        beats.keep = true;
+        if !std::mem::replace(&mut beats.keep, true) {
+            beats.kept.clear();
+        }
         // The thread of the episode before may not have seen yet that it was over.
         if std::mem::replace(&mut beats.counted, true) {
             return;
@@ -306,6 +334,19 @@ impl Callbacks for Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dialog_that_stays_open_fills_no_memory_and_drops_nothing_that_is_judged() {
+        let (log, _probe) = Log::new();
+        log.keep();
+        log.record(Fact::Open(0));
+        (0..100_000).for_each(|n| log.record(Fact::Clock(n)));
+        // What stood still meanwhile comes at last.
+        (0..100).for_each(|n| log.record(Fact::Tick(n)));
+        log.record(Fact::Close(0));
+        log.release();
+        assert_eq!(log.since(Duration::ZERO).len(), KEPT_OF_A_KIND + 102);
+    }
 
     #[test]
     fn one_thread_counts_ticks_however_often_episodes_follow_each_other() {
