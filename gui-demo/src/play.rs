@@ -4,7 +4,6 @@
 //! each nested loop a window. What the harness measures without a display is thereby seen with one.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,7 +40,15 @@ pub struct Play {
     /// When it should be over.
     due: Duration,
     asked: AtomicBool,
+    levels: Arc<WindowLoops>,
     _run: Run,
+}
+
+impl Drop for Play {
+    /// A scenario that is given up leaves no dialog that nobody can close.
+    fn drop(&mut self) {
+        self.program.levels().iter().for_each(|level| self.levels.quit(level));
+    }
 }
 
 impl Play {
@@ -62,12 +69,13 @@ impl Play {
         let levels = Arc::new(WindowLoops {
             begin: loops.now(),
             inner: loops.clone(),
-            closed: Mutex::default(),
+            closed: Closed::default(),
         });
-        let run = Run::new(program.clone(), levels, tape.clone())
+        let run = Run::new(program.clone(), levels.clone(), tape.clone())
             .context("cannot make a pipe for the program")?;
         run.start();
-        Ok(Self { program, tape, due: log.now() + due, asked: AtomicBool::new(false), _run: run })
+        let (due, asked) = (log.now() + due, AtomicBool::new(false));
+        Ok(Self { program, tape, due, asked, levels, _run: run })
     }
 
     /// The scenario's name.
@@ -187,22 +195,36 @@ thread_local! {
     /// The names of the open nested loops, outermost first.
     static LEVELS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 
-    /// What closes each open dialog of the scenario.
-    static OPEN: RefCell<BTreeMap<String, Answer<()>>> = const { RefCell::new(BTreeMap::new()) };
+    /// What closes each open dialog of the scenario, outermost first.
+    static OPEN: RefCell<Vec<(String, Answer<()>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The strategy's loops, with a window for each nested one, and with a clock that begins with the
 /// scenario.
+#[derive(Debug)]
 struct WindowLoops {
     inner: Arc<dyn Loops>,
     begin: Duration,
-    /// The levels that somebody has quit.
-    closed: Mutex<Vec<String>>,
+    closed: Closed,
 }
 
-impl WindowLoops {
-    fn closed(&self) -> MutexGuard<'_, Vec<String>> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+/// The levels that somebody has quit.
+#[derive(Clone, Debug, Default)]
+struct Closed(Arc<Mutex<Vec<String>>>);
+
+impl Closed {
+    fn push(&self, level: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(level.to_owned());
+    }
+
+    /// Answers the innermost dialog if it has been quit. One further out waits for those inside it,
+    /// as a `GMainLoop` does: an answer to it would abort them.
+    fn answer_innermost(&self) {
+        let innermost = OPEN.with_borrow(|open| open.last().cloned());
+        let Some((level, answer)) = innermost else { return };
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&level) {
+            answer.give(());
+        }
     }
 }
 
@@ -287,12 +309,12 @@ impl Loops for WindowLoops {
         let _shown = Shown::new();
         if how == How::Run {
             dialog_run::<()>(&dialog.window, |answer| {
-                OPEN.with_borrow_mut(|open| open.insert(level.to_owned(), answer.clone()));
-                if self.closed().iter().any(|closed| closed == level) {
-                    answer.give(());
-                }
+                OPEN.with_borrow_mut(|open| open.push((level.to_owned(), answer)));
+                self.closed.answer_innermost();
             });
-            OPEN.with_borrow_mut(|open| open.remove(level));
+            OPEN.with_borrow_mut(Vec::pop);
+            // The one below may have waited for this one.
+            self.closed.answer_innermost();
             Ok(())
         } else {
             // A loop that is iterated by hand: the window stands beside it.
@@ -304,24 +326,14 @@ impl Loops for WindowLoops {
     }
 
     fn quit(&self, level: &str) {
-        self.closed().push(level.to_owned());
+        self.closed.push(level);
         self.inner.quit(level);
-        let answer = {
-            let level = level.to_owned();
-            move || {
-                if let Some(answer) = OPEN.with_borrow(|open| open.get(&level).cloned()) {
-                    answer.give(());
-                }
-            }
-        };
+        let closed = self.closed.clone();
         if MainContext::default().is_owner() {
-            answer();
+            closed.answer_innermost();
         } else {
-            let mut answer = Some(answer);
             glib::idle_source_new(None, Priority::DEFAULT, move || {
-                if let Some(answer) = answer.take() {
-                    answer();
-                }
+                closed.answer_innermost();
                 glib::ControlFlow::Break
             })
             .attach(Some(&MainContext::default()));
