@@ -120,9 +120,9 @@ impl<R> fmt::Debug for Answer<R> {
 ///
 /// `wire` is called before the window is shown and gets what ends it; connect it to buttons there.
 /// A close-request that is stopped by a handler, one from `wire` included, keeps the dialog open.
-/// A parent is what `window` is transient for when `wire` returns. The window is destroyed when this
-/// returns, so it serves once: one that has been destroyed, or whose parent has, is not shown, and
-/// the outcome is [`Outcome::Destroyed`].
+/// A parent is what `window` is transient for when `wire` returns. The window is destroyed when
+/// this returns, so it serves once: one that has been destroyed, or whose parent has, is not shown,
+/// and the outcome is [`Outcome::Destroyed`].
 ///
 /// See [the module](self) for who may call it.
 pub fn dialog_run<R: 'static>(

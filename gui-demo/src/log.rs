@@ -275,8 +275,8 @@ impl Log {
         self.beats().list.iter().filter(|beat| beat.at >= from).copied().collect()
     }
 
-    /// Keeps what an episode is judged by from now on, and lets a thread that shares nothing with the loops count
-    /// opportunity ticks: they tell a stall from a machine that stood still.
+    /// Keeps what an episode is judged by from now on, and lets a thread that shares nothing with
+    /// the loops count opportunity ticks: they tell a stall from a machine that stood still.
     pub fn keep(self: &Arc<Self>) {
         let mut beats = self.beats();
         if !std::mem::replace(&mut beats.keep, true) {
