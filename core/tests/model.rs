@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loopnest_core::model::{
-    Clock, Config, Context, Events, Fd, MainLoop, Pipe, Prepare, Read, Rounding, Rules, Source,
-    SourceFuncs, Stuck, Thread,
+    Clock, Config, Context, EventFd, Events, Fd, MainLoop, Pipe, Prepare, Read, Rounding, Rules,
+    Source, SourceFuncs, Stuck, Thread,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -294,4 +294,102 @@ fn in_an_event_a_context_is_iterated_without_sleeping() {
     clock.advance(2 * MS);
     assert_eq!(log.take(), ["true false"]);
     assert_eq!(clock.stuck(), None);
+}
+
+#[test]
+fn a_tag_of_somebody_else_does_nothing() {
+    let clock = Clock::default();
+    // Made alike, so that their numbers are as similar as can be.
+    let [one, other] = [(); 2].map(|()| {
+        let (context, fd) = (Context::new(&clock), EventFd::new(&clock));
+        fd.signal();
+        let source = context.watch(fd.fd(), Events::IN, |_, _| Continue(()));
+        // Blocked and polled again it would lose what the poll found.
+        source.set_can_recurse(true);
+        source.attach();
+        let of_source = source.add_unix_fd(fd.fd(), Events::IN);
+        let of_context = context.add_poll(fd.fd(), Events::IN, 0);
+        while !context.iteration(false) {}
+        (context, source, [of_source, of_context])
+    });
+    let (context, source, [of_source, of_context]) = one;
+    let sibling = context.idle(|_| Continue(()));
+    sibling.attach();
+    let before = context.poll_set(i32::MAX);
+    let foreign = [other.2[0], other.2[1], of_context].map(|tag| (&source, tag));
+    for (source, tag) in foreign.into_iter().chain([(&sibling, of_source)]) {
+        source.modify_fd(tag, Events::OUT);
+        source.remove_fd(tag);
+        assert_eq!(source.query_fd(tag), Events::empty());
+    }
+    for tag in [other.2[0], other.2[1], of_source] {
+        context.remove_poll(tag);
+        assert_eq!(context.query_poll(tag), Events::empty());
+    }
+    assert_eq!(context.poll_set(i32::MAX), before);
+    assert_eq!(
+        (source.query_fd(of_source), context.query_poll(of_context)),
+        (Events::IN, Events::IN)
+    );
+    // A tag that was removed is not that of whoever came in its place.
+    source.remove_fd(of_source);
+    let next = source.add_poll(&context.wakeup_fd(), Events::IN);
+    source.remove_fd(of_source);
+    source.remove_fd(next);
+    source.destroy();
+    assert!(context.iteration(false));
+    [context, other.0].iter().for_each(Context::clear);
+}
+
+#[test]
+fn a_child_is_of_its_parents_context_and_not_above_it() {
+    let clock = Clock::default();
+    let [context, other] = [(); 2].map(|()| Context::new(&clock));
+    let new = |context: &Context| context.idle(|_| Continue(()));
+    let [top, middle, low] = [(); 3].map(|()| new(&context));
+    top.add_child(&middle);
+    middle.add_child(&low);
+    let [_, foreign] = [(); 2].map(|()| new(&other));
+    for (parent, child) in [(&top, &top), (&low, &top), (&top, &low), (&top, &foreign)] {
+        let add = std::panic::AssertUnwindSafe(|| parent.add_child(child));
+        assert!(std::panic::catch_unwind(add).is_err());
+    }
+    // Where the other context has it, here is `middle`.
+    top.remove_child(&foreign);
+    assert!(!foreign.is_destroyed() && !middle.is_destroyed());
+    top.remove_child(&middle);
+    assert!(middle.is_destroyed());
+    [context, other].iter().for_each(Context::clear);
+}
+
+#[test]
+fn a_descriptor_may_ask_its_context_as_it_is_dropped() {
+    struct Asks(Context, Arc<AtomicU64>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.0.wakeup();
+            self.1.fetch_add(1, Relaxed);
+        }
+    }
+    let clock = Clock::default();
+    let context = Context::new(&clock);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let asking = || {
+        let asks = Asks(context.clone(), dropped.clone());
+        Fd::derived(&clock, move || {
+            let _inside = &asks;
+            Events::empty()
+        })
+    };
+    let source = context.idle(|_| Continue(()));
+    source.remove_fd(source.add_unix_fd(&asking(), Events::IN));
+    assert_eq!(dropped.load(Relaxed), 1);
+    context.remove_poll(context.add_poll(&asking(), Events::IN, 0));
+    assert_eq!(dropped.load(Relaxed), 2);
+    source.add_poll(&asking(), Events::IN);
+    source.destroy();
+    assert_eq!(dropped.load(Relaxed), 3);
+    context.add_poll(&asking(), Events::IN, 0);
+    context.clear();
+    assert_eq!(dropped.load(Relaxed), 4);
 }

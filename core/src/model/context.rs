@@ -95,25 +95,24 @@ impl Context {
     /// (`g_main_context_add_poll`).
     pub fn add_poll(&self, fd: &Fd, events: Events, priority: i32) -> FdTag {
         let mut state = self.state();
-        let (index, serial) = state.new_poll_fd(fd.clone(), events);
-        state.poll(index, priority);
-        FdTag { index, serial }
+        let tag = state.new_poll_fd(fd.clone(), events, None);
+        state.poll(tag.index, priority);
+        tag
     }
 
     /// Polls it no longer.
     pub fn remove_poll(&self, tag: FdTag) {
-        let mut state = self.state();
-        if state.poll_fds.get(tag.index as usize).is_some_and(|p| p.serial == tag.serial) {
-            state.unpoll(tag.index);
-            state.poll_fds.remove(tag.index as usize);
-        }
+        self.change(|state| {
+            if state.find_fd(tag, None).is_some() {
+                state.unpoll(tag.index);
+                state.remove_poll_fd(tag.index);
+            }
+        });
     }
 
     /// What the last poll found for it.
     pub fn query_poll(&self, tag: FdTag) -> Events {
-        let state = self.state();
-        let poll_fd = state.poll_fds.get(tag.index as usize);
-        poll_fd.filter(|p| p.serial == tag.serial).map_or(Events::empty(), |p| p.revents)
+        self.state().find_fd(tag, None).map_or(Events::empty(), |poll_fd| poll_fd.revents)
     }
 
     /// The descriptors that a poll for `max_priority` would look at, in order, merged
@@ -204,11 +203,9 @@ impl Context {
         let mut state = self.state();
         (state.owner, state.owner_count, state.in_check_or_prepare) = (None, 0, 0);
         state.pending.clear();
-        state.poll_fds.clear();
         state.records.retain(|record| record.poll_fd == NONE);
-        let dead = (state.clear_list(), std::mem::take(&mut state.dead));
-        drop(state);
-        drop(dead);
+        state.clear_list();
+        self.bury(state);
     }
 
     // ===== inside =====
@@ -224,7 +221,7 @@ impl Context {
         self.bury(state);
     }
 
-    /// Lets go of the lock, then of callbacks that nobody needs: their drop may call us.
+    /// Lets go of the lock, then of callbacks and descriptors that nobody needs.
     pub(super) fn bury(&self, mut state: MutexGuard<'_, State>) {
         let dead = std::mem::take(&mut state.dead);
         drop(state);

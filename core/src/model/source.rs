@@ -55,11 +55,12 @@ pub struct Source {
     pub(super) key: Key,
 }
 
-/// A descriptor that a source polls, or a context; of no use anywhere else.
+/// A descriptor that a source polls, or a context. To anybody else it is as one that was removed:
+/// what is asked with it does nothing, and finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdTag {
     pub(super) index: u32,
-    pub(super) serial: u32,
+    pub(super) serial: u64,
 }
 
 impl Source {
@@ -194,17 +195,20 @@ impl Source {
     /// blocked with it and destroyed with it.
     ///
     /// # Panics
-    /// When the child belongs elsewhere already, or either was destroyed.
+    /// When the child belongs elsewhere already, is of another context, or is an ancestor, or when
+    /// either was destroyed. GLib logs a critical, and does not see the ancestor: it goes round until
+    /// its stack is full.
     pub fn add_child(&self, child: &Source) {
         let thread = self.context.clock().thread();
         let mut state = self.context.state();
         let parent = state.find(self.key).filter(|&i| !state.slot(i).destroyed);
+        let ours = child.context == self.context;
         let child = state.find(child.key).filter(|&i| {
             let child = state.slot(i);
-            !child.destroyed && !child.attached && child.parent == NONE
+            ours && !child.destroyed && !child.attached && child.parent == NONE
         });
-        let both = parent.zip(child).filter(|(parent, child)| parent != child);
-        let (parent, child) = both.expect("a new child of a source that lives");
+        let both = parent.zip(child).filter(|&(parent, child)| !state.descends(parent, child));
+        let (parent, child) = both.expect("a new child, of its context, of a source that lives");
         state.add_child(parent, child, thread);
     }
 
@@ -212,7 +216,8 @@ impl Source {
     /// it gives back a reference that was never taken, and uses the context that is not there.
     pub fn remove_child(&self, child: &Source) {
         self.context.change(|state| {
-            if let (Some(parent), Some(child)) = (state.find(self.key), state.find(child.key))
+            if child.context == self.context
+                && let (Some(parent), Some(child)) = (state.find(self.key), state.find(child.key))
                 && state.slot(child).parent == parent
                 && !state.slot(parent).destroyed
                 && !state.slot(child).destroyed
@@ -237,25 +242,24 @@ impl Source {
         let mut state = self.context.state();
         let slot = state.find(self.key).filter(|&i| !state.slot(i).destroyed);
         let Some(i) = slot else { return FdTag { index: NONE, serial: 0 } };
-        let (index, serial) = state.new_poll_fd(fd.clone(), events);
+        let tag = state.new_poll_fd(fd.clone(), events, Some(self.key));
         let slot = state.slot_mut(i);
-        if unix { &mut slot.unix_fds } else { &mut slot.poll_fds }.insert(0, index);
+        if unix { &mut slot.unix_fds } else { &mut slot.poll_fds }.insert(0, tag.index);
         if slot.attached && !slot.blocked {
             let priority = slot.priority;
-            state.poll(index, priority);
+            state.poll(tag.index, priority);
         }
-        FdTag { index, serial }
+        tag
     }
 
     /// Changes what is watched for; wakes the context, changed or not, blocked or not
     /// (gmain.c:2788).
     pub fn modify_fd(&self, tag: FdTag, events: Events) {
         let mut state = self.context.state();
-        let slot = state.find(self.key);
-        if let (Some(i), Some(poll_fd)) = (slot, state.poll_fds.get_mut(tag.index as usize))
-            && poll_fd.serial == tag.serial
+        if let Some(i) = state.find(self.key)
+            && state.find_fd(tag, Some(self.key)).is_some()
         {
-            poll_fd.events = events;
+            state.poll_fds[tag.index as usize].events = events;
             if state.slot(i).attached {
                 state.wake();
             }
@@ -264,27 +268,26 @@ impl Source {
 
     /// Watches a descriptor no longer.
     pub fn remove_fd(&self, tag: FdTag) {
-        let mut state = self.context.state();
-        let Some(i) = state.find(self.key) else { return };
-        let slot = state.slot_mut(i);
-        let n = slot.unix_fds.len() + slot.poll_fds.len();
-        slot.unix_fds.retain(|&index| index != tag.index);
-        slot.poll_fds.retain(|&index| index != tag.index);
-        if slot.unix_fds.len() + slot.poll_fds.len() == n {
-            return;
-        }
-        if slot.attached && !slot.blocked && !slot.destroyed {
-            state.unpoll(tag.index);
-        }
-        state.poll_fds.remove(tag.index as usize);
+        self.context.change(|state| {
+            let Some(i) = state.find(self.key) else { return };
+            if state.find_fd(tag, Some(self.key)).is_none() {
+                return;
+            }
+            let slot = state.slot_mut(i);
+            slot.unix_fds.retain(|&index| index != tag.index);
+            slot.poll_fds.retain(|&index| index != tag.index);
+            if slot.attached && !slot.blocked && !slot.destroyed {
+                state.unpoll(tag.index);
+            }
+            state.remove_poll_fd(tag.index);
+        });
     }
 
     /// What was ready when the context last polled for this source; stays until it polls for it
     /// again (`g_source_query_unix_fd`).
     pub fn query_fd(&self, tag: FdTag) -> Events {
         let state = self.context.state();
-        let poll_fd = state.poll_fds.get(tag.index as usize);
-        poll_fd.filter(|p| p.serial == tag.serial).map_or(Events::empty(), |p| p.revents)
+        state.find_fd(tag, Some(self.key)).map_or(Events::empty(), |poll_fd| poll_fd.revents)
     }
 
     /// How often its context refers to it: once for being attached, once for each pending list it

@@ -8,13 +8,14 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use slab::Slab;
 
 use super::clock::Thread;
 use super::fd::{EventFd, Events, Fd};
 use super::rules::Rules;
-use super::source::SourceFuncs;
+use super::source::{FdTag, SourceFuncs};
 use super::{Counters, Rounding, Warning};
 
 /// No source.
@@ -54,7 +55,9 @@ pub(super) struct Slot {
 
 /// A GPollFD that somebody keeps.
 pub(super) struct PollFd {
-    pub(super) serial: u32,
+    serial: u64,
+    /// Whose it is; none is the context's own.
+    source: Option<Key>,
     pub(super) fd: Fd,
     pub(super) events: Events,
     pub(super) revents: Events,
@@ -67,6 +70,19 @@ pub(super) struct Record {
     pub(super) priority: i32,
     /// Which [`PollFd`]; [`NONE`] is the wakeup.
     pub(super) poll_fd: u32,
+}
+
+/// What is gone, to be dropped without the lock: its drop may call us.
+#[derive(Default)]
+pub(super) struct Dead {
+    funcs: Vec<Arc<dyn SourceFuncs>>,
+    fds: Vec<Fd>,
+}
+
+impl Dead {
+    pub(super) fn is_empty(&self) -> bool {
+        self.funcs.is_empty() && self.fds.is_empty()
+    }
 }
 
 /// A context behind its lock.
@@ -87,8 +103,7 @@ pub(super) struct State {
     pub(super) owner_count: u32,
     pub(super) counters: Counters,
     pub(super) warnings: Vec<Warning>,
-    /// Callbacks of sources that are gone, to be dropped without the lock.
-    pub(super) dead: Vec<Arc<dyn SourceFuncs>>,
+    pub(super) dead: Dead,
     pub(super) wakeup: EventFd,
     pub(super) next_id: u32,
     ids_wrapped: bool,
@@ -117,7 +132,7 @@ impl State {
             owner_count: 0,
             counters: Counters::default(),
             warnings: Vec::new(),
-            dead: Vec::new(),
+            dead: Dead::default(),
             wakeup,
             next_id: 1,
             ids_wrapped: false,
@@ -261,13 +276,13 @@ impl State {
         }
         let slot = self.slots.remove(i as usize);
         for poll_fd in slot.unix_fds.into_iter().chain(slot.poll_fds) {
-            self.poll_fds.remove(poll_fd as usize);
+            self.remove_poll_fd(poll_fd);
         }
         for child in slot.children {
             self.slot_mut(child).parent = NONE;
             self.release(child);
         }
-        self.dead.push(slot.funcs);
+        self.dead.funcs.push(slot.funcs);
     }
 
     /// References of the context to a source: one for being attached, one for each time it stands
@@ -353,6 +368,14 @@ impl State {
         }
     }
 
+    /// Whether a source is another, or is below it.
+    pub(super) fn descends(&self, mut i: u32, from: u32) -> bool {
+        while i != NONE && i != from {
+            i = self.slot(i).parent;
+        }
+        i == from
+    }
+
     /// `g_child_source_remove_internal` (gmain.c:1672).
     pub(super) fn remove_child(&mut self, child: u32) {
         let parent = self.slot(child).parent;
@@ -390,10 +413,11 @@ impl State {
         }
     }
 
-    /// Forgets all sources; what is returned is dropped without the lock.
-    pub(super) fn clear_list(&mut self) -> Slab<Slot> {
+    /// Forgets all sources and descriptors.
+    pub(super) fn clear_list(&mut self) {
         (self.head, self.tail) = (NONE, NONE);
-        std::mem::take(&mut self.slots)
+        self.dead.funcs.extend(self.slots.drain().map(|slot| slot.funcs));
+        self.dead.fds.extend(self.poll_fds.drain().map(|poll_fd| poll_fd.fd));
     }
 
     // ===== blocking =====
@@ -435,10 +459,23 @@ impl State {
 
     // ===== what is polled =====
 
-    pub(super) fn new_poll_fd(&mut self, fd: Fd, events: Events) -> (u32, u32) {
-        let serial = self.serial();
-        let poll_fd = PollFd { serial, fd, events, revents: Events::empty() };
-        (self.poll_fds.insert(poll_fd) as u32, serial)
+    pub(super) fn new_poll_fd(&mut self, fd: Fd, events: Events, source: Option<Key>) -> FdTag {
+        // Of all contexts, so that a tag of one means nothing to another.
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Relaxed);
+        let poll_fd = PollFd { serial, source, fd, events, revents: Events::empty() };
+        FdTag { index: self.poll_fds.insert(poll_fd) as u32, serial }
+    }
+
+    /// The descriptor with a tag, if it is this source's, or the context's own.
+    pub(super) fn find_fd(&self, tag: FdTag, source: Option<Key>) -> Option<&PollFd> {
+        let poll_fd = self.poll_fds.get(tag.index as usize)?;
+        (poll_fd.serial == tag.serial && poll_fd.source == source).then_some(poll_fd)
+    }
+
+    pub(super) fn remove_poll_fd(&mut self, index: u32) {
+        let poll_fd = self.poll_fds.remove(index as usize);
+        self.dead.fds.push(poll_fd.fd);
     }
 
     /// `g_main_context_add_poll_unlocked` (gmain.c:4644): sorted by descriptor.
