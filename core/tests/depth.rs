@@ -49,3 +49,17 @@ fn a_level_that_is_over_has_no_handle_and_stays_over() {
     assert_eq!(levels.quit("a"), None);
     assert!(levels.open("a", ()).is_none());
 }
+
+#[test]
+fn a_level_closes_itself_and_no_other() {
+    let levels = DepthStack::new();
+    let outer = levels.open("a", "handle of a");
+    let inner = levels.open("b", "handle of b").expect("nobody told it");
+    drop(outer);
+    assert_eq!(levels.depth(), 1);
+    assert_eq!(levels.quit("a"), None);
+    assert_eq!(levels.quit("b"), Some("handle of b"));
+    assert!(inner.is_told());
+    drop(inner);
+    assert_eq!(levels.depth(), 0);
+}

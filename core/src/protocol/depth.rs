@@ -5,6 +5,8 @@
 //! GLib alone is not enough for this. `g_main_loop_quit` before `g_main_loop_run` is forgotten
 //! (gmain.c 2.74.6, line 4446), because running sets the very flag that quitting clears.
 //! So what was told is kept here, and the loop asks.
+//! It is kept for good: a name stands for one level and is never used again, as nobody could say
+//! whether a quit that comes late was meant for the level that is over or for the next.
 //!
 //! Levels are a stack, because the loops that run them are one: of two nested loops the inner one
 //! ends first, whichever was told first.
@@ -24,9 +26,17 @@ pub struct DepthStack<H> {
 #[derive(Debug)]
 struct Levels<H> {
     /// Outermost first.
-    open: Vec<(String, Option<H>)>,
-    /// Told to end, whether they have begun or not.
+    open: Vec<Open<H>>,
+    /// Told to end, whether they have begun or not, or are long over.
     told: BTreeSet<String>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Open<H> {
+    number: u64,
+    name: String,
+    handle: Option<H>,
 }
 
 impl<H> Default for DepthStack<H> {
@@ -38,7 +48,7 @@ impl<H> Default for DepthStack<H> {
 impl<H> DepthStack<H> {
     /// No level is open.
     pub fn new() -> Self {
-        let levels = Levels { open: Vec::new(), told: BTreeSet::new() };
+        let levels = Levels { open: Vec::new(), told: BTreeSet::new(), next: 0 };
         Self { levels: Mutex::new(levels) }
     }
 
@@ -53,9 +63,11 @@ impl<H> DepthStack<H> {
         if levels.told.contains(name) {
             return None;
         }
-        levels.open.push((name.to_owned(), Some(handle)));
+        let number = levels.next;
+        levels.next += 1;
+        levels.open.push(Open { number, name: name.to_owned(), handle: Some(handle) });
         drop(levels);
-        Some(Level { stack: self, name: name.to_owned() })
+        Some(Level { stack: self, number, name: name.to_owned() })
     }
 
     /// Any thread: tells a level to end, now or when it begins.
@@ -67,7 +79,7 @@ impl<H> DepthStack<H> {
         if !levels.told.insert(name.to_owned()) {
             return None;
         }
-        levels.open.iter_mut().rev().find(|(open, _)| open == name)?.1.take()
+        levels.open.iter_mut().rev().find(|open| open.name == name)?.handle.take()
     }
 
     /// How many levels are open.
@@ -80,6 +92,7 @@ impl<H> DepthStack<H> {
 #[derive(Debug)]
 pub struct Level<'a, H> {
     stack: &'a DepthStack<H>,
+    number: u64,
     name: String,
 }
 
@@ -92,10 +105,11 @@ impl<H> Level<'_, H> {
 
 impl<H> Drop for Level<'_, H> {
     fn drop(&mut self) {
-        let closed = lock(&self.stack.levels).open.pop();
-        debug_assert!(
-            closed.is_some_and(|(name, _)| name == self.name),
-            "levels close inner first"
-        );
+        // Itself, whoever else is open. The handle goes without the lock.
+        let mut levels = lock(&self.stack.levels);
+        let at = levels.open.iter().rposition(|open| open.number == self.number);
+        let closed = at.map(|at| levels.open.remove(at));
+        drop(levels);
+        drop(closed);
     }
 }
