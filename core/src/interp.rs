@@ -93,13 +93,15 @@ impl Run {
     /// Starts every actor that starts by itself; call on the host thread.
     /// The signal is set when all are done.
     pub fn start(&self) -> Signal {
-        for (i, actor) in self.0.program.actors.iter().enumerate() {
+        let actors = &self.0.program.actors;
+        if !actors.iter().any(|actor| actor.kind.starts_by_itself()) {
+            // There is nobody to be the last.
+            self.done();
+        }
+        for (i, actor) in actors.iter().enumerate() {
             if actor.kind.starts_by_itself() {
                 self.start_actor(i as u16);
             }
-        }
-        if self.0.program.actors.is_empty() {
-            self.0.done.set();
         }
         self.0.done.clone()
     }
@@ -383,9 +385,13 @@ impl Run {
 
     fn actor_done(&self) {
         if self.0.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.record(What::Done);
-            self.0.done.set();
+            self.done();
         }
+    }
+
+    fn done(&self) {
+        self.record(What::Done);
+        self.0.done.set();
     }
 
     fn reached(&self, actor: u16, step: u16, n: u32, kind: Kind) {

@@ -69,8 +69,9 @@ fn every_ten(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
 }
 
 #[test]
-fn an_empty_program_ends_at_once() {
-    assert_eq!(run_for_ever(program()).trace.end, End::Finished);
+fn a_program_that_nobody_begins_ends_at_once() {
+    assert_eq!(run(program()).when(What::Done), 0);
+    assert_eq!(run(program().dormant("dormant", vec![sleep(1)])).when(What::Done), 0);
 }
 
 #[test]
