@@ -32,7 +32,7 @@ pub struct Plan {
     pub seed: u64,
     /// The word that the verdict is to have; without it, the worst word of the first bad verdict.
     pub want: Option<Word>,
-    /// How often in a row it must be seen.
+    /// How often in a row the whole verdict must be the same: what is stored is to be seen again.
     pub times: u32,
     /// How many programs with it are shrunk.
     pub finds: u32,
@@ -195,7 +195,7 @@ impl Search<'_> {
     /// What a program is judged, and the word that it was searched for; nothing if it is not what
     /// is wanted.
     fn judged(&mut self, program: &Program) -> io::Result<Option<(Judgement, Word)>> {
-        let mut first = None;
+        let mut first: Option<(Judgement, Word)> = None;
         for _ in 0..self.plan.times {
             let Some(judgement) = (self.judge)(program)? else {
                 return Ok(None);
@@ -207,9 +207,10 @@ impl Search<'_> {
             let Some(word) = word else {
                 return Ok(None);
             };
-            let (_, first) = first.get_or_insert((judgement, word));
-            if *first != word {
-                return Ok(None);
+            match &first {
+                None => first = Some((judgement, word)),
+                Some((first, _)) if first.words != judgement.words => return Ok(None),
+                Some(_) => {}
             }
         }
         Ok(first)
@@ -251,7 +252,7 @@ fn without_one(program: &Program) -> Vec<Program> {
             all.push(without);
         }
     }
-    // A program without an actor never says that it is done.
+    // Nothing can be wrong with a program without an actor.
     all.retain(|program| !program.actors.is_empty());
     all
 }

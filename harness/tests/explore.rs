@@ -131,6 +131,23 @@ fn what_is_not_seen_each_time_is_not_found_on_the_real_loops() {
 }
 
 #[test]
+fn a_word_beside_the_wanted_one_must_be_seen_each_time_too() {
+    for (words, is_found) in
+        [([Word::Stall, Word::Stall], true), ([Word::Lost, Word::Stall], false)]
+    {
+        let mut n = 0;
+        let mut judge = |program: &Program| {
+            n += 1;
+            planted(&[words[usize::from(n % 3 == 1)], Word::BusyLoop], |_| true)(program)
+        };
+        let plan = Plan { tries: 0, ..Plan::on_real_loops(1, 5, Some(Word::BusyLoop)) };
+        let never = AtomicBool::new(false);
+        let searched = search(&plan, &never, &mut judge, &mut |_| ()).expect("nothing is started");
+        assert_eq!(searched.find.is_some(), is_found, "{searched:#?}");
+    }
+}
+
+#[test]
 fn an_interrupted_search_keeps_the_best_so_far() {
     let stop = AtomicBool::new(false);
     let mut best = None;
@@ -219,6 +236,22 @@ fn replay_of_a_file_says_whether_the_verdict_was_seen_again() {
     let timeline = timeline.to_str().expect("a plain name");
     replay(&["-s", "dispatch", "--verdict", "progress", "--timeline", timeline]).exits(0);
     assert!(fs::read_to_string(timeline).expect("it was asked for").contains("dispatch/found"));
+}
+
+#[test]
+fn a_program_that_nobody_begins_ends_at_once() {
+    let (_folder, path) = folder();
+    let file = path.join("found.toml");
+    let mut dormant = stalling();
+    dormant.program.actors[1].kind = ActorKind::Dormant;
+    dormant.program.actors.remove(0);
+    let mut empty = dormant.clone();
+    empty.program.actors.clear();
+    for nobody in [dormant, empty] {
+        nobody.save(&file).expect("room");
+        let ran = run(harness(["replay"]).arg(&file).args(["--verdict", "progress"])).exits(0);
+        assert!(ran.stdout.ends_with("\nseen again\n"), "{ran:#?}");
+    }
 }
 
 #[test]
