@@ -93,9 +93,6 @@ fn programs_for_the_real_loops_are_short_and_none_is_silent_for_long() {
         let end = last(&ideal(&program));
         assert!(end < Duration::from_millis(450), "{end:?}: {program:#?}");
     }
-    let ends: Vec<_> = made(Size::Small).map(|program| last(&ideal(&program))).collect();
-    let long = ends.iter().filter(|end| **end >= Duration::from_millis(400)).count();
-    assert!(long * 50 < ends.len(), "{long} of {} take 400 ms and more", ends.len());
     for program in made(Size::Default) {
         let mut before = Duration::ZERO;
         for event in ideal(&program).events {

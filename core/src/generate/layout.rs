@@ -8,6 +8,9 @@
 //!      Before  openings    settle   Inside,    at least         apart   After
 //!                                  up to `room`  CLOSE_AFTER
 //! ```
+//!
+//! Whoever computes keeps all others waiting: a place lasts longer by all that is computed in it,
+//! whenever that is.
 
 use super::sketch::{Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting};
 use super::{NAME, sketch::Work};
@@ -48,9 +51,18 @@ impl Layout<'_> {
     /// Lays out an act; returns when it is over.
     fn act(&mut self, act: &Act, begin: u64) -> u64 {
         let limits = self.limits;
+        let place = |work: &Work| match work.place {
+            Place::After if act.levels.len() > limits.after => Place::Inside,
+            place => place,
+        };
+        let computed = |wanted| {
+            let works = act.works.iter().filter(|work| place(work) == wanted);
+            works.map(|work| work.deed.computes() * limits.unit).sum::<u64>()
+        };
         let before = act.works.iter().any(|work| work.place == Place::Before);
         // Openings wait until what comes before them is over, even on a busy machine.
-        let mut at = begin + limits.begin + if before { limits.settle } else { 0 };
+        let settled = if before { limits.settle + computed(Place::Before) } else { 0 };
+        let mut at = begin + limits.begin + settled;
         let mut openings = Vec::new();
         for level in &act.levels {
             at += level.gap * limits.unit;
@@ -58,11 +70,7 @@ impl Layout<'_> {
             at += limits.openings;
         }
         let opened = openings.last().map(|open| open + limits.settle);
-        let inside = opened.unwrap_or(begin + limits.begin);
-        let place = |work: &Work| match work.place {
-            Place::After if openings.len() > limits.after => Place::Inside,
-            place => place,
-        };
+        let inside = opened.unwrap_or(at);
         let mut over = inside;
         for work in &act.works {
             let from = match place(work) {
@@ -74,6 +82,7 @@ impl Layout<'_> {
             let units = if place(work) == Place::Before { 0 } else { work.at };
             over = over.max(self.work(work, from + units * limits.unit));
         }
+        over += computed(Place::Inside);
         let close = over + CLOSE_AFTER + act.linger * limits.unit;
         let mut end = over;
         for (rank, level) in order(act.levels.len(), act.order).into_iter().enumerate() {
@@ -92,7 +101,7 @@ impl Layout<'_> {
         for work in act.works.iter().filter(|work| place(work) == Place::After) {
             end = end.max(self.work(work, after + work.at * limits.unit));
         }
-        end
+        end + computed(Place::After)
     }
 
     /// Opens a nested loop at a time, and closes it at another.
@@ -133,7 +142,7 @@ impl Layout<'_> {
         self.add(to, "quiet-end", timeout(to), vec![Step::QuietEnd]);
     }
 
-    /// Makes something due at a time; returns when the last of it is.
+    /// Makes something due at a time; returns when the last of it is, if nobody computes.
     fn work(&mut self, work: &Work, at: u64) -> u64 {
         let (unit, priority) = (self.limits.unit, work.priority);
         match work.deed {
@@ -198,7 +207,6 @@ impl Layout<'_> {
                 let by = self.possible(by, at, false);
                 let ms = units * unit;
                 self.do_all(by, at, priority, "worker", vec![Step::Compute { ms }]);
-                return at + ms;
             }
             Deed::Yield(units) => {
                 let for_ms = units * unit;
@@ -362,4 +370,50 @@ fn order(n: usize, which: usize) -> Vec<usize> {
         which /= left.len() + 1;
     }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::classify::MARGIN;
+    use crate::generate::Size;
+    use crate::model::ideal;
+    use crate::trace::What;
+
+    #[test]
+    fn whatever_is_computed_nothing_comes_late_in_its_place() {
+        let compute = Deed::Compute(By::Timeout, 2);
+        for size in [Size::Small, Size::Default] {
+            let limits = Limits::of(size);
+            for place in [Place::Before, Place::Inside] {
+                let deeds = [compute.clone(), compute.clone(), Deed::Calls(Home::Local, 2)];
+                let at = limits.room;
+                let works = deeds.map(|deed| Work { place, at, priority: 0, deed }).to_vec();
+                let opener = Level {
+                    opener: By::Timeout,
+                    gap: 0,
+                    how: Nesting::Dialog(How::Run),
+                    closer: Closer::Itself,
+                    priority: 0,
+                    then: false,
+                };
+                let act = Act { levels: vec![opener], order: 0, linger: 0, works, quiet: false };
+                let program = layout(&Sketch { acts: vec![act] }, &limits);
+                let ideal = ideal(&program);
+                let at = |what| ideal.find(what).map(|i| ideal.events[i].at).expect("it does");
+                let caller = program.actors.iter().position(|actor| actor.name == "caller");
+                let called = ideal.events.iter().rev().find_map(|event| match event.what {
+                    What::Reached(key) if Some(usize::from(key.actor)) == caller => Some(event.at),
+                    _ => None,
+                });
+                let (end, apart) = match place {
+                    Place::Before => (at(What::Open(0)), Duration::from_millis(limits.unit)),
+                    _ => (at(What::Close(0)), MARGIN),
+                };
+                assert!(called.is_some_and(|called| called + apart <= end), "{program}");
+            }
+        }
+    }
 }

@@ -33,7 +33,7 @@ use crate::program::Program;
 /// How large programs may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// Over in less than 400 ms: for the real loops.
+    /// Over in less than 450 ms: for the real loops.
     Small,
     /// Over in about two seconds: for the model.
     Default,

@@ -214,6 +214,13 @@ pub(super) enum Deed {
     Flood,
 }
 
+impl Deed {
+    /// For how many units the thread is kept busy.
+    pub(super) fn computes(&self) -> u64 {
+        if let Self::Compute(_, units) = *self { units } else { 0 }
+    }
+}
+
 /// Where a task lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Home {
