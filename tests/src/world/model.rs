@@ -262,8 +262,11 @@ impl World for ModelWorld {
     }
 
     fn revents(&self, tag: T) -> Events {
-        let tag = self.made().tags[tag.0].1;
-        self.context.query_poll(tag)
+        let (source, tag) = self.made().tags[tag.0].clone();
+        match source {
+            Some(source) => source.query_fd(tag),
+            None => self.context.query_poll(tag),
+        }
     }
 
     fn poll_set(&self, max_priority: i32) -> Vec<(Polled, Events)> {
