@@ -51,18 +51,24 @@ pub fn n_refs(source: &Source) -> u32 {
     unsafe { AtomicU32::from_ptr(&raw mut (*raw).ref_count).load(Ordering::Relaxed) }
 }
 
-/// The id of a source that was attached and not destroyed since.
+/// The id of a source that was attached. It keeps it when it is destroyed, and nobody else gets it
+/// while there is a reference to the source.
 pub fn id(source: &Source) -> Option<u32> {
-    source.context()?;
-    // SAFETY: the source is alive, and in a context.
+    // Kept, as GLib takes its lock.
+    let _context = source.context()?;
+    // SAFETY: the source is alive, and so is its context.
     Some(unsafe { ffi::g_source_get_id(source.to_glib_none().0) })
 }
 
-/// Whether `context` has a source with an id.
-pub fn knows_id(context: &MainContext, id: u32) -> bool {
-    // SAFETY: the context is alive; the source that is found is not looked at.
+/// Whether its context finds a source by its id, which it does until the source is destroyed.
+pub fn is_found(source: &Source) -> bool {
+    let (Some(context), Some(id)) = (source.context(), id(source)) else { return false };
+    let raw: *mut ffi::GSource = source.to_glib_none().0;
+    // SAFETY: the context is alive. GLib looks at what it has found without its lock (gmain.c
+    // 2.74.6, line 2478), when another thread may have finalised it; but an id is its source's until
+    // that is finalised, and we have a reference to it.
     let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
-    !found.is_null()
+    found == raw
 }
 
 /// A descriptor that a source polls for its `check` to look at, or that a context polls for
@@ -127,17 +133,23 @@ impl Drop for PollFd {
             // GLib does not take a record away from a destroyed source, and would poll it again
             // when the priority is changed. The record and its descriptor stay for ever.
             Owner::Source(source) if source.is_destroyed() => return,
-            // SAFETY: the source is alive. Should another thread destroy it now, then the record
-            // is out of the context, and no more is asked of it than its address.
-            Owner::Source(source) => unsafe {
-                ffi::g_source_remove_poll(source.to_glib_none().0, self.record);
-            },
+            Owner::Source(source) => {
+                // SAFETY: the source is alive.
+                unsafe { ffi::g_source_remove_poll(source.to_glib_none().0, self.record) };
+                // Another thread may have come between, and then nothing was taken away; its context
+                // may even poll the record still, as destroying lets go of the lock on its way
+                // (gmain.c 2.74.6, line 1403). What is destroyed stays so: now we know.
+                if source.is_destroyed() {
+                    return;
+                }
+            }
             // SAFETY: both are alive.
             Owner::Context(context) => unsafe {
                 ffi::g_main_context_remove_poll(context.to_glib_none().0, self.record);
             },
         }
-        // SAFETY: made by `Box::into_raw`, in no list any more, dropped once.
+        // SAFETY: made by `Box::into_raw`, dropped once, and in no list any more: the context always
+        // takes it away, and so does a source that is not destroyed afterwards.
         drop(unsafe { Box::from_raw(self.record) });
         // SAFETY: dropped once, and nobody polls it any more.
         unsafe { ManuallyDrop::drop(&mut self.fd) };

@@ -263,10 +263,10 @@ impl World for GlibWorld {
 
     fn knows_id(&self, id: u32) -> bool {
         // glib-rs wants an id that it made itself.
-        let known = |s: &Any| !s.glib().is_destroyed() && raw_source::id(s.glib()) == Some(id);
-        let listed = self.sources.borrow().iter().any(known);
-        let found = raw_source::knows_id(&self.context, id);
-        assert_eq!(listed, found);
+        let sources = self.sources.borrow();
+        let source = sources.iter().map(Any::glib).find(|s| raw_source::id(s) == Some(id));
+        let found = source.is_some_and(raw_source::is_found);
+        assert_eq!(found, source.is_some_and(|source| !source.is_destroyed()));
         found
     }
 
