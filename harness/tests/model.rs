@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use harness::expect::Expectations;
 use harness::scenarios;
 use loopnest_core::model;
-use loopnest_core::{Word, classify};
+use loopnest_core::program::{Actor, ActorKind, How, Step};
+use loopnest_core::{Program, Word, classify};
 
 #[test]
 fn the_model_of_every_strategy_gets_the_recorded_verdict_in_every_scenario() {
@@ -39,4 +40,25 @@ fn the_model_of_every_strategy_gets_the_recorded_verdict_in_every_scenario() {
     }
     assert!(n > 100, "the whole matrix: {n}");
     assert!(surprises.is_empty(), "\n{surprises}");
+}
+
+/// Made-up programs found it: with a death that has no time, a loop that was drained by hand until
+/// then looks as if it had spun.
+#[test]
+fn a_model_that_dies_says_when() {
+    let actor = |name: &str, steps| Actor { name: name.to_owned(), kind: ActorKind::Task, steps };
+    let level = || "dialog".to_owned();
+    let drain = Step::Dialog { level: level(), how: How::Drain, close_after_ms: None };
+    let program = Program {
+        name: "drained".to_owned(),
+        about: "A task wakes long after another has opened a loop that it drains.".to_owned(),
+        source: "core/src/generate".to_owned(),
+        tags: Vec::new(),
+        actors: vec![
+            actor("opener", vec![Step::Sleep { ms: 20 }, drain]),
+            actor("closer", vec![Step::Sleep { ms: 180 }, Step::Quit { level: level() }]),
+        ],
+    };
+    let trace = model::strategies::run("gtk-rs", &program).expect("a model");
+    assert_eq!(classify(&program, &model::ideal(&program), &trace).words, [Word::Abort]);
 }

@@ -61,8 +61,9 @@ impl Tape {
         }
     }
 
-    /// The process dies here.
+    /// The process dies here, of a panic, which a real one records.
     pub(super) fn die(&self, message: &str) {
+        self.record(self.clock.now(), 0, What::Panicked);
         let message = message.to_owned();
         self.end(End::Died { signal: Some(6), code: None, message });
     }
