@@ -31,7 +31,7 @@ use pin_project_lite::pin_project;
 use slab::Slab;
 
 use crate::protocol::WakeFlag;
-use crate::sync::{Arc, Mutex, lock, yield_now};
+use crate::sync::{Arc, Mutex, MutexGuard, lock, yield_now};
 
 /// How often [`Executor::run_slice`] looks at the clock: reading it costs about as much as
 /// polling a task that does nothing. It also looks after two and four polls, which may be long.
@@ -51,7 +51,7 @@ struct Shared {
     flag: WakeFlag,
     ring: Box<dyn Fn() + Send + Sync>,
     /// A waker of every task that lives, to reach them when the executor goes.
-    alive: std::sync::Mutex<Slab<Waker>>,
+    alive: Mutex<Slab<Waker>>,
 }
 
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl Executor {
             queue: Mutex::new(Queue::default()),
             flag: WakeFlag::new(),
             ring: Box::new(ring),
-            alive: std::sync::Mutex::default(),
+            alive: Mutex::new(Slab::new()),
         };
         Self { shared: Arc::new(shared), _thread: PhantomData }
     }
@@ -187,8 +187,8 @@ impl Drop for Executor {
 }
 
 impl Shared {
-    fn alive(&self) -> std::sync::MutexGuard<'_, Slab<Waker>> {
-        self.alive.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn alive(&self) -> MutexGuard<'_, Slab<Waker>> {
+        lock(&self.alive)
     }
 
     /// Reserves the entry in `alive` before the task exists.

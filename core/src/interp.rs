@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,13 +25,41 @@ struct Shared {
     levels: Vec<String>,
     loops: Arc<dyn Loops>,
     recorder: Arc<dyn Recorder>,
-    channels: BTreeMap<String, Arc<dyn Channel>>,
+    channels: BTreeMap<String, Line>,
     signals: BTreeMap<String, Signal>,
     pipes: BTreeMap<String, Arc<dyn Pipe>>,
     cancellers: Mutex<BTreeMap<u16, Canceller>>,
     depth: AtomicU16,
     remaining: AtomicUsize,
     done: Signal,
+}
+
+/// A channel whose messages are numbered, so that one that is lost, comes twice or overtakes another
+/// is seen. It has one receiver ([`Program::check`]).
+struct Line {
+    channel: Arc<dyn Channel>,
+    /// Locked while a message is put in: of two senders the one with the lower number is first.
+    sent: Mutex<u32>,
+    received: AtomicU32,
+}
+
+impl Line {
+    fn new(channel: Arc<dyn Channel>) -> Self {
+        Self { channel, sent: Mutex::default(), received: AtomicU32::new(0) }
+    }
+
+    fn send(&self) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        self.channel.send(*sent);
+        *sent += 1;
+    }
+
+    /// Takes a message out; what it was if it was not the next.
+    async fn receive(&self) -> Result<(), String> {
+        let got = self.channel.receive().await;
+        let next = self.received.fetch_add(1, Ordering::AcqRel);
+        if got == next { Ok(()) } else { Err(format!("message {got} came instead of {next}")) }
+    }
 }
 
 impl std::fmt::Debug for Run {
@@ -61,7 +89,7 @@ impl Run {
         for step in program.steps() {
             match step {
                 Step::Send { channel, .. } | Step::Receive { channel, .. } => {
-                    channels.entry(channel.clone()).or_insert_with(|| loops.channel());
+                    channels.entry(channel.clone()).or_insert_with(|| Line::new(loops.channel()));
                 }
                 Step::Resolve { signal } | Step::Await { signal } => {
                     signals.entry(signal.clone()).or_default();
@@ -231,8 +259,10 @@ impl Run {
                     }
                     Step::Receive { channel, n } => {
                         for n in 0..*n {
-                            self.0.channels[channel].receive().await;
-                            self.reached(index, i, n, Kind::Wake);
+                            match self.0.channels[channel].receive().await {
+                                Ok(()) => self.reached(index, i, n, Kind::Wake),
+                                Err(wrong) => self.0.recorder.note(&wrong),
+                            }
                         }
                     }
                     Step::Await { signal } => {

@@ -24,6 +24,7 @@ pub mod generate;
 pub mod interp;
 pub mod loops;
 pub mod model;
+pub mod pace;
 pub mod program;
 pub mod protocol;
 pub mod script;

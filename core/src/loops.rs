@@ -1,7 +1,7 @@
 //! What scenario code may ask of the two loops, the same for every strategy.
 //!
-//! [`Loops`] is implemented over the real loops by each strategy and in virtual time by
-//! [`ideal`](crate::model::ideal).
+//! [`Loops`] is implemented over the real loops by each strategy and in virtual time by the models of
+//! them ([`model::strategies`](crate::model::strategies)).
 //! Everything is `Send`, because some strategies run tasks on another thread; a strategy that
 //! does not need that loses nothing.
 
@@ -134,12 +134,12 @@ impl fmt::Debug for dyn Loops {
     }
 }
 
-/// An unbounded channel of empty messages.
+/// An unbounded channel of numbers.
 pub trait Channel: Send + Sync {
     /// Puts a message in; never waits.
-    fn send(&self);
-    /// Takes a message out.
-    fn receive(&self) -> BoxFuture;
+    fn send(&self, message: u32);
+    /// Takes the oldest message out.
+    fn receive(&self) -> BoxFuture<u32>;
 }
 
 /// A byte pipe.

@@ -25,6 +25,8 @@ enum When {
     Panics,
     Refuses,
     RefusesHost,
+    /// And its channels keep their messages, but hand them out so.
+    Delivers(&'static [u32]),
 }
 
 /// Loops that poll each task once, when it is spawned.
@@ -37,8 +39,20 @@ impl Stub {
         match self.0 {
             When::Panics => resume_unwind(Box::new("from a callback")),
             When::Refuses => Err(REFUSED),
-            When::RefusesHost => Ok(()),
+            When::RefusesHost | When::Delivers(_) => Ok(()),
         }
+    }
+}
+
+/// Delivers what it was told to, whatever it is given.
+struct Stubborn(Mutex<std::slice::Iter<'static, u32>>);
+
+impl Channel for Stubborn {
+    fn send(&self, _message: u32) {}
+
+    fn receive(&self) -> BoxFuture<u32> {
+        let next = self.0.lock().expect("no test panics while it receives").next();
+        Box::pin(std::future::ready(*next.expect("the test has told it enough")))
     }
 }
 
@@ -58,7 +72,10 @@ impl Loops for Stub {
     }
 
     fn channel(&self) -> Arc<dyn Channel> {
-        unreachable!("no program here has one")
+        let When::Delivers(messages) = self.0 else {
+            unreachable!("no other program here has one");
+        };
+        Arc::new(Stubborn(Mutex::new(messages.iter())))
     }
 
     fn pipe(&self) -> io::Result<Arc<dyn Pipe>> {
@@ -168,4 +185,26 @@ fn a_pipe_that_cannot_be_made_is_an_error_before_anything_begins() {
         assert_eq!(run.expect_err("there is no pipe").kind(), io::ErrorKind::QuotaExceeded);
     }
     assert!(log.events.lock().expect("no test panics while it records").is_empty());
+}
+
+#[test]
+fn a_message_that_is_not_the_next_one_is_not_received() {
+    let program = || program().task("task", vec![send("c", 3), receive("c", 3)]);
+    let received = |messages| {
+        let log = Arc::new(Log::default());
+        let stub = Arc::new(Stub(When::Delivers(messages)));
+        let run = Run::new(Arc::new(program()), stub, log.clone()).expect("there is no pipe");
+        run.start();
+        let numbers = |(what, _): &(What, u16)| match what {
+            What::Reached(key) => Some(key.n),
+            _ => None,
+        };
+        let events = log.events.lock().expect("no test panics while it records");
+        let notes = log.notes.lock().expect("no test panics while it records");
+        (events.iter().filter_map(numbers).collect::<Vec<_>>(), notes.len())
+    };
+    assert_eq!(received(&[0, 1, 2]), (vec![0, 1, 2], 0));
+    assert_eq!(received(&[0, 2, 1]), (vec![0], 2), "one has overtaken another");
+    assert_eq!(received(&[0, 0, 1]), (vec![0], 2), "one came twice");
+    assert_eq!(received(&[1, 2, 3]), (vec![], 3), "the first was lost");
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Ran, Running, folder, harness, run, wait_for};
@@ -226,8 +226,8 @@ fn replay_of_a_file_says_whether_the_verdict_was_seen_again() {
     let file = path.join("found.toml");
     stalling().save(&file).expect("room");
     let replay = |args: &[&str]| run(harness(["replay"]).arg(&file).args(args));
-    let ran = replay(&[]).exits(0);
-    assert!(ran.stdout.starts_with("nested/found  stall+busy-loop  1/1\n"), "{ran:#?}");
+    let ran = replay(&["-n", "3"]).exits(0);
+    assert!(ran.stdout.starts_with("nested/found  stall+busy-loop  "), "{ran:#?}");
     assert!(ran.stdout.ends_with("\nseen again\n"), "{ran:#?}");
     let ran = replay(&["--strategy", "dispatch", "-n", "2"]).exits(1);
     assert!(ran.stdout.starts_with("dispatch/found  progress  2/2\n"), "{ran:#?}");
@@ -363,14 +363,40 @@ fn the_same_command_line_prints_and_saves_the_same() {
     let [one, other] = [(); 2].map(|()| explore(&args));
     assert_eq!((one.1.code, &one.1.stdout), (other.1.code, &other.1.stdout));
     assert!(one.1.stdout.contains("harness explore --strategy nested --want stall --cases 300"));
-    let files = |folder: &Path| -> Vec<(String, String)> {
-        let entries = fs::read_dir(folder.join("counterexamples")).into_iter().flatten();
-        let paths = entries.map(|entry| entry.expect("an entry").path());
-        let read = |p| fs::read_to_string(p).expect("text");
-        paths.map(|p| (p.display().to_string().split_off(20), read(p))).collect()
-    };
-    let texts = |files: Vec<(String, String)>| files.into_iter().map(|f| f.1).collect::<Vec<_>>();
-    assert_eq!(texts(files(one.0.path())), texts(files(other.0.path())));
+    let [one, other] = [one, other].map(|(folder, _)| {
+        let (path, found) = saved(folder.path());
+        (fs::read_to_string(path).expect("text"), found)
+    });
+    assert_eq!(one, other);
+    assert!((1..=3).contains(&n_steps(&one.1.program)), "{}", one.1.program);
+    assert!(one.1.found.is_some_and(|found| found.real.contains(&Word::Stall)));
+}
+
+/// The one counterexample that a search in a folder has left there.
+#[track_caller]
+fn saved(folder: &Path) -> (PathBuf, Counterexample) {
+    let entries = fs::read_dir(folder.join("counterexamples")).expect("something was found");
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let [path] = &paths[..] else { panic!("one file: {paths:?}") };
+    (path.clone(), Counterexample::load(path).expect("it was just saved"))
+}
+
+#[test]
+fn a_stall_of_nested_is_found_and_seen_again_on_the_real_loops() {
+    let (folder, ran) = explore(&["--strategy", "nested", "--want", "stall", "--seed", "1"]);
+    ran.exits(0);
+    let (path, found) = saved(folder.path());
+    assert!((1..=3).contains(&n_steps(&found.program)), "{}", found.program);
+    let ran = run(harness(["replay"]).arg(path).args(["--repeat", "3"])).exits(0);
+    assert!(ran.stdout.contains("stall"), "{ran:#?}");
+}
+
+#[test]
+fn dispatch_fails_nowhere_outside_its_limit() {
+    let limit = ["--skip", "driver-held-by-library-task"];
+    let (_folder, ran) =
+        explore(&[&["--strategy", "dispatch", "--cases", "2000"][..], &limit[..]].concat());
+    ran.exits(4);
 }
 
 #[test]

@@ -51,11 +51,12 @@ use std::time::{Duration, Instant};
 
 use glib::{IOCondition, MainContext, MainLoop};
 use loopnest_core::executor::{Executor, JoinError, JoinHandle, Slice, Spawner};
+use loopnest_core::pace::SLICE;
 use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
 
 use crate::epoll::{self, Selector};
 use crate::jobs::{GlibHandle, JobQueue};
-use crate::pace::{self, Backlog, Later, SLICE, Work};
+use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
 
 /// tokio and an executor as sources of a GLib context.

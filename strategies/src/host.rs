@@ -211,24 +211,23 @@ impl<T: Tasks> Loops for HostLoops<T> {
 
 /// tokio's own channel: an application that uses tokio uses this one (gtk-rs-core#1251).
 struct TokioChannel {
-    tx: mpsc::UnboundedSender<()>,
-    rx: Arc<Mutex<mpsc::UnboundedReceiver<()>>>,
+    tx: mpsc::UnboundedSender<u32>,
+    rx: Arc<Mutex<mpsc::UnboundedReceiver<u32>>>,
 }
 
 impl Channel for TokioChannel {
-    fn send(&self) {
+    fn send(&self, message: u32) {
         // Fails only when the receiver is gone, and it lives as long as the sender.
-        let _ = self.tx.send(());
+        let _ = self.tx.send(message);
     }
 
-    fn receive(&self) -> BoxFuture {
+    fn receive(&self) -> BoxFuture<u32> {
         let rx = self.rx.clone();
-        Box::pin(async move {
-            std::future::poll_fn(|cx| {
-                rx.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(cx)
-            })
-            .await;
-        })
+        Box::pin(std::future::poll_fn(move |cx| {
+            let received = rx.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(cx);
+            // The sender lives as long as the receiver, so there always is a next message.
+            received.map(Option::unwrap_or_default)
+        }))
     }
 }
 

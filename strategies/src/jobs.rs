@@ -18,10 +18,11 @@ use std::time::Instant;
 
 use glib::MainContext;
 use loopnest_core::executor::Panic;
+use loopnest_core::pace::SLICE;
 use loopnest_core::protocol::handoff::{HandoffReceiver, HandoffSender, handoff};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::pace::{self, Backlog, Later, SLICE, Work};
+use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{Callbacks, Prepare, Source, SourceRef, carry_panic};
 
 /// Jobs that may wait for GLib before senders have to.

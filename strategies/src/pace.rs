@@ -1,7 +1,7 @@
 //! Work that does not fit into one dispatch: how it goes on without keeping GTK from drawing.
 //!
-//! A dispatch does about one [`SLICE`] of work. What is left goes on from a second source at
-//! [`PRIORITY`], below GTK's redraws at 120 and level with idle callbacks.
+//! A dispatch does about one [`SLICE`](loopnest_core::pace::SLICE) of work. What is left goes on from a second source at
+//! [`LATER`], below GTK's redraws at 120 and level with idle callbacks.
 //! When GLib itself is flooded at default priority that source would never run, so what is left is
 //! brought forward once it is [`AGE`] old and [`PASSES`] iterations have passed it over. Age alone
 //! would not do: on a busy machine a single iteration may take longer than that, and then GTK
@@ -10,23 +10,12 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use glib::MainContext;
+use loopnest_core::pace::{AGE, LATER, PASSES};
 
 use crate::source::{Callbacks, Prepare, Source, SourceRef};
-
-/// How long one dispatch may work before GLib's other sources get their turn.
-pub(crate) const SLICE: Duration = Duration::from_millis(2);
-
-/// Priority of what is left (`G_PRIORITY_DEFAULT_IDLE`).
-const PRIORITY: i32 = 200;
-
-/// What is left waits at most this long.
-const AGE: Duration = Duration::from_millis(10);
-
-/// What is left waits for at least this many iterations.
-const PASSES: u32 = 8;
 
 /// Whether work is left, since when, and how often it was passed over.
 #[derive(Debug, Default)]
@@ -71,7 +60,7 @@ pub(crate) type Later<W> = Source<LaterCallbacks<W>>;
 pub(crate) fn later<W: Work>(name: &str, work: Rc<W>, context: &MainContext) -> Later<W> {
     let source = Source::new(name, LaterCallbacks(work));
     source.set_can_recurse(true);
-    source.set_priority(PRIORITY);
+    source.set_priority(LATER);
     source.attach(context);
     source
 }

@@ -23,6 +23,9 @@ const PREEMPTIONS: &str = "LOOM_MAX_PREEMPTIONS";
 /// The most executions of a search without a bound; one with a bound may take four times as many.
 const EXECUTIONS: &str = "LOOM_MAX_PERMUTATIONS";
 
+/// A search that did not get through so many preemptions, or all that were asked for, says too little.
+const FLOOR: usize = 2;
+
 /// loom looks at its limits once in so many executions.
 const STRIDE: usize = 500;
 
@@ -86,6 +89,13 @@ pub fn explore(model: &Model) -> ! {
         depth: Cell::new(EXHAUSTED),
     };
     (model.run)(&search);
+    let floor = FLOOR.min(preemptions);
+    if search.depth.get() < floor {
+        // Said as a failure of the model, which it is: nobody has looked at it closely enough.
+        let few = "not searched with so many preemptions as say something; make it smaller";
+        say(&format!("{FAILED}\t{}\n{few}\n", executions()));
+        process::exit(1);
+    }
     let depth = match search.depth.get() {
         EXHAUSTED => "exhausted".to_owned(),
         depth if depth < preemptions => format!("bounded {depth} of {preemptions}"),

@@ -13,12 +13,7 @@ use super::runtime::Runtime;
 use super::tasks::{POLL, RunQueue, Tasks, lock};
 use crate::loops::{BoxFuture, Canceller, Home, Refused};
 use crate::model::{Clock, Context, Events, FdTag, Pipe, Prepare, Source, SourceFuncs};
-
-// As in strategies/src/pace.rs.
-const SLICE: Duration = Duration::from_millis(2);
-const LATER: i32 = 200;
-const AGE: Duration = Duration::from_millis(10);
-const PASSES: u32 = 8;
+use crate::pace::{AGE, LATER, PASSES, SLICE};
 
 /// The executor and tokio, as sources.
 pub(super) struct Dispatch {

@@ -1,5 +1,6 @@
 //! What actors send to each other: messages and bytes.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
@@ -9,35 +10,34 @@ use super::tasks::{Driven, lock};
 use crate::loops::{BoxFuture, Callback, Channel, Pipe};
 use crate::model::{Events, Pipe as Bytes, Read};
 
-/// Counts messages; wakes whoever waits for one.
+/// Keeps messages; wakes whoever waits for one.
 #[derive(Clone, Default)]
-pub(super) struct Messages(Arc<Mutex<Counted>>);
+pub(super) struct Messages(Arc<Mutex<Queue>>);
 
 #[derive(Default)]
-struct Counted {
-    n: u64,
+struct Queue {
+    messages: VecDeque<u32>,
     waker: Option<Waker>,
 }
 
 impl Channel for Messages {
-    fn send(&self) {
+    fn send(&self, message: u32) {
         let waker = {
-            let mut counted = lock(&self.0);
-            counted.n += 1;
-            counted.waker.take()
+            let mut queue = lock(&self.0);
+            queue.messages.push_back(message);
+            queue.waker.take()
         };
         waker.into_iter().for_each(Waker::wake);
     }
 
-    fn receive(&self) -> BoxFuture {
+    fn receive(&self) -> BoxFuture<u32> {
         let messages = self.clone();
         Box::pin(std::future::poll_fn(move |cx| {
-            let mut counted = lock(&messages.0);
-            if counted.n > 0 {
-                counted.n -= 1;
-                return Poll::Ready(());
+            let mut queue = lock(&messages.0);
+            if let Some(message) = queue.messages.pop_front() {
+                return Poll::Ready(message);
             }
-            counted.waker = Some(cx.waker().clone());
+            queue.waker = Some(cx.waker().clone());
             Poll::Pending
         }))
     }
