@@ -371,11 +371,11 @@ fn promises_can_be_broken(dispatch: &About) -> Result<(), String> {
         let judgement = classify(&trial.program, &trial.ideal, &trace);
         Ok::<_, String>(verdict_is_as_promised(&trial, &judgement).is_ok())
     };
-    let timeout = ActorKind::Timeout { every_ms: 50, times: 1, priority: 0 };
+    let timeout = [ActorKind::Timeout { every_ms: 50, times: 1, priority: 0 }];
     let seen = [
-        judged("dispatch", &[timeout.clone()])?,
+        judged("dispatch", &timeout)?,
         judged("dispatch", &[ActorKind::LibraryTask])?,
-        judged("nested", &[timeout])?,
+        judged("nested", &timeout)?,
         judged("gtk-rs", &[ActorKind::Task, ActorKind::LibraryTask])?,
     ];
     let wanted = [true, true, false, false];
