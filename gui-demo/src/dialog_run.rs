@@ -59,7 +59,7 @@ use std::rc::{Rc, Weak};
 
 use gtk4::glib::{MainLoop, Propagation, SignalHandlerId};
 use gtk4::prelude::*;
-use gtk4::{Shortcut, ShortcutController, gdk};
+use gtk4::{Shortcut, ShortcutController, ShortcutScope, gdk};
 
 /// How a dialog ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,7 +119,8 @@ impl<R> fmt::Debug for Answer<R> {
 /// Shows `window` as a modal dialog and waits in a nested main loop until it has ended.
 ///
 /// `wire` is called before the window is shown and gets what ends it; connect it to buttons there.
-/// A close-request that is stopped by a handler, one from `wire` included, keeps the dialog open.
+/// A close-request that is stopped keeps the dialog open: by any handler, the window's class's own
+/// included, but not by one connected with `after` once `wire` has returned.
 /// A parent is what `window` is transient for when `wire` returns. The window is destroyed when
 /// this returns, so it serves once: one that has been destroyed, or whose parent has, is not shown,
 /// and the outcome is [`Outcome::Destroyed`].
@@ -264,8 +265,7 @@ struct Wiring {
 }
 
 impl Wiring {
-    /// Makes a dialog of the window. Of two controllers GTK asks the younger first, so one that the
-    /// caller adds later comes before this one.
+    /// Makes a dialog of the window.
     fn new(window: &gtk4::Window) -> Self {
         window.set_modal(true);
         window.set_destroy_with_parent(true);
@@ -278,13 +278,15 @@ impl Wiring {
         });
         let trigger = gtk4::KeyvalTrigger::new(gdk::Key::Escape, gdk::ModifierType::empty());
         let escape = ShortcutController::new();
+        // GTK asks these when the window's other controllers have let the key pass, the caller's
+        // among them.
+        escape.set_scope(ShortcutScope::Global);
         escape.add_shortcut(Shortcut::new(Some(trigger), Some(close)));
         window.add_controller(escape.clone());
         Self { handlers: Vec::new(), window: window.clone(), escape }
     }
 
-    /// Ends the dialog with its window. Of two handlers GTK asks the elder first, so this is called
-    /// when the caller has connected its own, which may refuse to close.
+    /// Ends the dialog with its window. What `wire` has set up stands by then.
     fn listen(&mut self, frame: &Rc<Frame>) {
         let window = &self.window;
         // Handlers hold the frame weakly: a window may outlive it, and must not keep its loop.
@@ -296,12 +298,15 @@ impl Wiring {
                 }
             }
         };
+        // GtkWindow's own handler would hide the window, and nobody would be told why.
+        window.set_hide_on_close(false);
         let closed = end(Ending::Closed);
+        // After all others and after the one of the window's class, for each may refuse to close.
         // Stopped, because the window is destroyed below anyway, once, and when nothing on the
         // stack uses it any more.
-        let handler = window.connect_close_request(move |_| {
+        let handler = window.connect_local("close-request", true, move |_| {
             closed();
-            Propagation::Stop
+            Some(true.to_value())
         });
         self.handlers.push((window.clone(), handler));
         let hidden = end(Ending::Destroyed);

@@ -16,6 +16,7 @@ use std::thread;
 use common::{Desk, Running, complaints, wait_for};
 use gtk4::glib::signal::signal_has_handler_pending;
 use gtk4::glib::subclass::SignalId;
+use gtk4::glib::subclass::prelude::*;
 use gtk4::prelude::*;
 use gtk4::{gio, glib};
 use gui_demo::dialog_run::{Answer, Outcome, abort_all, depth, dialog_run};
@@ -99,6 +100,42 @@ fn press_in(title: &'static str, keys: &'static str) {
     });
 }
 
+glib::wrapper! {
+    /// A window whose class refuses the first request to close.
+    pub struct Stubborn(ObjectSubclass<stubborn::Stubborn>)
+        @extends gtk4::Window, gtk4::Widget,
+        @implements gtk4::Buildable, gtk4::ConstraintTarget, gtk4::Native, gtk4::Root,
+            gtk4::ShortcutManager;
+}
+
+mod stubborn {
+    use std::cell::Cell;
+
+    use gtk4::glib::{self, Propagation};
+    use gtk4::subclass::prelude::*;
+
+    #[derive(Debug, Default)]
+    pub struct Stubborn {
+        pub asked: Cell<u32>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Stubborn {
+        const NAME: &'static str = "Stubborn";
+        type Type = super::Stubborn;
+        type ParentType = gtk4::Window;
+    }
+
+    impl ObjectImpl for Stubborn {}
+    impl WidgetImpl for Stubborn {}
+    impl WindowImpl for Stubborn {
+        fn close_request(&self) -> Propagation {
+            self.asked.set(self.asked.get() + 1);
+            if self.asked.get() == 1 { Propagation::Stop } else { self.parent_close_request() }
+        }
+    }
+}
+
 /// Nothing is left of the dialogs: neither calls, nor windows besides `windows`, nor pending work.
 fn assert_nothing_left(windows: u32) {
     let context = glib::MainContext::default();
@@ -161,6 +198,21 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
+    fn an_escape_of_the_callers_own_comes_first() {
+        let parent = parent();
+        let dialog = dialog("the dialog", &parent);
+        let keys = gtk4::EventControllerKey::new();
+        dialog.add_controller(keys.clone());
+        press_in("the dialog", "Escape");
+        let outcome = dialog_run(&dialog, |answer| {
+            keys.connect_key_pressed(move |_, _, _, _| {
+                answer.give("its own");
+                glib::Propagation::Stop
+            });
+        });
+        assert_eq!(outcome, Outcome::Response("its own"));
+    }
+
     fn the_window_manager_closes() {
         let parent = parent();
         press_in("the dialog", "alt+F4");
@@ -186,6 +238,56 @@ on_a_desk! {
         });
         assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Closed);
         assert_eq!(asked.get(), 2);
+    }
+
+    fn the_class_of_a_window_may_refuse_to_close() {
+        let parent = parent();
+        let dialog: Stubborn = glib::Object::builder().property("transient-for", &parent).build();
+        let window = dialog.clone().upcast::<gtk4::Window>();
+        when_mapped(&window.clone(), move || {
+            window.close();
+            assert_eq!(depth(), 1);
+            window.close();
+        });
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Closed);
+        assert_eq!(dialog.imp().asked.get(), 2);
+        assert_nothing_left(1);
+    }
+
+    fn a_handler_that_comes_later_may_refuse_to_close() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let outcome = dialog_run(&dialog, |answer| {
+            let window = dialog.clone();
+            when_mapped(&dialog, move || {
+                window.connect_close_request(|_| glib::Propagation::Stop);
+                window.close();
+                answer.give("still open");
+            });
+        });
+        assert_eq!(outcome, Outcome::Response("still open"));
+    }
+
+    fn a_window_that_hides_when_it_is_closed_says_closed() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        dialog.set_hide_on_close(true);
+        let window = dialog.clone();
+        when_mapped(&dialog, move || window.close());
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Closed);
+        assert_nothing_left(1);
+    }
+
+    fn a_gtk_dialog_answers_when_it_is_closed() {
+        let parent = parent();
+        let dialog = gtk4::Dialog::builder().transient_for(&parent).build();
+        let window = dialog.clone();
+        when_mapped(dialog.upcast_ref(), move || window.close());
+        let outcome = dialog_run(&dialog, |answer| {
+            dialog.connect_response(move |_, response| answer.give(response));
+        });
+        assert_eq!(outcome, Outcome::Response(gtk4::ResponseType::DeleteEvent));
+        assert_nothing_left(1);
     }
 
     fn a_window_serves_once() {
