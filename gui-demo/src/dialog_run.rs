@@ -133,8 +133,8 @@ pub fn dialog_run<R: 'static>(
     let window = window.upcast_ref::<gtk4::Window>();
     let frame = Rc::new(Frame { main_loop: MainLoop::new(None, false), ending: Cell::new(None) });
     let response = Rc::new(RefCell::new(None));
-    let on_stack = OnStack::push(&frame);
     {
+        let _on_stack = OnStack::push(&frame);
         let mut wiring = Wiring::new(window);
         wire(Answer { frame: Rc::downgrade(&frame), response: response.clone() });
         wiring.listen(&frame);
@@ -151,10 +151,6 @@ pub fn dialog_run<R: 'static>(
             frame.main_loop.run();
         }
     }
-    drop(on_stack);
-    // Hides, and drops the reference that GTK holds. The signal "destroy" comes with the last
-    // reference, whoever has it, so nothing may wait for it.
-    window.destroy();
     match frame.ending.get() {
         Some(Ending::Response) => {
             let response = response.borrow_mut().take();
@@ -257,7 +253,8 @@ impl Drop for OnStack {
     }
 }
 
-/// What listens to the window and to its parent, until this is dropped.
+/// What listens to the window and to its parent, until this is dropped, and the window with it,
+/// also by a panic.
 struct Wiring {
     handlers: Vec<(gtk4::Window, SignalHandlerId)>,
     window: gtk4::Window,
@@ -326,6 +323,9 @@ impl Drop for Wiring {
             object.disconnect(handler);
         }
         self.window.remove_controller(&self.escape);
+        // Hides, and drops the reference that GTK holds. The signal "destroy" comes with the last
+        // reference, whoever has it, so nothing may wait for it.
+        self.window.destroy();
     }
 }
 

@@ -9,6 +9,7 @@ mod common;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::rc::Rc;
 use std::thread;
@@ -329,6 +330,14 @@ on_a_desk! {
             });
         });
         assert_eq!(outcome, Outcome::Response("not yet"));
+        assert_nothing_left(1);
+    }
+
+    fn a_panic_while_it_is_wired_leaves_nothing() {
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        let call = || dialog_run::<()>(&dialog, |_| panic!("as the test wants"));
+        assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
         assert_nothing_left(1);
     }
 
