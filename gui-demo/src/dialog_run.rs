@@ -29,6 +29,8 @@
 //! - It returns in order. A nested loop returns only when all loops inside it have; so an answer to
 //!   an outer dialog ends the inner ones first, with [`Outcome::Aborted`], and a dialog that would
 //!   be opened on the way out is not opened but aborted at once.
+//! - An ended dialog is off the screen at once, even if its call has to wait for a nested loop of
+//!   somebody else's (GTK's print operation, a library's) that stands on top of it.
 //! - Nothing is left: no window on the screen, no loop, no signal handler, no grab. GTK drops its
 //!   reference to the window; who connects a handler that holds the window keeps the object.
 //! - [`abort_all`] ends every dialog. Call it before `application.quit()`, which ends no nested
@@ -91,8 +93,8 @@ pub struct Answer<R> {
 }
 
 impl<R> Answer<R> {
-    /// Ends the dialog with `response`. The first answer counts; one to a dialog that has ended
-    /// does nothing.
+    /// Ends the dialog with `response` and hides its window. The first answer counts; one to a
+    /// dialog that has ended does nothing.
     pub fn give(&self, response: R) {
         if let Some(frame) = self.frame.upgrade()
             && frame.is_open()
@@ -131,7 +133,11 @@ pub fn dialog_run<R: 'static>(
     wire: impl FnOnce(Answer<R>),
 ) -> Outcome<R> {
     let window = window.upcast_ref::<gtk4::Window>();
-    let frame = Rc::new(Frame { main_loop: MainLoop::new(None, false), ending: Cell::new(None) });
+    let frame = Rc::new(Frame {
+        window: window.clone(),
+        main_loop: MainLoop::new(None, false),
+        ending: Cell::new(None),
+    });
     let response = Rc::new(RefCell::new(None));
     {
         let _on_stack = OnStack::push(&frame);
@@ -183,6 +189,7 @@ pub fn depth() -> usize {
 
 /// One call to [`dialog_run`].
 struct Frame {
+    window: gtk4::Window,
     main_loop: MainLoop,
     /// Set once.
     ending: Cell<Option<Ending>>,
@@ -212,20 +219,25 @@ impl Frame {
         if !self.is_open() {
             return;
         }
-        let above: Vec<Rc<Self>> = STACK.with_borrow(|stack| {
-            let inner = stack.iter().rev().take_while(|frame| !Rc::ptr_eq(frame, self));
-            inner.cloned().collect()
+        let mut frames: Vec<Rc<Self>> = STACK.with_borrow(|stack| {
+            let above = stack.iter().rev().take_while(|frame| !Rc::ptr_eq(frame, self));
+            above.filter(|frame| frame.is_open()).cloned().collect()
         });
-        for frame in above {
-            frame.finish(Ending::Aborted);
-        }
-        self.finish(ending);
+        frames.iter().for_each(|frame| frame.ending.set(Some(Ending::Aborted)));
+        self.ending.set(Some(ending));
+        frames.push(self.clone());
+        // When all is decided: what listens to the windows may call anything here.
+        frames.iter().for_each(|frame| frame.leave());
     }
 
-    fn finish(&self, ending: Ending) {
-        if self.is_open() {
-            self.ending.set(Some(ending));
+    /// Has the loop return. It may have to wait for somebody else's on top of it, and the user must
+    /// not be left with a window that nothing answers.
+    fn leave(&self) {
+        // If it does not run, the call goes on by itself. It may be in the middle of showing the
+        // window, and GTK would keep the grab of one that is hidden then.
+        if self.main_loop.is_running() {
             self.main_loop.quit();
+            self.window.set_visible(false);
         }
     }
 }

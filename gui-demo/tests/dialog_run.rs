@@ -101,6 +101,20 @@ fn press_in(title: &'static str, keys: &'static str) {
     });
 }
 
+/// Runs a loop until the parent hears a key.
+fn wait_for_a_key_in(parent: &gtk4::Window) {
+    let main_loop = glib::MainLoop::new(None, false);
+    let keys = gtk4::EventControllerKey::new();
+    let quit = main_loop.clone();
+    keys.connect_key_pressed(move |_, _, _, _| {
+        quit.quit();
+        glib::Propagation::Stop
+    });
+    parent.add_controller(keys);
+    press_in("parent", "x");
+    main_loop.run();
+}
+
 glib::wrapper! {
     /// A window whose class refuses the first request to close.
     pub struct Stubborn(ObjectSubclass<stubborn::Stubborn>)
@@ -339,6 +353,35 @@ on_a_desk! {
         let call = || dialog_run::<()>(&dialog, |_| panic!("as the test wants"));
         assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
         assert_nothing_left(1);
+    }
+
+    fn an_ended_dialog_that_cannot_return_yet_is_taken_away() {
+        let parent = parent();
+        let dialog = dialog("the dialog", &parent);
+        let (window, below) = (dialog.clone(), parent.clone());
+        let outcome = dialog_run(&dialog, |answer| {
+            when_mapped(&dialog, move || {
+                soon(move || {
+                    answer.give(());
+                    assert!(!window.is_visible());
+                });
+                // A nested loop of somebody else's: it ends when the user can use the parent.
+                wait_for_a_key_in(&below);
+                assert_eq!(depth(), 1);
+            });
+        });
+        assert_eq!(outcome, Outcome::Response(()));
+        assert_nothing_left(1);
+    }
+
+    fn a_dialog_that_ends_while_it_is_mapped_leaves_no_grab() {
+        let parent = parent();
+        let dialog = dialog("the dialog", &parent);
+        let outcome = dialog_run(&dialog, |answer| {
+            dialog.connect_map(move |_| answer.give(()));
+        });
+        assert_eq!(outcome, Outcome::Response(()));
+        wait_for_a_key_in(&parent);
     }
 
     fn no_signal_handler_stays_on_the_parent() {
