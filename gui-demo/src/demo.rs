@@ -424,7 +424,7 @@ impl Demo {
         }
         self.take_screenshot();
         self.write_report();
-        abort_all();
+        crate::dialog_run::abort_for_good();
         for window in frames::windows() {
             // GTK's own dialogs are not ours to abort; closing is an answer to them too.
             if window != *self.ui.window.upcast_ref::<gtk4::Window>() {

@@ -33,8 +33,8 @@
 //!   somebody else's (GTK's print operation, a library's) that stands on top of it.
 //! - Nothing is left: no window on the screen, no loop, no signal handler, no grab. GTK drops its
 //!   reference to the window; who connects a handler that holds the window keeps the object.
-//! - [`abort_all`] ends every dialog. Call it before `application.quit()`, which ends no nested
-//!   loop and would wait for the user.
+//! - [`abort_for_good`] ends every dialog, and those that would be opened later. Call it before
+//!   `application.quit()`, which ends no nested loop and would wait for the user.
 //!
 //! # Who may call it
 //!
@@ -72,7 +72,7 @@ pub enum Outcome<R> {
     Closed,
     /// The program took the window away: hidden, destroyed, or its parent gone.
     Destroyed,
-    /// A dialog further out was answered, or [`abort_all`] was called.
+    /// A dialog further out was answered, or the program ends them all. Do not ask again.
     Aborted,
 }
 
@@ -133,11 +133,8 @@ pub fn dialog_run<R: 'static>(
     wire: impl FnOnce(Answer<R>),
 ) -> Outcome<R> {
     let window = window.upcast_ref::<gtk4::Window>();
-    let frame = Rc::new(Frame {
-        window: window.clone(),
-        main_loop: MainLoop::new(None, false),
-        ending: Cell::new(None),
-    });
+    let main_loop = MainLoop::new(None, false);
+    let frame = Rc::new(Frame { window: window.clone(), main_loop, ending: Cell::new(None) });
     let response = Rc::new(RefCell::new(None));
     {
         let _on_stack = OnStack::push(&frame);
@@ -169,12 +166,19 @@ pub fn dialog_run<R: 'static>(
 }
 
 /// Ends all dialogs with [`Outcome::Aborted`]. Each call to [`dialog_run`] returns when control
-/// comes back to it, the innermost first.
+/// comes back to it, the innermost first. When the last has, dialogs can be opened as before.
 pub fn abort_all() {
     let outermost = STACK.with_borrow(|stack| stack.iter().find(|f| f.is_open()).cloned());
     if let Some(frame) = outermost {
         frame.end(Ending::Aborted);
     }
+}
+
+/// As [`abort_all`], and no dialog is opened on this thread any more: whoever is not content with
+/// being aborted and shows an error, or asks again, gets [`Outcome::Aborted`] at once.
+pub fn abort_for_good() {
+    IS_OVER.set(true);
+    abort_all();
 }
 
 /// Whether nobody has destroyed the window.
@@ -206,6 +210,8 @@ enum Ending {
 thread_local! {
     /// The dialogs that are waited for, outermost first.
     static STACK: RefCell<Vec<Rc<Frame>>> = const { RefCell::new(Vec::new()) };
+    /// Set by [`abort_for_good`].
+    static IS_OVER: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Frame {
@@ -233,8 +239,7 @@ impl Frame {
     /// Has the loop return. It may have to wait for somebody else's on top of it, and the user must
     /// not be left with a window that nothing answers.
     fn leave(&self) {
-        // If it does not run, the call goes on by itself. It may be in the middle of showing the
-        // window, and GTK would keep the grab of one that is hidden then.
+        // If it does not run, the call goes on by itself, and may just be showing the window.
         if self.main_loop.is_running() {
             self.main_loop.quit();
             self.window.set_visible(false);
@@ -250,7 +255,7 @@ impl OnStack {
         STACK.with_borrow_mut(|stack| {
             // Whoever has been answered waits for the loops above it to return. A new one would
             // make it wait for the user again.
-            if stack.iter().any(|below| !below.is_open()) {
+            if IS_OVER.get() || stack.iter().any(|below| !below.is_open()) {
                 frame.ending.set(Some(Ending::Aborted));
             }
             stack.push(frame.clone());

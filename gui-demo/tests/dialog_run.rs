@@ -20,7 +20,7 @@ use gtk4::glib::subclass::SignalId;
 use gtk4::glib::subclass::prelude::*;
 use gtk4::prelude::*;
 use gtk4::{gio, glib};
-use gui_demo::dialog_run::{Answer, Outcome, abort_all, depth, dialog_run};
+use gui_demo::dialog_run::{Answer, Outcome, abort_all, abort_for_good, depth, dialog_run};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -479,9 +479,20 @@ on_a_desk! {
         assert_eq!(outcomes, [Outcome::Aborted, Outcome::Response(2), Outcome::Response(1)]);
     }
 
-    fn abort_all_ends_every_dialog_before_the_program_quits() {
+    fn abort_all_ends_every_dialog_that_is_open() {
         let outcomes = three_deep(|_| abort_all());
         assert_eq!(outcomes, [Outcome::Aborted; 3]);
+        let later = dialog_run(&dialog("d", &parent()), |answer| soon(move || answer.give(4)));
+        assert_eq!(later, Outcome::Response(4));
+    }
+
+    fn no_dialog_is_opened_after_abort_for_good() {
+        let outcomes = three_deep(|_| abort_for_good());
+        assert_eq!(outcomes, [Outcome::Aborted; 3]);
+        let parent = parent();
+        let dialog = dialog("d", &parent);
+        dialog.connect_map(|_| panic!("it is shown"));
+        assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Aborted);
     }
 
     fn a_dialog_on_the_way_out_is_not_opened() {
@@ -505,7 +516,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn the_application_quits_at_once_when_all_are_aborted() {
+    fn the_application_quits_at_once_when_all_are_aborted_for_good() {
         let app = gtk4::Application::new(None::<&str>, gio::ApplicationFlags::NON_UNIQUE);
         let seen = Rc::new(Cell::new(None));
         let outcome = seen.clone();
@@ -513,16 +524,19 @@ on_a_desk! {
             let parent = gtk4::ApplicationWindow::builder().application(app).build();
             parent.present();
             let app = app.clone();
-            let end = dialog_run::<()>(&dialog("d", parent.upcast_ref()), |_| {
-                soon(move || {
-                    abort_all();
-                    app.quit();
-                });
-            });
-            outcome.set(Some(end));
+            let ask = |then: Box<dyn FnOnce()>| {
+                dialog_run::<()>(&dialog("d", parent.upcast_ref()), |_| soon(then))
+            };
+            let end = ask(Box::new(move || {
+                abort_for_good();
+                app.quit();
+            }));
+            // A caller that is not content asks again, when nothing is open any more.
+            let again = ask(Box::new(|| {}));
+            outcome.set(Some([end, again]));
         });
         app.run_with_args(&[""; 0]);
-        assert_eq!(seen.get(), Some(Outcome::Aborted));
+        assert_eq!(seen.get(), Some([Outcome::Aborted; 2]));
     }
 
     fn two_hundred_dialogs_in_any_order_leave_nothing() {
