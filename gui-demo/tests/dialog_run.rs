@@ -1,86 +1,22 @@
 //! The nested dialog against the real GTK: whatever becomes of the window, the call returns.
-//!
-//! GTK wants a display before the first window and one thread for all of them. So each test starts
-//! a desk of its own and then itself again, with that desk in its environment; the second run does
-//! the work, on the thread that `#[gtk4::test]` would have used.
 
 mod common;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::rc::Rc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{Desk, PATIENCE, Running, complaints, wait_for};
+use common::inside::{assert_nothing_left, dialog, on_a_desk, parent, soon};
+use common::wait_for;
 use gtk4::glib::signal::signal_has_handler_pending;
 use gtk4::glib::subclass::SignalId;
 use gtk4::glib::subclass::prelude::*;
-use gtk4::glib::translate::from_glib;
 use gtk4::prelude::*;
 use gtk4::{gio, glib};
 use gui_demo::dialog_run::{Answer, Outcome, abort_all, abort_for_good, depth, dialog_run};
-use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-
-/// Set for the run that does the work: it says where the desk is, and xdotool reads the rest.
-const INSIDE: &str = "LOOPNEST_TEST_INSIDE";
-
-/// What may be resident more after hundreds of dialogs, in KiB: the allocator keeps a little. A
-/// window that is kept costs tens of them.
-const SLACK_KIB: u64 = 128;
-
-/// Tests that run on the GTK thread of a program of their own.
-macro_rules! on_a_desk {
-    ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {$(
-        $(#[$meta])*
-        #[test]
-        fn $name() {
-            if std::env::var_os(INSIDE).is_some() {
-                gtk4::test_synced(|| $body);
-            } else {
-                again_on_a_desk(stringify!($name));
-            }
-        }
-    )*};
-}
-
-fn again_on_a_desk(test: &str) {
-    let desk = Desk::without_bus();
-    let me = std::env::current_exe().expect("the path of this program");
-    let file = |name| desk.folder().join(name);
-    let create = |name| File::create(file(name)).expect("a file for what it says");
-    let mut cmd = desk.command(me);
-    cmd.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").env("RUST_BACKTRACE", "0");
-    cmd.stdout(create("out")).stderr(create("err"));
-    let mut inside = Running(cmd.spawn().expect("this program, again"));
-    // A dialog that never ends must not keep the others waiting.
-    let status = wait_for("the test to end", || inside.0.try_wait().ok().flatten());
-    let said = |name| fs::read_to_string(file(name)).unwrap_or_default();
-    let (out, err) = (said("out"), said("err"));
-    assert!(status.success() && out.contains("1 passed"), "{out}\n{err}");
-    assert_eq!(complaints(&err), [""; 0], "GLib or GTK complained");
-}
-
-/// A window to be a parent, shown.
-fn parent() -> gtk4::Window {
-    let window = gtk4::Window::builder().title("parent").build();
-    window.present();
-    window
-}
-
-fn dialog(title: &str, parent: &gtk4::Window) -> gtk4::Window {
-    let child = gtk4::Button::with_label("OK");
-    gtk4::Window::builder().title(title).transient_for(parent).child(&child).build()
-}
-
-/// Does something in the innermost loop that will be running.
-fn soon(job: impl FnOnce() + 'static) {
-    glib::idle_add_local_once(job);
-}
 
 /// Does something when the window is on the screen.
 fn when_mapped(window: &gtk4::Window, job: impl FnOnce() + 'static) {
@@ -155,14 +91,6 @@ mod stubborn {
             if self.asked.get() == 1 { Propagation::Stop } else { self.parent_close_request() }
         }
     }
-}
-
-/// Nothing is left of the dialogs: neither calls, nor windows besides `windows`, nor pending work.
-fn assert_nothing_left(windows: u32) {
-    let context = glib::MainContext::default();
-    while context.iteration(false) {}
-    assert_eq!(depth(), 0, "calls on the stack");
-    assert_eq!(gtk4::Window::toplevels().n_items(), windows, "windows");
 }
 
 on_a_desk! {
@@ -544,45 +472,6 @@ on_a_desk! {
         app.run_with_args(&[""; 0]);
         assert_eq!(seen.get(), Some([Outcome::Aborted; 2]));
     }
-
-    fn hundreds_of_dialogs_in_any_order_leave_nothing() {
-        let parent = parent();
-        let round = || {
-            let mut runner = TestRunner::new(Config { cases: 40, ..Config::default() });
-            runner.run(&prop::collection::vec(act(), 30), |script| {
-                play(&parent, script);
-                Ok(())
-            }).expect("every script leaves nothing");
-            let opened = OPENED.take();
-            assert!(opened >= 200, "only {opened} dialogs were opened");
-            wait_for_rest();
-            (n_sources(), resident_kib())
-        };
-        // The caches of fonts, styles and allocator fill first.
-        round();
-        let (sources, before) = round();
-        round();
-        let (sources_after, after) = round();
-        assert_eq!(sources_after, sources, "sources");
-        let grown = after.saturating_sub(before);
-        assert!(grown <= SLACK_KIB, "{grown} KiB more in memory");
-    }
-
-    fn dialogs_do_not_grow_the_process() {
-        let parent = parent();
-        let batch = || for _ in 0..100 {
-            let outcome = dialog_run(&dialog("d", &parent), |answer| soon(move || answer.give(())));
-            assert_eq!(outcome, Outcome::Response(()));
-        };
-        // The caches of fonts, styles and allocator fill first.
-        batch();
-        let before = resident_kib();
-        batch();
-        batch();
-        let grown = resident_kib().saturating_sub(before);
-        assert!(grown <= SLACK_KIB, "200 dialogs cost {grown} KiB");
-        assert_nothing_left(1);
-    }
 }
 
 /// Opens three dialogs, each inside the one before, then calls `act` with the answers, outermost
@@ -616,139 +505,4 @@ fn descend(
         });
     });
     outcomes.borrow_mut().push(outcome);
-}
-
-/// What may happen to a stack of dialogs.
-#[derive(Clone, Copy, Debug)]
-enum Move {
-    Open,
-    Answer(usize),
-    Close(usize),
-    Destroy(usize),
-    Hide(usize),
-    AbortAll,
-}
-
-fn act() -> impl Strategy<Value = Move> {
-    prop_oneof![
-        6 => Just(Move::Open),
-        3 => (0..3usize).prop_map(Move::Answer),
-        2 => (0..3usize).prop_map(Move::Close),
-        1 => (0..3usize).prop_map(Move::Destroy),
-        1 => (0..3usize).prop_map(Move::Hide),
-        1 => Just(Move::AbortAll),
-    ]
-}
-
-thread_local! {
-    static OPENED: Cell<usize> = const { Cell::new(0) };
-}
-
-/// A script being played by whichever loop is innermost.
-struct Play {
-    script: RefCell<VecDeque<Move>>,
-    /// The open dialogs, outermost first.
-    open: RefCell<Vec<(gtk4::Window, Answer<usize>)>>,
-    weak: RefCell<Vec<glib::WeakRef<gtk4::Window>>>,
-    parent: gtk4::Window,
-}
-
-fn play(parent: &gtk4::Window, script: Vec<Move>) {
-    let play = Rc::new(Play {
-        script: RefCell::new(script.into()),
-        open: RefCell::default(),
-        weak: RefCell::default(),
-        parent: parent.clone(),
-    });
-    // The bottom of the stack runs until the script is over.
-    while step(&play) {}
-    assert_nothing_left(1);
-    assert_eq!(Rc::strong_count(&play), 1, "sources or handlers that are left");
-    let alive = play.weak.borrow().iter().filter(|weak| weak.upgrade().is_some()).count();
-    assert_eq!(alive, 0, "windows that somebody keeps alive");
-}
-
-/// One act; `false` when the script is over.
-fn step(play: &Rc<Play>) -> bool {
-    let Some(act) = play.script.borrow_mut().pop_front() else {
-        abort_all();
-        return false;
-    };
-    let nth = |n: usize| play.open.borrow().get(n).cloned();
-    match act {
-        Move::Open if depth() < 3 => open(play),
-        Move::Open => {}
-        Move::Answer(n) => drop(nth(n).map(|(_, answer)| answer.give(n))),
-        Move::Close(n) => drop(nth(n).map(|(window, _)| window.close())),
-        Move::Destroy(n) => drop(nth(n).map(|(window, _)| window.destroy())),
-        Move::Hide(n) => drop(nth(n).map(|(window, _)| window.set_visible(false))),
-        Move::AbortAll => abort_all(),
-    }
-    true
-}
-
-fn open(play: &Rc<Play>) {
-    OPENED.set(OPENED.get() + 1);
-    let below = play.open.borrow().last().map(|(window, _)| window.clone());
-    let window = dialog("d", &below.unwrap_or_else(|| play.parent.clone()));
-    play.weak.borrow_mut().push(window.downgrade());
-    let level = play.open.borrow().len();
-    let outcome = dialog_run(&window, |answer| {
-        play.open.borrow_mut().push((window.clone(), answer));
-        // As any program's handlers hold its state.
-        let held = play.clone();
-        window.connect_unmap(move |_| drop(held.script.borrow()));
-        go_on(play);
-    });
-    play.open.borrow_mut().pop();
-    if let Outcome::Response(answer) = outcome {
-        assert_eq!(answer, level, "an answer came to another dialog");
-    }
-}
-
-/// Goes on with the script in the innermost loop, one act per callback.
-fn go_on(play: &Rc<Play>) {
-    let play = play.clone();
-    let level = play.open.borrow().len();
-    glib::idle_add_local(move || {
-        // A callback that is left over from a dialog that has ended.
-        if play.open.borrow().len() < level {
-            return glib::ControlFlow::Break;
-        }
-        step(&play).into()
-    });
-}
-
-/// Iterates until nothing has been ready for a while. GTK fades the parent in when it has the
-/// focus again; a timer or an idle source that is left would go on for ever.
-fn wait_for_rest() {
-    let context = glib::MainContext::default();
-    let mut quiet = Instant::now();
-    let give_up = quiet + PATIENCE;
-    while quiet.elapsed() < Duration::from_millis(300) {
-        if context.iteration(false) {
-            quiet = Instant::now();
-        }
-        assert!(Instant::now() < give_up, "something goes on");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// How many sources the default context has. GLib numbers them one by one, so the latest says how
-/// far to look.
-#[allow(unsafe_code, reason = "there is no safe way to name a source")]
-fn n_sources() -> usize {
-    let context = glib::MainContext::default();
-    let latest = glib::idle_add_local_once(|| {});
-    let ids = 1..latest.as_raw();
-    latest.remove();
-    // SAFETY: any number but 0 may be looked up.
-    let exists = |id| context.find_source_by_id(&unsafe { from_glib(id) }).is_some();
-    ids.filter(|&id| exists(id)).count()
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }

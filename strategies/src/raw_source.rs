@@ -71,6 +71,19 @@ pub fn is_found(source: &Source) -> bool {
     found == raw
 }
 
+/// How many sources a context has whose ids are below `end`. GLib numbers them one by one, so the id
+/// of the latest says how far to look.
+///
+/// For the thread that owns the context, while no other destroys a source of it.
+pub fn n_sources(context: &MainContext, end: u32) -> usize {
+    let exists = |&id: &u32| {
+        // SAFETY: the context is alive, and any number but 0 may be looked up.
+        let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
+        !found.is_null()
+    };
+    (1..end).filter(exists).count()
+}
+
 /// A descriptor that a source polls for its `check` to look at, or that a context polls for
 /// nobody; polled until this is dropped.
 pub struct PollFd {

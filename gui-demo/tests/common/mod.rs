@@ -2,8 +2,14 @@
 //!
 //! Nothing here is shared between tests, and nothing outlives the value that started it.
 
-#![allow(dead_code, reason = "every file of tests uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "every file of tests uses a part of this"
+)]
 
+pub mod inside;
 pub mod png;
 pub mod reader;
 pub mod session;
