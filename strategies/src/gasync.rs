@@ -36,11 +36,21 @@
 //! # Thread rules
 //!
 //! A GAsyncResult call belongs to the thread-default context of the thread that starts it, and its
-//! callback runs there (`g_task_new`). That thread must own the context: gio panics otherwise
-//! (gio 0.22, `bus_get`), and [`call`] gives [`NoResult::NotOwner`].
-//! So a strategy on a context other than the default one needs that context to be the thread's
-//! default while its tasks call gio (`MainContext::with_thread_default`); the result comes to a
-//! context that nobody runs otherwise. A job has its own context for a default, always.
+//! callback runs there (`g_task_new`). That thread must own the context, and [`call`] gives
+//! [`NoResult::NotOwner`] where it does not.
+//! gio's own functions are content when they can acquire it, and panic otherwise (gio 0.22,
+//! `bus_get`). That is not enough: while nobody runs the context any thread can, and if another one
+//! runs it afterwards the callback is in the wrong thread and aborts the process (glib-rs's
+//! `ThreadGuard`).
+//!
+//! Every strategy owns its context for as long as `block_on` or a loop of the context runs, so its
+//! tasks own it and other threads do not. Before and after that a thread that wants to make calls
+//! acquires the context itself (`MainContext::acquire`, `MainContext::with_thread_default`); it has
+//! to be the one that runs it later.
+//!
+//! A strategy on a context other than the default one needs that context to be the thread's
+//! default while its tasks call gio (`MainContext::with_thread_default`); otherwise the calls are for
+//! the default one, which the thread does not own. A job has its own context for a default, always.
 //!
 //! # Under a nested loop
 //!
@@ -67,7 +77,7 @@ pub enum NoResult {
     /// The closure for the result was dropped unused: the context, or the GLib side, is gone.
     #[error("the call was given up: its GLib context is gone")]
     Gone,
-    /// Another thread owns the context.
+    /// The thread does not own its context: another one does, or nobody.
     #[error("this thread does not own its GLib context; use GlibHandle::gasync")]
     NotOwner,
 }
@@ -138,11 +148,11 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(start) = self.start.take() {
-            let context = MainContext::ref_thread_default();
-            // Held while the call is started, which is when gio asks for it.
-            let Ok(_owner) = context.acquire() else {
+            // Not `acquire`, which any thread can while nobody runs the context; as soon as one does,
+            // it would get the callback of a thread that is not it, and gio aborts then.
+            if !MainContext::ref_thread_default().is_owner() {
                 return Poll::Ready(Err(NoResult::NotOwner));
-            };
+            }
             let (running, resolver) = Running::new();
             start(&running.cancellable, resolver);
             self.running = Some(running);

@@ -115,8 +115,12 @@ impl Nested {
     /// Runs `root` to completion with both loops alive.
     ///
     /// # Panics
-    /// With the panic of `root`, or of a callback of a [`Source`]; inside a runtime.
+    /// With the panic of `root`, or of a callback of a [`Source`]; inside a runtime; when another
+    /// thread owns the context.
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
+        // As a `GMainLoop` does while it runs. In an iteration alone would not do: a task is polled
+        // between two, and another thread could take the context while it makes calls.
+        let _owner = self.selector.context.acquire().expect("a context that no other thread runs");
         let _attached = self.selector.attach();
         let _installed = epoll::install(self.selector.clone());
         let mut root = pin!(root);

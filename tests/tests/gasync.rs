@@ -9,7 +9,7 @@ use gio::{Cancellable, IOErrorEnum};
 use glib::MainContext;
 use glib::variant::ToVariant;
 use loopnest_strategies::gasync::{self, NoResult, Resolver};
-use loopnest_strategies::{Dispatch, GlibHandle, JobQueue};
+use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, JobQueue, Nested};
 use loopnest_tests::bus::PrivateBus;
 use loopnest_tests::calls::{Reply, connect, get_id, method, open};
 use loopnest_tests::sides::{KINDS, everywhere};
@@ -171,19 +171,35 @@ fn a_glib_side_that_goes_ends_calls_with_an_error() {
 }
 
 #[test]
-fn a_resolver_dropped_unused_and_a_foreign_context_are_typed_errors() {
+fn a_resolver_dropped_unused_is_a_typed_error() {
     on_dispatch(|_, dispatch| {
         let dropped = dispatch.block_on(gasync::call(|_, done: Resolver<()>| drop(done)));
         assert_eq!(dropped, Err(NoResult::Gone));
     });
+}
 
+#[test]
+fn tasks_own_the_default_context_and_other_threads_get_a_typed_error() {
     // No other test of this file touches it.
-    let default = MainContext::default();
-    let _owner = default.acquire().expect("nobody else runs it");
-    let elsewhere = std::thread::spawn(|| {
-        futures::executor::block_on(gasync::call(|_, done: Resolver<()>| done.resolve(())))
-    });
-    assert_eq!(elsewhere.join().expect("no panic"), Err(NoResult::NotOwner));
+    let context = MainContext::default();
+    let call = || gasync::call(|_, done: Resolver<()>| done.resolve(()));
+    let elsewhere = move || {
+        let thread = std::thread::spawn(move || futures::executor::block_on(call()));
+        thread.join().expect("no panic")
+    };
+    // While nobody owns it any thread could, and the callback would come to another one.
+    assert_eq!(elsewhere(), Err(NoResult::NotOwner));
+    let both = move || async move { (call().await, elsewhere()) };
+    let expected = (Ok(()), Err(NoResult::NotOwner));
+    for wake_after_dispatch in [true, false] {
+        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        assert_eq!(nested.block_on(both()), expected);
+    }
+    assert_eq!(Dispatch::new(&context).expect("a runtime").block_on(both()), expected);
+    assert_eq!(GtkRs::new(&context).expect("a runtime").block_on(both()), expected);
+
+    let _owner = context.acquire().expect("nobody else runs it");
+    assert_eq!(futures::executor::block_on(both()), expected);
 }
 
 #[test]

@@ -48,6 +48,43 @@ fn both_loops_live() {
 }
 
 #[test]
+fn the_context_is_owned_between_two_iterations_too() {
+    let context = MainContext::new();
+    let nested = Nested::new(&context, true).expect("a runtime");
+    nested.block_on(async {
+        for _ in 0..2 {
+            let other = context.clone();
+            let taken = std::thread::spawn(move || other.acquire().is_ok());
+            assert!(!taken.join().expect("no panic"), "another thread could take it");
+            // The second time GLib has had its turn.
+            sleep(MS).await;
+        }
+    });
+    assert!(!context.is_owner(), "it was not given back");
+}
+
+#[test]
+fn a_context_that_another_thread_runs_is_refused() {
+    let context = MainContext::new();
+    let nested = Nested::new(&context, true).expect("a runtime");
+    let other = context.clone();
+    let (owned, wait) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let _owner = other.acquire().expect("nobody else runs it");
+        owned.send(()).expect("the test waits for it");
+        _ = released.recv();
+    });
+    wait.recv().expect("it owns it");
+    let refused = catch_unwind(AssertUnwindSafe(|| nested.block_on(async {})));
+    drop(release);
+    thread.join().expect("no panic");
+    assert!(refused.is_err());
+    // Nothing is left of the first attempt.
+    nested.block_on(async {});
+}
+
+#[test]
 fn tokio_io_works() {
     let nested = Nested::new(&MainContext::new(), true).expect("a runtime");
     let byte = nested.block_on(async {
