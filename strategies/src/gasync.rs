@@ -33,6 +33,10 @@
 //! A service that never answers has no end but a time-out: GDBus's own (25 s unless the call says
 //! otherwise), or tokio's round the future.
 //!
+//! A panic of the closure that starts the call goes on in the task that polls [`call`], and is
+//! [`NoResult::Panicked`] for a task elsewhere: GLib's loop goes on.
+//! One in the closure that gio calls back aborts the process, as with glib-rs alone.
+//!
 //! # Thread rules
 //!
 //! A GAsyncResult call belongs to the thread-default context of the thread that starts it, and its
@@ -60,18 +64,21 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use gio::Cancellable;
 use gio::prelude::CancellableExt;
 use glib::MainContext;
+use loopnest_core::executor::Panic;
 use tokio::sync::oneshot;
 
 use crate::jobs::GlibHandle;
 
 /// Why a call has no result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoResult {
     /// The closure for the result was dropped unused: the context, or the GLib side, is gone.
@@ -80,16 +87,32 @@ pub enum NoResult {
     /// The thread does not own its context: another one does, or nobody.
     #[error("this thread does not own its GLib context; use GlibHandle::gasync")]
     NotOwner,
+    /// The closure that starts a call of [`GlibHandle::gasync`] panicked. What it may have started
+    /// is cancelled.
+    #[error("the closure that starts the call panicked on the GLib thread")]
+    Panicked(Panic),
 }
 
 /// Takes the result of a call, once. Dropping it unused ends the future with
 /// [`NoResult::Gone`].
-pub struct Resolver<T>(oneshot::Sender<T>);
+pub struct Resolver<T>(Shared<T>);
+
+/// Empty once there is a result. Its second owner is the job that starts the call: it has to have a
+/// word when the resolver went with a panic.
+type Shared<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, NoResult>>>>>;
+
+fn finish<T>(shared: &Shared<T>, result: Result<T, NoResult>) {
+    let sender = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(sender) = sender {
+        // Not under the lock: it wakes, or drops the result.
+        drop(sender.send(result));
+    }
+}
 
 impl<T> Resolver<T> {
     /// Hands the result over. If the future is gone, so is the result.
     pub fn resolve(self, result: T) {
-        drop(self.0.send(result));
+        finish(&self.0, Ok(result));
     }
 }
 
@@ -167,14 +190,15 @@ where
 /// A call that was started, or is about to be.
 struct Running<T> {
     cancellable: Cancellable,
-    result: oneshot::Receiver<T>,
+    result: oneshot::Receiver<Result<T, NoResult>>,
     over: bool,
 }
 
 impl<T> Running<T> {
     fn new() -> (Self, Resolver<T>) {
         let (tx, result) = oneshot::channel();
-        (Self { cancellable: Cancellable::new(), result, over: false }, Resolver(tx))
+        let resolver = Resolver(Arc::new(Mutex::new(Some(tx))));
+        (Self { cancellable: Cancellable::new(), result, over: false }, resolver)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, NoResult>> {
@@ -183,7 +207,7 @@ impl<T> Running<T> {
         }
         let result = std::task::ready!(Pin::new(&mut self.result).poll(cx));
         self.over = true;
-        Poll::Ready(result.map_err(|_| NoResult::Gone))
+        Poll::Ready(result.unwrap_or(Err(NoResult::Gone)))
     }
 }
 
@@ -217,7 +241,8 @@ impl GlibHandle {
     /// ```
     ///
     /// # Errors
-    /// [`NoResult::Gone`] when the GLib side is gone, before the call or during it.
+    /// [`NoResult::Gone`] when the GLib side is gone, before the call or during it;
+    /// [`NoResult::Panicked`] when `start` panicked.
     pub async fn gasync<T, F>(&self, start: F) -> Result<T, NoResult>
     where
         T: Send + 'static,
@@ -227,8 +252,14 @@ impl GlibHandle {
         let cancellable = running.cancellable.clone();
         let job = move || {
             // Dropped before the job began.
-            if !cancellable.is_cancelled() {
-                start(&cancellable, resolver);
+            if cancellable.is_cancelled() {
+                return;
+            }
+            let shared = resolver.0.clone();
+            let started = catch_unwind(AssertUnwindSafe(|| start(&cancellable, resolver)));
+            if let Err(panic) = started {
+                finish(&shared, Err(NoResult::Panicked(Panic::new(panic))));
+                cancellable.cancel();
             }
         };
         self.push(job).await.map_err(|_| NoResult::Gone)?;

@@ -59,7 +59,8 @@ fn a_handle_that_outlives_its_strategy_says_so() {
     for kind in KINDS {
         let glib = kind.with(|side| side.glib());
         let call = glib.gasync(|_, done: Resolver<()>| done.resolve(()));
-        assert_eq!(futures::executor::block_on(call), Err(NoResult::Gone), "{kind:?}");
+        let result = futures::executor::block_on(call);
+        assert!(matches!(result, Err(NoResult::Gone)), "{kind:?}: {result:?}");
     }
 }
 
@@ -166,15 +167,15 @@ fn a_glib_side_that_goes_ends_calls_with_an_error() {
     std::thread::sleep(20 * MS);
     drop(jobs);
     drop(context);
-    assert_eq!(during.join().expect("no panic"), Err(NoResult::Gone));
-    assert_eq!(before.join().expect("no panic"), Err(NoResult::Gone));
+    assert!(matches!(during.join().expect("no panic"), Err(NoResult::Gone)));
+    assert!(matches!(before.join().expect("no panic"), Err(NoResult::Gone)));
 }
 
 #[test]
 fn a_resolver_dropped_unused_is_a_typed_error() {
     on_dispatch(|_, dispatch| {
         let dropped = dispatch.block_on(gasync::call(|_, done: Resolver<()>| drop(done)));
-        assert_eq!(dropped, Err(NoResult::Gone));
+        assert!(matches!(dropped, Err(NoResult::Gone)), "{dropped:?}");
     });
 }
 
@@ -188,18 +189,60 @@ fn tasks_own_the_default_context_and_other_threads_get_a_typed_error() {
         thread.join().expect("no panic")
     };
     // While nobody owns it any thread could, and the callback would come to another one.
-    assert_eq!(elsewhere(), Err(NoResult::NotOwner));
+    assert!(matches!(elsewhere(), Err(NoResult::NotOwner)));
     let both = move || async move { (call().await, elsewhere()) };
-    let expected = (Ok(()), Err(NoResult::NotOwner));
+    let right = |both: (_, _)| matches!(both, (Ok(()), Err(NoResult::NotOwner)));
     for wake_after_dispatch in [true, false] {
         let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
-        assert_eq!(nested.block_on(both()), expected);
+        assert!(right(nested.block_on(both())));
     }
-    assert_eq!(Dispatch::new(&context).expect("a runtime").block_on(both()), expected);
-    assert_eq!(GtkRs::new(&context).expect("a runtime").block_on(both()), expected);
+    assert!(right(Dispatch::new(&context).expect("a runtime").block_on(both())));
+    assert!(right(GtkRs::new(&context).expect("a runtime").block_on(both())));
 
     let _owner = context.acquire().expect("nobody else runs it");
-    assert_eq!(futures::executor::block_on(both()), expected);
+    assert!(right(futures::executor::block_on(both())));
+}
+
+#[test]
+fn a_panic_in_the_start_of_a_remote_call_is_the_callers_and_not_the_loops() {
+    for kind in KINDS {
+        kind.with(|side| {
+            let glib = side.glib();
+            side.elsewhere(async move {
+                let dropped = glib.gasync(|_, _: Resolver<()>| panic!("at once")).await;
+                assert_eq!(message(dropped), Some("at once"));
+
+                // Its resolver lives on in the callback, and its call is cancelled.
+                let (tx, ended) = tokio::sync::oneshot::channel();
+                let kept = glib.gasync(move |cancellable, done: Resolver<()>| {
+                    let sleep = ["sleep".as_ref(), "60".as_ref()];
+                    let process = gio::Subprocess::newv(&sleep, gio::SubprocessFlags::NONE);
+                    let process = process.expect("a process");
+                    process.clone().wait_async(Some(cancellable), move |result| {
+                        process.force_exit();
+                        done.resolve(());
+                        _ = tx.send(result.is_err_and(|e| e.matches(IOErrorEnum::Cancelled)));
+                    });
+                    panic!("after the start")
+                });
+                assert_eq!(message(kept.await), Some("after the start"));
+                assert_eq!(ended.await, Ok(true), "it was not cancelled");
+
+                // The first result counts.
+                let resolved = glib.gasync(|_, done| {
+                    done.resolve(42);
+                    panic!("too late")
+                });
+                assert!(matches!(resolved.await, Ok(42)));
+            });
+        });
+    }
+}
+
+/// What a call said that panicked.
+fn message<T>(result: Result<T, NoResult>) -> Option<&'static str> {
+    let Err(NoResult::Panicked(panic)) = result else { return None };
+    panic.into_payload().downcast_ref().copied()
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Sides {
                     let start = move |cancellable: &Cancellable, done: Resolver<bool>| {
                         op.start(Some(cancellable), move |well| done.resolve(well));
                     };
-                    gasync::call(start).await == Ok(true)
+                    matches!(gasync::call(start).await, Ok(true))
                 })
                 .await
             })?;

@@ -58,7 +58,7 @@ impl Way {
                 let start = move |cancellable: &Cancellable, done: Resolver<bool>| {
                     op.start(Some(cancellable), move |well| done.resolve(well));
                 };
-                glib.gasync(start).await == Ok(true)
+                matches!(glib.gasync(start).await, Ok(true))
             }
             Self::InvokeCallback => {
                 let (tx, rx) = oneshot::channel();

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use gio::{Cancellable, IOErrorEnum};
 use glib::WeakRef;
-use loopnest_strategies::gasync::NoResult;
 use proptest::prelude::*;
 
 use crate::lock;
@@ -100,7 +99,9 @@ impl<T> From<Result<T, glib::Error>> for Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Dropped,
-    Resolved(Result<Outcome, NoResult>),
+    Resolved(Outcome),
+    /// An error of the adapter's, which none of these calls must have.
+    NoResult,
 }
 
 /// What is known of a call.
@@ -167,15 +168,15 @@ impl Call {
         let [end] = lock(&self.ends)[..] else { return false };
         let hangs = matches!(self.plan.operation, Operation::Hang);
         let right = match (self.plan.point, end) {
-            (Point::Never, end) => end == End::Resolved(Ok(Outcome::Done)),
+            (Point::Never, end) => end == End::Resolved(Outcome::Done),
             (Point::Unpolled, end) => end == End::Dropped && started == 0,
             (Point::InCallback, end) => end == End::Dropped && started == 1,
-            (Point::Cancellable(_), End::Resolved(Ok(Outcome::Done))) => !hangs,
-            (Point::Cancellable(_), end) => end == End::Resolved(Ok(Outcome::Cancelled)),
+            (Point::Cancellable(_), End::Resolved(Outcome::Done)) => !hangs,
+            (Point::Cancellable(_), end) => end == End::Resolved(Outcome::Cancelled),
             (_, End::Dropped) => true,
             // On another thread the task may have been quicker.
-            (Point::AfterCallback, End::Resolved(Ok(Outcome::Done))) => !local,
-            (_, end) => end == End::Resolved(Ok(Outcome::Done)) && !hangs,
+            (Point::AfterCallback, End::Resolved(Outcome::Done)) => !local,
+            (_, end) => end == End::Resolved(Outcome::Done) && !hangs,
         };
         once && right
     }

@@ -82,5 +82,10 @@ pub(crate) async fn drive<F: Future<Output = Result<Outcome, NoResult>> + Unpin>
         _ => wait.await,
     };
     slot.clear();
-    lock(&call.ends).push(result.map_or(End::Dropped, End::Resolved));
+    let end = match result {
+        None => End::Dropped,
+        Some(Ok(outcome)) => End::Resolved(outcome),
+        Some(Err(_)) => End::NoResult,
+    };
+    lock(&call.ends).push(end);
 }
