@@ -14,9 +14,9 @@ pub type Reply = Result<glib::Variant, glib::Error>;
 
 const BUS: &str = "org.freedesktop.DBus";
 /// Where a [`Hanging`] service is.
-pub const PATH: &str = "/org/loopnest/Test";
+const PATH: &str = "/org/loopnest/Test";
 /// What it serves: `Hang`.
-pub const INTERFACE: &str = "org.loopnest.Test";
+const INTERFACE: &str = "org.loopnest.Test";
 
 /// Connects to the bus at `address`.
 pub fn connect(
@@ -51,43 +51,35 @@ pub fn method(
 ) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
     let bus = bus.clone();
     move |cancellable, done| {
-        bus.call(
-            Some(BUS),
-            "/org/freedesktop/DBus",
-            BUS,
-            name,
-            parameters.as_ref(),
-            None,
-            DBusCallFlags::NONE,
-            -1,
-            Some(cancellable),
-            move |result| done.resolve(result),
-        );
+        let done = move |reply| done.resolve(reply);
+        send(&bus, of_daemon(name), parameters.as_ref(), -1, cancellable, done);
     }
 }
 
-/// Calls a [`Hanging`] service by its unique name. No reply for `patience` milliseconds is an
-/// error of GDBus; -1 is its usual 25 s.
-pub fn hang(
+/// A service, an object of it, an interface and a method.
+pub type Method<'a> = [&'a str; 4];
+
+/// A method of the daemon.
+pub fn of_daemon(name: &str) -> Method<'_> {
+    [BUS, "/org/freedesktop/DBus", BUS, name]
+}
+
+/// The method of a [`Hanging`] service, by its unique name.
+pub fn of_hanging(service: &str) -> Method<'_> {
+    [service, PATH, INTERFACE, "Hang"]
+}
+
+/// Makes a call. No reply for `patience` milliseconds is an error of GDBus; -1 is its usual 25 s.
+pub fn send(
     bus: &DBusConnection,
-    service: &str,
+    [service, path, interface, name]: Method<'_>,
+    parameters: Option<&glib::Variant>,
     patience: i32,
-) -> impl FnOnce(&Cancellable, Resolver<Reply>) + Send + use<> {
-    let (bus, service) = (bus.clone(), service.to_owned());
-    move |cancellable, done| {
-        bus.call(
-            Some(&service),
-            PATH,
-            INTERFACE,
-            "Hang",
-            None,
-            None,
-            DBusCallFlags::NONE,
-            patience,
-            Some(cancellable),
-            move |result| done.resolve(result),
-        );
-    }
+    cancellable: &Cancellable,
+    done: impl FnOnce(Reply) + 'static,
+) {
+    let (service, flags, cancellable) = (Some(service), DBusCallFlags::NONE, Some(cancellable));
+    bus.call(service, path, interface, name, parameters, None, flags, patience, cancellable, done);
 }
 
 /// A service that keeps what it is asked and does not answer.

@@ -11,7 +11,7 @@ use glib::variant::ToVariant;
 use loopnest_strategies::gasync::{self, NoResult, Resolver};
 use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, JobQueue, Nested};
 use loopnest_tests::bus::PrivateBus;
-use loopnest_tests::calls::{Reply, connect, get_id, method, open};
+use loopnest_tests::calls::{Reply, connect, get_id, method, open, send};
 use loopnest_tests::sides::{KINDS, everywhere};
 use loopnest_tests::{dialog_until, nested_loop};
 use tokio::time::timeout;
@@ -287,18 +287,9 @@ fn signals_names_and_served_objects_go_through_the_same_thread() {
                 .build()
                 .expect("to serve");
             let reply = gasync::call(move |cancellable, done| {
-                client.call(
-                    Some("org.loopnest.Test"),
-                    "/",
-                    "org.loopnest.Test",
-                    "Double",
-                    Some(&(21u32,).to_variant()),
-                    None,
-                    gio::DBusCallFlags::NONE,
-                    -1,
-                    Some(cancellable),
-                    move |result: Reply| done.resolve(result),
-                );
+                let double = ["org.loopnest.Test", "/", "org.loopnest.Test", "Double"];
+                let done = move |reply: Reply| done.resolve(reply);
+                send(&client, double, Some(&(21u32,).to_variant()), -1, cancellable, done);
             });
             let reply = reply.await.expect("a result").expect("a reply");
             assert_eq!(reply.get::<(u32,)>(), Some((42,)));

@@ -18,7 +18,7 @@ use gio::{DBusConnection, IOErrorEnum};
 use glib::MainContext;
 use loopnest_strategies::gasync::Resolver;
 use loopnest_tests::bus::PrivateBus;
-use loopnest_tests::calls::{Hanging, INTERFACE, PATH, Reply, connect};
+use loopnest_tests::calls::{Hanging, Reply, connect, of_hanging, send};
 use loopnest_tests::sides::{Face, KINDS, Kind, Side};
 use loopnest_tests::{after, dialog_until, nested_loop};
 use tokio::time::timeout;
@@ -63,13 +63,11 @@ async fn hang(
     let (bus, counting) = (bus.clone(), counts.clone());
     let reply = face.call(move |cancellable, done: Resolver<Reply>| {
         add(&counting.started);
-        let flags = gio::DBusCallFlags::NONE;
-        let (service, cancellable) = (Some(&*service), Some(cancellable));
         let done = move |reply| {
             add(&counting.called);
             done.resolve(reply);
         };
-        bus.call(service, PATH, INTERFACE, "Hang", None, None, flags, patience, cancellable, done);
+        send(&bus, of_hanging(&service), None, patience, cancellable, done);
     });
     reply.await.expect("a result")
 }

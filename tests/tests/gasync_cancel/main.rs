@@ -18,7 +18,7 @@ use glib::MainContext;
 use loopnest_strategies::gasync::{self, Resolver};
 use loopnest_strategies::source;
 use loopnest_tests::bus::PrivateBus;
-use loopnest_tests::calls::{self, Hanging, connect};
+use loopnest_tests::calls::{Hanging, connect, of_daemon, of_hanging, send};
 use loopnest_tests::sides::{Kind, Side};
 use loopnest_tests::{after, child, dialog_until, nested_loop};
 use proptest::prelude::*;
@@ -105,25 +105,21 @@ impl Shared {
         cancellable: &Cancellable,
         finish: impl FnOnce(Outcome) + 'static,
     ) {
-        let cancellable = Some(cancellable);
-        let (bus, path) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
-        let (to, path, interface, method) = match operation {
+        let method = match operation {
             Operation::Stream => {
                 let stream = MemoryInputStream::new();
                 let done = move |result: Result<isize, _>| finish(result.into());
-                return stream.skip_async(1, glib::Priority::DEFAULT, cancellable, done);
+                return stream.skip_async(1, glib::Priority::DEFAULT, Some(cancellable), done);
             }
             Operation::File => {
                 let done = move |result: Result<_, _>| finish(result.into());
                 return gio::File::for_path("/proc/self/comm")
-                    .load_contents_async(cancellable, done);
+                    .load_contents_async(Some(cancellable), done);
             }
-            Operation::GetId => (bus, path, bus, "GetId"),
-            Operation::Hang => (&*self.service, calls::PATH, calls::INTERFACE, "Hang"),
+            Operation::GetId => of_daemon("GetId"),
+            Operation::Hang => of_hanging(&self.service),
         };
-        let done = move |result: calls::Reply| finish(result.into());
-        let flags = gio::DBusCallFlags::NONE;
-        self.bus.call(Some(to), path, interface, method, None, None, flags, -1, cancellable, done);
+        send(&self.bus, method, None, -1, cancellable, move |reply| finish(reply.into()));
     }
 }
 
