@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
 
 use gio::Cancellable;
 use glib::MainContext;
@@ -13,6 +15,8 @@ use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, Handoff, Nested};
 pub enum Kind {
     /// Async drives GLib.
     Nested,
+    /// The same as published: a GLib callback does not wake it.
+    NestedNoWake,
     /// GLib drives async.
     Dispatch,
     /// Two threads.
@@ -22,7 +26,8 @@ pub enum Kind {
 }
 
 /// Every strategy.
-pub const KINDS: [Kind; 4] = [Kind::Nested, Kind::Dispatch, Kind::Handoff, Kind::GtkRs];
+pub const KINDS: [Kind; 5] =
+    [Kind::Nested, Kind::NestedNoWake, Kind::Dispatch, Kind::Handoff, Kind::GtkRs];
 
 /// A strategy at work.
 #[derive(Debug)]
@@ -83,6 +88,7 @@ impl Kind {
         let run = || {
             let strategy = match self {
                 Self::Nested => Nested::new(&context, true).map(Any::Nested),
+                Self::NestedNoWake => Nested::new(&context, false).map(Any::Nested),
                 Self::Dispatch => Dispatch::new(&context).map(Any::Dispatch),
                 Self::Handoff => Handoff::new(&context).map(Any::Handoff),
                 Self::GtkRs => GtkRs::new(&context).map(Any::GtkRs),
@@ -100,7 +106,7 @@ impl Kind {
 
     /// Whether its tasks go on while a callback has a nested loop open.
     pub fn goes_on_in_a_dialog(self) -> bool {
-        self != Self::Nested
+        !matches!(self, Self::Nested | Self::NestedNoWake)
     }
 }
 
@@ -146,6 +152,9 @@ impl Side {
         F::Output: 'static,
     {
         match &self.strategy {
+            Any::Nested(nested) if self.kind == Kind::NestedNoWake => {
+                nested.block_on(with_dummy_work(future))
+            }
             Any::Nested(nested) => nested.block_on(future),
             Any::Dispatch(dispatch) => dispatch.block_on(future),
             Any::GtkRs(gtk_rs) => gtk_rs.block_on(future),
@@ -181,6 +190,20 @@ impl Side {
                 thread.join().expect("no panic");
                 output.expect("the thread has said it")
             }
+        }
+    }
+}
+
+/// What asyncio-glib's users do: something of the async side ends its wait every now and then, and a
+/// result that a callback has left there is seen.
+async fn with_dummy_work<F: Future>(future: F) -> F::Output {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let mut future = pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            output = &mut future => return output,
+            _ = ticks.tick() => {}
         }
     }
 }

@@ -158,6 +158,16 @@ impl Call {
         self.freed.load(Ordering::SeqCst) > 0 && !lives
     }
 
+    /// Whether it was cancelled before it had a result: it said so, or its future was dropped.
+    pub(crate) fn was_cancelled(&self) -> bool {
+        let dropped = !matches!(self.plan.point, Point::AfterCallback);
+        match lock(&self.ends)[..] {
+            [End::Dropped] => dropped,
+            [end] => end == End::Resolved(Outcome::Cancelled),
+            _ => false,
+        }
+    }
+
     /// Whether it went as it must, once it is over.
     pub(crate) fn went_well(&self, local: bool) -> bool {
         let started = self.started.load(Ordering::SeqCst);
