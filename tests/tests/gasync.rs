@@ -1,10 +1,9 @@
-//! GAsyncResult calls as futures: a real D-Bus daemon, real files, real processes.
+//! GAsyncResult calls as futures: how they begin, end and are cancelled, with a real D-Bus daemon.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use gio::prelude::*;
 use gio::{Cancellable, IOErrorEnum};
 use glib::MainContext;
 use glib::variant::ToVariant;
@@ -293,43 +292,6 @@ fn signals_names_and_served_objects_go_through_the_same_thread() {
             });
             let reply = reply.await.expect("a result").expect("a reply");
             assert_eq!(reply.get::<(u32,)>(), Some((42,)));
-        });
-    });
-}
-
-#[test]
-fn files_are_read_written_and_watched() {
-    on_dispatch(|_, dispatch| {
-        dispatch.block_on(async {
-            let name = format!("loopnest-{}-{}", std::process::id(), fastrand::u64(..));
-            let path = std::env::temp_dir().join(name);
-            let file = gio::File::for_path(&path);
-            let write = file.clone();
-            let written = gasync::call(move |cancellable, done| {
-                write.replace_contents_async(
-                    b"hello".to_vec(),
-                    None,
-                    false,
-                    gio::FileCreateFlags::NONE,
-                    Some(cancellable),
-                    move |result| done.resolve(result.map(|_| ()).map_err(|(_, error)| error)),
-                );
-            });
-            written.await.expect("a result").expect("to write");
-            let monitor = file
-                .monitor_file(gio::FileMonitorFlags::NONE, Cancellable::NONE)
-                .expect("a monitor");
-            let (tx, mut events) = tokio::sync::mpsc::unbounded_channel();
-            monitor.connect_changed(move |_, _, _, event| _ = tx.send(event));
-            let read = file.clone();
-            let contents = gasync::call(move |cancellable, done| {
-                read.load_contents_async(Some(cancellable), move |result| done.resolve(result));
-            });
-            let (contents, _) = contents.await.expect("a result").expect("to read");
-            assert_eq!(&contents[..], b"hello");
-            std::fs::remove_file(&path).expect("to remove");
-            let event = timeout(5000 * MS, events.recv()).await.expect("in time");
-            assert_eq!(event, Some(gio::FileMonitorEvent::Deleted));
         });
     });
 }
