@@ -6,6 +6,8 @@
 
 use std::process::{Command, Stdio};
 
+use crate::bus::PrivateBus;
+
 /// Set in the child.
 const CHILD: &str = "LOOPNEST_TEST_CHILD";
 
@@ -23,22 +25,11 @@ pub struct Said {
 /// # Panics
 /// When there is no child; in the child with the panic of `body`.
 pub fn run(test: &str, body: impl FnOnce()) -> Option<Said> {
-    if std::env::var_os(CHILD).is_some() {
+    if is_child() {
         body();
         return None;
     }
-    let program = std::env::current_exe().expect("the path of this test");
-    let output = Command::new(program)
-        .args([test, "--exact", "--nocapture"])
-        .env(CHILD, "1")
-        .stdin(Stdio::null())
-        .output()
-        .expect("a child");
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    print!("{stdout}");
-    assert!(stdout.contains("running 1 test"), "there is no test called {test}");
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    Some(Said { passed: output.status.success(), stderr })
+    Some(spawn(test, &[]))
 }
 
 /// As [`run`], and the child must pass without a word on standard error.
@@ -47,7 +38,45 @@ pub fn run(test: &str, body: impl FnOnce()) -> Option<Said> {
 /// When it does not.
 pub fn run_silent(test: &str, body: impl FnOnce()) {
     if let Some(said) = run(test, body) {
-        assert!(said.passed, "the child failed:\n{}", said.stderr);
-        assert!(said.stderr.is_empty(), "the child said:\n{}", said.stderr);
+        said.must_be_silent();
+    }
+}
+
+/// As [`run_silent`], with a session bus of the child's own.
+///
+/// # Panics
+/// When it does not pass in silence, or there is no bus.
+pub fn run_silent_with_bus(test: &str, body: impl FnOnce()) {
+    if is_child() {
+        return body();
+    }
+    let bus = PrivateBus::start();
+    spawn(test, &[("DBUS_SESSION_BUS_ADDRESS", bus.address())]).must_be_silent();
+}
+
+fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+fn spawn(test: &str, environment: &[(&str, &str)]) -> Said {
+    let program = std::env::current_exe().expect("the path of this test");
+    let output = Command::new(program)
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("a child");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    print!("{stdout}");
+    assert!(stdout.contains("running 1 test"), "there is no test called {test}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Said { passed: output.status.success(), stderr }
+}
+
+impl Said {
+    fn must_be_silent(&self) {
+        assert!(self.passed, "the child failed:\n{}", self.stderr);
+        assert!(self.stderr.is_empty(), "the child said:\n{}", self.stderr);
     }
 }

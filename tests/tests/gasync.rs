@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use gio::{Cancellable, IOErrorEnum};
 use glib::MainContext;
-use glib::variant::ToVariant;
 use loopnest_strategies::gasync::{self, NoResult, Resolver};
 use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, JobQueue, Nested};
 use loopnest_tests::bus::PrivateBus;
-use loopnest_tests::calls::{Reply, connect, get_id, method, open, send};
+use loopnest_tests::calls::{connect, get_id, method, open};
 use loopnest_tests::sides::{KINDS, everywhere};
 use loopnest_tests::{dialog_until, nested_loop};
 use tokio::time::timeout;
@@ -242,56 +241,4 @@ fn a_panic_in_the_start_of_a_remote_call_is_the_callers_and_not_the_loops() {
 fn message<T>(result: Result<T, NoResult>) -> Option<&'static str> {
     let Err(NoResult::Panicked(panic)) = result else { return None };
     panic.into_payload().downcast_ref().copied()
-}
-
-#[test]
-fn signals_names_and_served_objects_go_through_the_same_thread() {
-    let bus = PrivateBus::start();
-    let address = bus.address().to_owned();
-    on_dispatch(|_, dispatch| {
-        dispatch.block_on(async move {
-            let server = open(address.clone()).await;
-            let client = open(address).await;
-            let (tx, mut changed) = tokio::sync::mpsc::unbounded_channel();
-            let _subscription = client.subscribe_to_signal(
-                Some("org.freedesktop.DBus"),
-                Some("org.freedesktop.DBus"),
-                Some("NameOwnerChanged"),
-                None,
-                Some("org.loopnest.Test"),
-                gio::DBusSignalFlags::NONE,
-                move |signal| {
-                    _ = tx.send(signal.parameters.child_value(0).str().map(str::to_owned))
-                },
-            );
-            // The match must have reached the daemon before the name changes hands.
-            gasync::call(get_id(&client)).await.expect("a result").expect("a reply");
-            let name = ("org.loopnest.Test", 0u32).to_variant();
-            let owned = gasync::call(method(&server, "RequestName", Some(name)));
-            owned.await.expect("a result").expect("the name");
-            let name = timeout(5000 * MS, changed.recv()).await.expect("in time");
-            assert_eq!(name.flatten().as_deref(), Some("org.loopnest.Test"));
-
-            let xml = "<node><interface name='org.loopnest.Test'><method name='Double'>\
-                   <arg type='u' direction='in'/><arg type='u' direction='out'/>\
-                   </method></interface></node>";
-            let node = gio::DBusNodeInfo::for_xml(xml).expect("good XML");
-            let interface = node.lookup_interface("org.loopnest.Test").expect("the interface");
-            let _registration = server
-                .register_object("/", &interface)
-                .method_call(|_, _, _, _, _, parameters, invocation| {
-                    let n: (u32,) = parameters.get().expect("a number");
-                    invocation.return_value(Some(&(n.0 * 2,).to_variant()));
-                })
-                .build()
-                .expect("to serve");
-            let reply = gasync::call(move |cancellable, done| {
-                let double = ["org.loopnest.Test", "/", "org.loopnest.Test", "Double"];
-                let done = move |reply: Reply| done.resolve(reply);
-                send(&client, double, Some(&(21u32,).to_variant()), -1, cancellable, done);
-            });
-            let reply = reply.await.expect("a result").expect("a reply");
-            assert_eq!(reply.get::<(u32,)>(), Some((42,)));
-        });
-    });
 }
