@@ -67,11 +67,16 @@ impl Frames {
             frames.n.set(frames.n.get() + 1);
             // The screen was brought up to date: that justifies an iteration.
             log.useful();
-            if frames.charts_are_due.take() {
-                let took = thread_time().saturating_sub(frames.began.get());
-                frames.chart_time.set(frames.chart_time.get() + took);
-            }
+            frames.drawn_since(frames.began.get());
         });
+    }
+
+    /// A frame is done. What it took is the charts' if they were in it.
+    fn drawn_since(&self, began: Duration) {
+        if self.charts_are_due.take() {
+            let took = thread_time().saturating_sub(began);
+            self.chart_time.set(self.chart_time.get() + took);
+        }
     }
 
     /// Frames so far.
@@ -97,6 +102,7 @@ impl Frames {
 
     /// Draws every window once without GTK's idle source; `false` where that cannot be done.
     pub fn draw_by_hand(&self) -> bool {
+        let began = thread_time();
         let mut drawn = false;
         for window in windows() {
             // Not "before-paint" and "after-paint": GDK keeps the books of a frame that it has
@@ -111,7 +117,10 @@ impl Frames {
             RootExt::display(&window).flush();
             drawn = true;
         }
-        self.by_hand.set(self.by_hand.get() + u64::from(drawn));
+        if drawn {
+            self.by_hand.set(self.by_hand.get() + 1);
+            self.drawn_since(began);
+        }
         drawn
     }
 }
