@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gtk4::gdk::FrameClock;
+use gtk4::gdk::{FrameClock, FrameClockPhase};
 use gtk4::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -98,6 +98,13 @@ impl Frames {
     /// A chart has changed.
     pub fn charts_changed(&self) {
         self.charts_are_due.set(true);
+    }
+
+    /// Wants a frame in which nothing need have changed.
+    pub fn ask(&self, window: &impl IsA<gtk4::Widget>) {
+        if let Some(clock) = window.frame_clock() {
+            clock.request_phase(FrameClockPhase::PAINT);
+        }
     }
 
     /// Draws every window once without GTK's idle source; `false` where that cannot be done.

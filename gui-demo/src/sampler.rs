@@ -81,8 +81,11 @@ impl Sampler {
             processor.push(Some(cpu), in_dialog);
             frames.push(demo.is_active().then(|| per_second(part.frames)), in_dialog);
             self.frames.charts_changed();
+        } else if in_dialog {
+            // Nobody else need want one, and then none would say nothing.
+            self.frames.ask(&demo.ui.window);
         }
-        self.draw_if_starved(part.frames, in_dialog && !paused);
+        self.draw_if_starved(part.frames, in_dialog);
         if n.is_multiple_of(STATUS_EVERY) {
             self.show_status(demo, now);
         }
@@ -93,10 +96,10 @@ impl Sampler {
         self.blind.get()
     }
 
-    /// The charts have asked for a frame with each sample, so none at all means that GTK's idle
-    /// source is not let in.
-    fn draw_if_starved(&self, frames: u64, frames_are_due: bool) {
-        if frames > 0 || !frames_are_due {
+    /// In a dialog each sample asks for a frame, so none at all means that GTK's idle source is not
+    /// let in.
+    fn draw_if_starved(&self, frames: u64, in_dialog: bool) {
+        if frames > 0 || !in_dialog {
             self.starved.set(0);
             self.blind.set(0);
             return;
