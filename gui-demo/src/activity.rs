@@ -23,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::episode::Beside;
 use crate::log::{Fact, Log};
 
 /// Time between the ticker's deadlines.
@@ -42,6 +43,7 @@ const YIELDS: u32 = 5;
 pub struct Activity {
     /// When it began, by the log's clock.
     pub began: Duration,
+    has_echo: Arc<AtomicBool>,
     has_bus: Arc<AtomicBool>,
     stopped: Arc<AtomicBool>,
     cancellers: Vec<Canceller>,
@@ -60,20 +62,21 @@ impl Activity {
         let began = log.now();
         let start = loops.now();
         let stopped = Arc::new(AtomicBool::new(false));
-        let has_bus = Arc::new(AtomicBool::new(false));
+        let [has_echo, has_bus] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let spawn = |task| loops.spawn(Home::Local, task);
         let cancellers = vec![
             spawn(Box::pin(tick(loops.clone(), log.clone(), start))),
-            spawn(Box::pin(echo(loops.clone(), log.clone(), start))),
+            spawn(Box::pin(echo(loops.clone(), log.clone(), start, has_echo.clone()))),
             spawn(Box::pin(call(loops.clone(), log.clone(), start, has_bus.clone()))),
         ];
         clock(loops, log, stopped.clone());
-        Self { began, has_bus, stopped, cancellers, log: log.clone() }
+        Self { began, has_echo, has_bus, stopped, cancellers, log: log.clone() }
     }
 
-    /// Whether there is a session bus to call.
-    pub fn has_bus(&self) -> bool {
-        self.has_bus.load(Relaxed)
+    /// What of it goes on now: there may be no session bus or no loopback device, and each may end.
+    pub fn beside(&self) -> Beside {
+        let (has_echo, has_bus) = (self.has_echo.load(Relaxed), self.has_bus.load(Relaxed));
+        Beside { began: self.began, has_echo, has_bus }
     }
 }
 
@@ -106,15 +109,17 @@ fn clock(loops: &Arc<dyn Loops>, log: &Arc<Log>, stopped: Arc<AtomicBool>) {
 }
 
 /// Client and server of the echo. They end together.
-async fn echo(loops: Arc<dyn Loops>, log: Arc<Log>, start: Duration) {
+async fn echo(loops: Arc<dyn Loops>, log: Arc<Log>, start: Duration, has_echo: Arc<AtomicBool>) {
     let both = async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let client = TcpStream::connect(listener.local_addr()?);
         let (client, server) = tokio::try_join!(client, listener.accept())?;
+        has_echo.store(true, Relaxed);
         tokio::try_join!(ask(loops, log.clone(), start, client), serve(log, server.0))?;
         io::Result::Ok(())
     };
     if let Err(error) = both.await {
+        has_echo.store(false, Relaxed);
         // Without a loopback device there is one kind of event less to be judged.
         eprintln!("no TCP echo: {error}");
     }

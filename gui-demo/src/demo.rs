@@ -319,6 +319,8 @@ impl Demo {
                 return None;
             }
             running.asked = now;
+            let beside = self.activity.borrow().as_ref().map(Activity::beside);
+            running.episode.forget_ended(beside);
             let case = running.episode.case(&self.log, until);
             Some(Request { episode: running.number, live, case })
         });

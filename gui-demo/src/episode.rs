@@ -56,6 +56,8 @@ pub struct Opener {
 pub struct Beside {
     /// When it began.
     pub began: Duration,
+    /// Whether the echo answers.
+    pub has_echo: bool,
     /// Whether there is a session bus to call.
     pub has_bus: bool,
 }
@@ -92,6 +94,14 @@ impl Episode {
     /// The activity was switched off or on: from now on it is not judged.
     pub fn forget_beside(&mut self) {
         self.beside = None;
+    }
+
+    /// What has ended meanwhile owes nothing any more.
+    pub fn forget_ended(&mut self, now: Option<Beside>) {
+        if let (Some(beside), Some(now)) = (&mut self.beside, now) {
+            beside.has_echo &= now.has_echo;
+            beside.has_bus &= now.has_bus;
+        }
     }
 
     /// Adds a nested loop that is asked for now. Gives its index, which the facts about it carry.
@@ -346,7 +356,9 @@ impl<'a> Writer<'a> {
         if let Some(beside) = episode.beside {
             writer.ticker(beside);
             writer.clock(beats);
-            writer.echo(beside);
+            if beside.has_echo {
+                writer.echo(beside);
+            }
             if beside.has_bus {
                 writer.bus(beside);
             }

@@ -12,10 +12,11 @@ use gtk4::prelude::*;
 use loopnest_core::loops::{Home, Loops};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::activity::Activity;
 use crate::demo::{Demo, Running, after, with};
 use crate::dialog_run::{Outcome, dialog_run};
 use crate::dialogs::{self, BLOCK_ON, Choice, Dialog, Kind};
-use crate::episode::{Beside, Episode};
+use crate::episode::Episode;
 use crate::log::{Fact, Log};
 use crate::report::{DialogReport, Stretch};
 
@@ -46,8 +47,7 @@ impl Demo {
         let mut running = self.episode.borrow_mut();
         let running = running.get_or_insert_with(|| {
             self.n_episodes.set(self.n_episodes.get() + 1);
-            let activity = self.activity.borrow();
-            let beside = activity.as_ref().map(|a| Beside { began: a.began, has_bus: a.has_bus() });
+            let beside = self.activity.borrow().as_ref().map(Activity::beside);
             Running {
                 number: self.n_episodes.get(),
                 episode: Episode::begin(now, beside),

@@ -16,7 +16,7 @@ fn at(ms: u64) -> Duration {
 }
 
 fn beside() -> Beside {
-    Beside { began: at(BEGAN), has_bus: true }
+    Beside { began: at(BEGAN), has_echo: true, has_bus: true }
 }
 
 /// Everything that the activity does on time, up to `END`, sorted.
@@ -169,6 +169,27 @@ fn what_never_comes_is_lost() {
     let (words, owed) = words(episode.case_of(&beats, last(&beats), at(CLOSE)), false);
     assert!(words.contains(&Word::Lost), "{words:?}");
     assert_eq!(owed, 30);
+}
+
+#[test]
+fn what_ends_in_a_dialog_owes_nothing() {
+    let (mut episode, edges) = one(Origin::Callback, true);
+    let beyond = |fact: &Fact| {
+        matches!(
+            fact,
+            Fact::Sent(_) | Fact::Served(_) | Fact::Echoed(_) | Fact::Called(_) | Fact::Answered(_)
+        )
+    };
+    let ended = |(ms, fact): &(u64, Fact)| *ms > OPEN && beyond(fact);
+    let facts = on_time().into_iter().filter(|fact| !ended(fact)).chain(edges).collect();
+    let beats = beats(facts, 2);
+    episode.forget_ended(Some(Beside { has_echo: false, has_bus: false, ..beside() }));
+    let case = episode.case_of(&beats, last(&beats), at(CLOSE));
+    assert_eq!(words(case, false), (vec![Word::Progress], 0));
+    // What comes up only now has missed the beginning.
+    episode.forget_ended(Some(beside()));
+    let case = episode.case_of(&beats, last(&beats), at(CLOSE));
+    assert_eq!(words(case, false).1, 0);
 }
 
 #[test]
