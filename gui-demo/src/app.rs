@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use gtk4::prelude::*;
-use gtk4::{Application, gio, glib};
+use gtk4::{Application, gdk, gio, glib};
 use harness::Registry;
 use loopnest_core::loops::Loops;
 use loopnest_core::signal::Signal;
@@ -45,6 +45,8 @@ pub fn run(options: Options, parent: u32, registry: &Registry) -> anyhow::Result
     // manager know the program by them.
     glib::set_prgname(Some("gui-demo"));
     glib::set_application_name("loopnest");
+    // Only there can be drawn what a busy loop keeps GTK from drawing.
+    gdk::set_allowed_backends("x11,*");
     if gtk4::init().is_err() {
         eprintln!("{}", no_display());
         return Ok(ExitCode::from(NO_DISPLAY));
