@@ -113,16 +113,14 @@ fn open(
     demo.ui.dark.set_active(options.dark);
     demo.ui.pause.set_active(options.pause_charts);
     // A scenario is all the activity there is.
-    let plays = options.scenario.is_some() && !options.again;
-    demo.ui.activity.set_active(!options.idle && !plays);
+    demo.ui.activity.set_active(!options.idle && !options.plays());
     demo.ui.many_tasks.set_active(options.many_tasks);
     demo.ui.log(&format!("{}: {}", demo.about().name, demo.about().summary));
     for limit in demo.about().limits {
         demo.ui.log(&format!("known limit: {limit}"));
     }
     demo.keep_sampling();
-    if let Some(seconds) = options.exit_after {
-        let time = Duration::try_from_secs_f64(seconds).context("--exit-after")?;
+    if let Some(time) = options.exit_after {
         let (half, end) = (demo.clone(), demo.clone());
         after(time / 2, move || half.half_time());
         after(time, move || end.quit());

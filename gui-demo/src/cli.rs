@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -41,7 +42,7 @@ pub struct Options {
 
     /// Closes every dialog by itself after this many milliseconds
     #[arg(long, value_name = "MS")]
-    pub dialog_ms: Option<u64>,
+    pub dialog_ms: Option<u32>,
 
     /// Writes a picture of the window (PNG) when it ends
     #[arg(long, value_name = "FILE")]
@@ -52,8 +53,8 @@ pub struct Options {
     pub report: Option<PathBuf>,
 
     /// Ends by itself after this many seconds
-    #[arg(long, value_name = "SECONDS")]
-    pub exit_after: Option<f64>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub exit_after: Option<Duration>,
 
     /// Starts without ticker, echo and D-Bus calls
     #[arg(long)]
@@ -92,11 +93,26 @@ pub struct Options {
     pub post_mortem: Option<PathBuf>,
 }
 
+impl Options {
+    /// Whether there is a scenario to play, and no process before this one has.
+    pub fn plays(&self) -> bool {
+        self.scenario.is_some() && !self.again
+    }
+}
+
 fn kind(name: &str) -> Result<Kind, String> {
     Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
         let names = Kind::ALL.map(Kind::name).join(", ");
         format!("there are {names}")
     })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let time = text.parse().map_err(|error| format!("{error}"))?;
+    let time = Duration::try_from_secs_f64(time).map_err(|error| error.to_string())?;
+    // GLib counts milliseconds in 32 bits.
+    u32::try_from(time.as_millis()).map_err(|_| "that is more than a month".to_owned())?;
+    Ok(time)
 }
 
 #[cfg(test)]
@@ -113,6 +129,16 @@ mod tests {
     fn the_supervisor_has_the_last_word_on_the_strategy() {
         let options = Options::parse_from(["gui-demo", "-s", "nested", "--strategy", "handoff"]);
         assert_eq!(options.strategy, "handoff");
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_waited_for_is_a_usage_error() {
+        for time in ["-1", "nan", "inf", "1e9", "soon"] {
+            let error = Options::try_parse_from(["gui-demo", &format!("--exit-after={time}")]);
+            assert_eq!(error.map_err(|error| error.exit_code()).err(), Some(2), "{time}");
+        }
+        let options = Options::parse_from(["gui-demo", "--exit-after", "0.5"]);
+        assert_eq!(options.exit_after, Some(Duration::from_millis(500)));
     }
 
     #[test]

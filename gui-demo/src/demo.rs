@@ -43,10 +43,6 @@ const LIVE_EVERY: Duration = Duration::from_secs(1);
 /// What is owed gets this long to come after the last dialog has closed, before it counts as lost.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// A dialog that GTK cannot draw, on a display where we cannot either, is closed after this many
-/// samples: nobody can see what to press.
-const BLIND_SAMPLES: u32 = 40;
-
 /// How long nested loops that are not ours get to return when the program ends.
 const UNWINDING: Duration = Duration::from_secs(3);
 
@@ -84,6 +80,8 @@ pub struct Demo {
     /// The dialogs that are open, outermost first.
     pub(crate) open: RefCell<Vec<(Dialog, u64)>>,
     play: RefCell<Option<Play>>,
+    /// The scenario of the command line has ended.
+    played: Cell<bool>,
     /// Moves the spinner. It asks for frames for as long as it is there.
     spinning: RefCell<Option<TickCallbackId>>,
     /// Asks the task of the application and that of the library to open a dialog.
@@ -149,6 +147,7 @@ impl Demo {
             n_episodes: Cell::new(0),
             open: RefCell::default(),
             play: RefCell::default(),
+            played: Cell::new(false),
             spinning: RefCell::default(),
             ask,
             timer: RefCell::default(),
@@ -295,7 +294,7 @@ impl Demo {
             dialog.pulse.set_text(&format!("async ticks in here: {ticks}"));
         }
         self.sampler.sample(self, paused, in_dialog);
-        if self.sampler.n_blind() == BLIND_SAMPLES {
+        if self.sampler.is_blind() {
             self.ui.log("GTK has drawn nothing for eight seconds: the dialogs are closed");
             abort_all();
         }
@@ -334,10 +333,13 @@ impl Demo {
         let now = self.log.now();
         if verdict.episode == 0 {
             self.conclude(verdict);
-            if self.play.take().is_some() {
+            if let Some(play) = self.play.take() {
+                self.played.set(play.is_done());
+                drop(play);
                 self.log.release();
                 self.spin_while_active();
-                if self.options.exit_after.is_none() && self.options.screenshot.is_some() {
+                let Options { exit_after, screenshot, report, .. } = &self.options;
+                if exit_after.is_none() && (screenshot.is_some() || report.is_some()) {
                     self.quit();
                 }
             }
@@ -423,6 +425,10 @@ impl Demo {
     pub fn quit(self: &Rc<Self>) {
         if self.ended.replace(true) {
             return;
+        }
+        if self.options.plays() && !self.played.get() && self.exit.get() == 0 {
+            eprintln!("error: the scenario did not end");
+            self.exit.set(1);
         }
         self.take_screenshot();
         self.write_report();

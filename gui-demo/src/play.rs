@@ -88,9 +88,14 @@ impl Play {
         self.tape.depth.load(Relaxed) > 0
     }
 
+    /// Whether it has come to its end.
+    pub fn is_done(&self) -> bool {
+        self.tape.written().events.iter().any(|event| event.what == What::Done)
+    }
+
     /// What happened, once, when it is over or never will be.
     pub fn case_if_over(&self, log: &Log) -> Option<Case> {
-        let done = self.tape.written().events.iter().any(|event| event.what == What::Done);
+        let done = self.is_done();
         let late = log.now() > self.due + PATIENCE;
         if !(done || late) || self.asked.swap(true, Relaxed) {
             return None;

@@ -17,6 +17,10 @@ const STATUS_EVERY: u32 = 5;
 /// After this many samples without a frame, one is drawn by hand.
 const STARVED_SAMPLES: u32 = 2;
 
+/// A dialog that GTK cannot draw, on a display where we cannot either, is closed after this many
+/// samples: nobody can see what to press.
+const BLIND_SAMPLES: u32 = 40;
+
 /// What was read last.
 #[derive(Debug)]
 pub struct Sampler {
@@ -91,9 +95,9 @@ impl Sampler {
         }
     }
 
-    /// How many samples in a row nothing could be drawn at all.
-    pub fn n_blind(&self) -> u32 {
-        self.blind.get()
+    /// Whether it is time to give up: once, when nothing could be drawn for long.
+    pub fn is_blind(&self) -> bool {
+        self.blind.get() == BLIND_SAMPLES
     }
 
     /// In a dialog each sample asks for a frame, so none at all means that GTK's idle source is not

@@ -134,7 +134,7 @@ impl Demo {
         let outcome = dialog_run(&dialog.window, |answer| {
             if let Some(ms) = self.options.dialog_ms {
                 let answer = answer.clone();
-                after(Duration::from_millis(ms), move || answer.give(Choice::Close));
+                after(Duration::from_millis(ms.into()), move || answer.give(Choice::Close));
             }
             dialog.answer_with(answer);
         });
@@ -196,7 +196,7 @@ impl Demo {
         });
         if let Some(ms) = self.options.dialog_ms {
             let window = dialog.window.clone();
-            after(Duration::from_millis(ms), move || window.close());
+            after(Duration::from_millis(ms.into()), move || window.close());
         }
         dialog.window.present();
     }
