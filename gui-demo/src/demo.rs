@@ -396,16 +396,12 @@ impl Demo {
 
     /// The counters now.
     pub fn stretch(&self) -> Stretch {
-        let (iterations, chart_iterations) = self.log.iterations();
         Stretch {
-            seconds: self.log.now().as_secs_f64(),
-            iterations,
-            chart_iterations,
-            async_ticks: self.log.async_ticks(),
             task_steps: self.many.borrow().as_ref().map_or(0, ManyTasks::steps),
             frames: self.frames.n(),
             frames_by_hand: self.frames.n_by_hand(),
             chart_seconds: self.frames.chart_time().as_secs_f64(),
+            ..self.log.stretch()
         }
     }
 

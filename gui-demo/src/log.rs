@@ -19,6 +19,7 @@ use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 
 use crate::activity::TICK_EVERY;
 use crate::episode::LONGEST;
+use crate::report::Stretch;
 
 /// Below every priority in the program, so that the probe is prepared in every iteration.
 const PROBE_PRIORITY: i32 = -1000;
@@ -115,6 +116,10 @@ pub struct Log {
     ticks: AtomicU64,
     /// Async ticks so far.
     async_ticks: AtomicU64,
+    /// Answers of the echo so far.
+    echoes: AtomicU64,
+    /// Answers of the session bus so far.
+    answers: AtomicU64,
     beats: Mutex<Beats>,
 }
 
@@ -134,6 +139,13 @@ struct Beats {
 }
 
 impl Beats {
+    /// An async event ends a gap.
+    fn heard(&mut self, at: Duration) {
+        let gap = at.saturating_sub(self.last_async.unwrap_or(at));
+        self.longest_gap = self.longest_gap.max(gap);
+        self.last_async = Some(at);
+    }
+
     /// Whether the fact is kept. The edges of dialogs always are: there are as many as somebody
     /// opens.
     fn wants(&mut self, fact: Fact) -> bool {
@@ -158,6 +170,8 @@ impl Log {
             useful: AtomicU64::new(0),
             ticks: AtomicU64::new(0),
             async_ticks: AtomicU64::new(0),
+            echoes: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
             beats: Mutex::default(),
         });
         let probe = Source::new("probe", Probe(log.clone()));
@@ -181,8 +195,14 @@ impl Log {
         if !fact.is_edge() {
             self.useful();
         }
-        if matches!(fact, Fact::Tick(_)) {
-            self.async_ticks.fetch_add(1, Relaxed);
+        let count = match fact {
+            Fact::Tick(_) => Some(&self.async_ticks),
+            Fact::Echoed(_) => Some(&self.echoes),
+            Fact::Answered(_) => Some(&self.answers),
+            _ => None,
+        };
+        if let Some(count) = count {
+            count.fetch_add(1, Relaxed);
         }
         let mut beats = self.beats();
         let at = self.now();
@@ -190,9 +210,7 @@ impl Log {
             beats.depth += 1;
         }
         if fact.is_async() {
-            let gap = at.saturating_sub(beats.last_async.unwrap_or(at));
-            beats.longest_gap = beats.longest_gap.max(gap);
-            beats.last_async = Some(at);
+            beats.heard(at);
         }
         let meter = self.meter(fact.is_edge());
         let depth = beats.depth;
@@ -218,10 +236,7 @@ impl Log {
     pub fn async_event(&self) {
         self.async_ticks.fetch_add(1, Relaxed);
         let mut beats = self.beats();
-        let at = self.now();
-        let gap = at.saturating_sub(beats.last_async.unwrap_or(at));
-        beats.longest_gap = beats.longest_gap.max(gap);
-        beats.last_async = Some(at);
+        beats.heard(self.now());
     }
 
     /// The counters now; those of the kernel only where `with_thread` asks for them.
@@ -240,9 +255,17 @@ impl Log {
         meter
     }
 
-    /// Iterations so far, and how many of them were the charts' doing.
-    pub fn iterations(&self) -> (u64, u64) {
-        (self.iterations.load(Relaxed), self.chart_iterations.load(Relaxed))
+    /// What is counted here, from the beginning on.
+    pub fn stretch(&self) -> Stretch {
+        Stretch {
+            seconds: self.now().as_secs_f64(),
+            iterations: self.iterations.load(Relaxed),
+            chart_iterations: self.chart_iterations.load(Relaxed),
+            async_ticks: self.async_ticks(),
+            echoes: self.echoes.load(Relaxed),
+            answers: self.answers.load(Relaxed),
+            ..Stretch::default()
+        }
     }
 
     /// The iteration that is running now, and `more` that follow, are caused by the charts.

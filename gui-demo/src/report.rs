@@ -31,6 +31,10 @@ pub struct Stretch {
     pub chart_iterations: u64,
     /// Async ticks.
     pub async_ticks: u64,
+    /// Answers of the echo's server.
+    pub echoes: u64,
+    /// Answers of the session bus.
+    pub answers: u64,
     /// Steps of the many tasks.
     pub task_steps: u64,
     /// Frames that GTK drew.
@@ -60,6 +64,8 @@ impl Stretch {
             iterations: to.iterations - from.iterations,
             chart_iterations: to.chart_iterations - from.chart_iterations,
             async_ticks: to.async_ticks - from.async_ticks,
+            echoes: to.echoes - from.echoes,
+            answers: to.answers - from.answers,
             // The tasks may have been stopped and started anew.
             task_steps: to.task_steps.saturating_sub(from.task_steps),
             frames: to.frames - from.frames,
