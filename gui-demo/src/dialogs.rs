@@ -122,13 +122,6 @@ impl Kind {
     }
 }
 
-/// What the user may answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// Close.
-    Close,
-}
-
 /// A dialog of ours.
 #[derive(Clone, Debug)]
 pub struct Dialog {
@@ -188,8 +181,8 @@ impl Dialog {
     }
 
     /// Connects the button that closes.
-    pub fn answer_with(&self, answer: Answer<Choice>) {
-        self.close.connect_clicked(move |_| answer.give(Choice::Close));
+    pub fn answer_with(&self, answer: Answer<()>) {
+        self.close.connect_clicked(move |_| answer.give(()));
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::activity::Activity;
 use crate::demo::{Demo, Running, after, with};
 use crate::dialog_run::{Outcome, dialog_run};
-use crate::dialogs::{self, BLOCK_ON, Choice, Dialog, Kind};
+use crate::dialogs::{self, BLOCK_ON, Dialog, Kind};
 use crate::episode::Episode;
 use crate::log::{Fact, Log};
 use crate::report::{DialogReport, Stretch};
@@ -134,13 +134,13 @@ impl Demo {
         let outcome = dialog_run(&dialog.window, |answer| {
             if let Some(ms) = self.options.dialog_ms {
                 let answer = answer.clone();
-                after(Duration::from_millis(ms.into()), move || answer.give(Choice::Close));
+                after(Duration::from_millis(ms.into()), move || answer.give(()));
             }
             dialog.answer_with(answer);
         });
         self.open.borrow_mut().retain(|(open, _)| open.window != dialog.window);
         match outcome {
-            Outcome::Response(Choice::Close) => "closed by its button",
+            Outcome::Response(()) => "closed by its button",
             Outcome::Closed => "closed by Escape or the window manager",
             Outcome::Destroyed => "taken away",
             Outcome::Aborted => "aborted",
