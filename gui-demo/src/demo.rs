@@ -38,7 +38,7 @@ use crate::{screenshot, show};
 const MANY: u32 = 1000;
 
 /// Between two live verdicts.
-const LIVE_EVERY: Duration = Duration::from_secs(1);
+const LIVE_EVERY: Duration = Duration::from_millis(500);
 
 /// What is owed gets this long to come after the last dialog has closed, before it counts as lost.
 const GRACE: Duration = Duration::from_secs(4);
