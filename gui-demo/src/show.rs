@@ -110,8 +110,11 @@ impl Demo {
     }
 
     fn run_dialog(self: &Rc<Self>, kind: Kind) -> String {
-        let (title, text) = (title(kind), kind.about());
-        let dialog = Dialog::new(&self.parent(), title, &format!("{text}."));
+        let title = match kind {
+            Kind::ThreeDeep => format!("Three deep: {}", self.n_open() + 1),
+            kind => title(kind).to_owned(),
+        };
+        let dialog = Dialog::new(&self.parent(), &title, &format!("{}.", kind.about()));
         let demo = Rc::downgrade(self);
         dialog.another.connect_clicked(move |_| {
             if let Some(demo) = demo.upgrade() {
@@ -245,7 +248,6 @@ fn title(kind: Kind) -> &'static str {
         Kind::Callback => "Dialog from a callback",
         Kind::Task => "Dialog from a task",
         Kind::LibraryTask => "Dialog from a library\u{2019}s task",
-        Kind::ThreeDeep => "Three deep",
         _ => "Dialog without nesting",
     }
 }

@@ -128,6 +128,11 @@ impl Desk {
         &self.bus_address
     }
 
+    /// Ends the session bus.
+    pub fn kill_bus(&mut self) {
+        drop(self.bus.take());
+    }
+
     /// A folder that goes with the desk.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -163,11 +168,20 @@ impl Desk {
         self.xdotool(&["key", keys]).expect("keys are pressed");
     }
 
+    /// Waits until the window of this id and title is gone.
+    pub fn wait_for_end(&self, id: &str, title: &str) {
+        wait_for(&format!("`{title}` to close"), || (!self.is_open(id, title)).then_some(()));
+    }
+
+    fn is_open(&self, id: &str, title: &str) -> bool {
+        self.xdotool(&["getwindowname", id]).is_ok_and(|name| name == title)
+    }
+
     /// Has the window manager close the window of this title. Alt+F4 is openbox's own binding; once
     /// in tens of runs the first press had no effect, so it is pressed until it has one.
     pub fn close_by_window_manager(&self, title: &str) {
         let id = self.wait_for_focus(title);
-        let is_open = || self.xdotool(&["getwindowname", &id]).is_ok_and(|name| name == title);
+        let is_open = || self.is_open(&id, title);
         for press in 0.. {
             assert!(press < 10, "`{title}` does not close");
             self.xdotool(&["key", "alt+F4"]).expect("keys are pressed");

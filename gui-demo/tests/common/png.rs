@@ -26,6 +26,7 @@ pub fn write(xwd: &[u8], file: &Path) {
     let file = BufWriter::new(File::create(file).expect("a file for the picture"));
     let mut encoder = png::Encoder::new(file, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header().expect("the picture is begun");
     writer.write_image_data(&pixels).expect("the picture is written");
 }

@@ -6,10 +6,11 @@ use atspi::connection::AccessibilityConnection;
 use atspi::proxy::accessible::{AccessibleProxy, ObjectRefExt};
 use atspi::proxy::bus::BusProxy;
 use atspi::proxy::proxy_ext::ProxyExt;
-use atspi::{CoordType, ObjectRefOwned, Role};
+use atspi::zbus::Connection;
+use atspi::{CoordType, ObjectRefOwned, Role, StateSet};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Desk, wait_for};
+use super::{Desk, wait_for, wait_until};
 
 /// The name under which the demo is known.
 const PROGRAM: &str = "gui-demo";
@@ -26,10 +27,28 @@ pub struct Node {
     pub role: Role,
     pub name: String,
     pub description: String,
+    pub states: StateSet,
+    /// The title of its window.
+    pub window: String,
     object: ObjectRefOwned,
 }
 
 type Found<T> = Result<T, atspi::AtspiError>;
+
+/// A widget, and what is in it. All questions are asked at once: each that waits for the one before
+/// is an iteration of the program's loop.
+async fn look(to: Connection, object: ObjectRefOwned) -> Found<(Node, Vec<ObjectRefOwned>)> {
+    let proxy = object.clone().into_accessible_proxy(&to).await?;
+    let (role, name, description, states, children) = tokio::try_join!(
+        proxy.get_role(),
+        proxy.name(),
+        proxy.description(),
+        proxy.get_state(),
+        proxy.get_children()
+    )?;
+    let window = name.clone();
+    Ok((Node { role, name, description, states, window, object }, children))
+}
 
 impl Reader {
     /// Starts assistive technology on the desk's bus.
@@ -48,26 +67,30 @@ impl Reader {
         object.clone().into_accessible_proxy(self.connection.connection()).await
     }
 
-    async fn node(&self, object: ObjectRefOwned) -> Found<Node> {
-        let proxy = self.proxy(&object).await?;
-        let (role, name) = (proxy.get_role().await?, proxy.name().await?);
-        let description = proxy.description().await?;
-        Ok(Node { role, name, description, object })
-    }
-
     async fn walk(&self) -> Found<Vec<Node>> {
+        let connection = self.connection.connection();
         let root = self.connection.root_accessible_on_registry().await?;
-        let mut nodes = Vec::new();
+        let mut level = Vec::new();
         for program in root.get_children().await? {
-            let program = self.node(program).await?;
-            if program.name != PROGRAM {
-                continue;
+            let (program, windows) = look(connection.clone(), program).await?;
+            if program.name == PROGRAM {
+                level.extend(windows.into_iter().map(|window| (window, None)));
             }
-            let mut left = vec![program.object];
-            while let Some(object) = left.pop() {
-                let proxy = self.proxy(&object).await?;
-                left.extend(proxy.get_children().await?);
-                nodes.push(self.node(object).await?);
+        }
+        let mut nodes = Vec::new();
+        while !level.is_empty() {
+            let looks = level.into_iter().map(|(object, window): (_, Option<String>)| {
+                (tokio::spawn(look(connection.clone(), object)), window)
+            });
+            // Begun before the first is waited for.
+            let looks: Vec<_> = looks.collect();
+            level = Vec::new();
+            for (looked, window) in looks {
+                let (mut node, children) = looked.await.expect("no panic")?;
+                // A window's own name is its title.
+                node.window = window.unwrap_or(node.window);
+                level.extend(children.into_iter().map(|child| (child, Some(node.window.clone()))));
+                nodes.push(node);
             }
         }
         Ok(nodes)
@@ -82,8 +105,23 @@ impl Reader {
 
     /// Waits for a widget of this role and name.
     pub fn find(&self, role: Role, name: &str) -> Node {
-        wait_for(&format!("a {role:?} called `{name}`"), || {
-            self.all().into_iter().find(|node| node.role == role && node.name == name)
+        self.find_such(role, name, |_| true)
+    }
+
+    /// Waits for one in the window of this title.
+    pub fn find_in(&self, title: &str, role: Role, name: &str) -> Node {
+        self.find_such(role, name, |node| node.window == title)
+    }
+
+    /// Waits for one of which something is true.
+    pub fn find_such(&self, role: Role, name: &str, such: impl Fn(&Node) -> bool) -> Node {
+        let is_it = |node: &Node| node.role == role && node.name == name && such(node);
+        wait_until(&format!("a {role:?} called `{name}`"), || {
+            let nodes = self.all();
+            let found = nodes.iter().find(|node| is_it(node)).cloned();
+            found.ok_or_else(|| {
+                nodes.into_iter().filter(|node| node.role == role).collect::<Vec<_>>()
+            })
         })
     }
 
@@ -96,8 +134,8 @@ impl Reader {
 
     /// What a label says now; none when it is gone.
     pub fn text(&self, node: &Node) -> Option<String> {
-        let node = self.runtime.block_on(self.node(node.object.clone()));
-        node.ok().map(|node| node.name)
+        let name = async { Found::Ok(self.proxy(&node.object).await?.name().await?) };
+        self.runtime.block_on(name).ok()
     }
 
     /// Presses a widget.

@@ -65,9 +65,14 @@ impl Session {
         self.lines().matches("verdict: ").count()
     }
 
-    /// Presses a button by its name.
+    /// Presses a button of the main window.
     pub fn press(&self, name: &str) {
-        let button = self.reader.find(Role::Button, name);
+        self.press_in(&self.title(), name);
+    }
+
+    /// Presses a button of the window of this title.
+    pub fn press_in(&self, title: &str, name: &str) {
+        let button = self.reader.find_in(title, Role::Button, name);
         self.reader.press(&button);
     }
 
@@ -81,7 +86,7 @@ impl Session {
         let window = self.desk.wait_for_focus(title);
         // A widget has no place before its window was laid out.
         let (x, y) = wait_for("the widget to have a place", || {
-            let widget = self.reader.find(role, name);
+            let widget = self.reader.find_in(title, role, name);
             let (x, y) = self.reader.middle(&widget);
             (x > 0 && y > 0).then_some((x, y))
         });
