@@ -408,10 +408,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// GLib counts an interval from the last dispatch, so that a busy machine makes fewer of them.
-    /// Four of five are asked for.
+    /// GLib counts an interval from the last dispatch, so that a busy machine makes fewer of them,
+    /// and each later than the one before. Half are asked for.
     fn clock(&mut self, beats: &[Beat]) {
-        let times = whole(self.length(), CLOCK_EVERY) * 4 / 5;
+        let times = whole(self.length(), CLOCK_EVERY) / 2;
         let first = beats.iter().find_map(|beat| match beat.fact {
             Fact::Clock(n) => Some(n),
             _ => None,
