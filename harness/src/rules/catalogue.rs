@@ -181,7 +181,9 @@ pub const RULES: &[Rule] = &[
         try_this: "open the nested loop from a task of the application, or hand it to the GLib \
                    side as a job",
         fires: |e| {
-            let stalled = e.stalled(Side::Async) || e.found(Finding::LostWakeUp);
+            let stalled = e.stalled(Side::Async)
+                || e.found(Finding::LostWakeUp)
+                || (e.has(Word::Stall) && e.was_late(Side::Async));
             !e.owner(Owner::Async) && stalled && e.opened_by_library_task()
         },
     },

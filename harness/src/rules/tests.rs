@@ -327,6 +327,10 @@ fn what_never_came_names_the_side_of_a_run_that_had_to_be_ended() {
     misses("driver-held-by-library-task", &program("library"), Owner::Glib, glib);
     let late = hung(&stall).tally(Kind::Timeout, 3, 3).found(Finding::Frozen(Side::Glib));
     misses("driver-held-by-library-task", &program("library"), Owner::Glib, late);
+    // Unless that waits for something async which was late, once in a while.
+    let waits = hung(&stall).tally(Kind::Timer, 2, 1).tally(Kind::Fd, 1, 1);
+    let waits = waits.found(Finding::Frozen(Side::Glib));
+    fires("driver-held-by-library-task", &program("library"), Owner::Glib, waits);
     let lost = hung(&[Word::Lost]);
     misses("driver-held-by-library-task", &program("library"), Owner::Glib, lost);
     let (said, _) = why(&program("library"), &strategy(Owner::Glib), &hung(&stall).judgement());

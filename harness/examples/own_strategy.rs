@@ -1,0 +1,71 @@
+//! Plugs a strategy of your own into the harness.
+//!
+//! ```text
+//! cargo run -p harness --example own_strategy -- -s pump
+//! cargo run -p harness --example own_strategy -- explain pump/dialog-from-callback
+//! ```
+//!
+//! The one here is a *pump* (beeware/toga#2548): tokio owns the thread, and a task turns GLib
+//! every 10 ms. It keeps both sides going until somebody opens a dialog. That runs inside the task,
+//! so everything async waits until it closes; and with nothing to do at all, it still wakes.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use glib::MainContext;
+use harness::Registry;
+use loopnest_core::loops::{BoxFuture, Canceller, Home};
+use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
+use loopnest_strategies::host::{HostLoops, Tasks};
+use tokio::runtime::{Builder, Handle};
+
+const TURN: Duration = Duration::from_millis(10);
+
+struct Pump;
+
+impl Strategy for Pump {
+    fn about(&self) -> About {
+        About {
+            name: "pump",
+            summary: "tokio owns the thread, and a task turns GLib every 10 ms",
+            ancestry: "toga, tao",
+            owner: Owner::Async,
+            extra_threads: "none",
+            needs_send: false,
+            platforms: "all",
+            limits: &["a nested loop stalls every task", "wakes every 10 ms with nothing to do"],
+            control: false,
+        }
+    }
+
+    fn run(&self, start: Start) -> Result<(), RunError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|source| RunError::Io { what: "the runtime", source })?;
+        let loops = HostLoops::new(OnTokio(runtime.handle().clone()));
+        runtime.spawn(async {
+            loop {
+                while MainContext::default().iteration(false) {}
+                tokio::time::sleep(TURN).await;
+            }
+        });
+        runtime.block_on(async { start(loops).await });
+        Ok(())
+    }
+}
+
+/// Where the tasks of a scenario go. What is not said here is done as `Tasks` does it by default.
+struct OnTokio(Handle);
+
+impl Tasks for OnTokio {
+    fn spawn(&self, _home: Home, task: BoxFuture) -> Canceller {
+        let task = self.0.spawn(task);
+        Box::new(move || task.abort())
+    }
+}
+
+/// Everything that ships, and the pump. This program is started again by itself for each cell.
+fn main() -> ExitCode {
+    let mut registry = Registry::default();
+    registry.add(Box::new(Pump));
+    harness::main_with(registry)
+}
