@@ -40,6 +40,8 @@ impl Search {
         Cmd::line("cargo test --package loopnest-tests --test")
             .arg(self.test)
             .env(VARIABLE, &self.cases(asked).to_string())
+            // Its programs mostly sleep.
+            .args(if self.of_five == 1 { &["--", "--test-threads", "4"][..] } else { &[] })
     }
 
     /// Why it cannot be run in this checkout.
@@ -140,7 +142,8 @@ mod tests {
             lines(10_000),
             [
                 "LOOPNEST_CASES=10000 cargo test --package loopnest-tests --test model_vs_glib",
-                "LOOPNEST_CASES=2000 cargo test --package loopnest-tests --test random_programs",
+                "LOOPNEST_CASES=2000 cargo test --package loopnest-tests --test random_programs \
+                 -- --test-threads 4",
             ]
         );
         assert!(lines(1).iter().all(|line| line.starts_with("LOOPNEST_CASES=1 ")));
@@ -166,7 +169,7 @@ mod tests {
 search             cases result   seconds
 model_vs_glib         50 skipped      0.0  tests/tests/model_vs_glib.rs is not there
 random_programs       10 FAILED      61.0  exit code 101; again: LOOPNEST_CASES=10 cargo test \
-             --package loopnest-tests --test random_programs
+             --package loopnest-tests --test random_programs -- --test-threads 4
 ";
         assert_eq!(Summary { reports: &reports, asked: 50 }.to_string(), expected);
     }

@@ -166,7 +166,8 @@ fn tests(site: &Site) -> Work {
 
 fn gui(site: &Site) -> Work {
     one(if site.nextest {
-        nextest("package(gui-demo)")
+        // Windows are mostly waited for; .config/nextest.toml has the limit.
+        nextest("package(gui-demo)").args(["--test-threads", "3"])
     } else {
         Cmd::line("cargo test --package gui-demo").args(TARGETS)
     })
@@ -279,7 +280,10 @@ mod tests {
         let nextest = format!("cargo nextest run --workspace {kinds} -E");
         let rest = format!("{nextest} 'not package(gui-demo)'");
         assert_eq!(lines(Step::Tests, &full()), [build, &rest]);
-        assert_eq!(lines(Step::Gui, &full()), [format!("{nextest} 'package(gui-demo)'")]);
+        assert_eq!(
+            lines(Step::Gui, &full()),
+            [format!("{nextest} 'package(gui-demo)' --test-threads 3")]
+        );
         let without = Site { nextest: false, ..full() };
         let cargo = format!("cargo test --workspace --exclude gui-demo {kinds}");
         assert_eq!(lines(Step::Tests, &without), [build, &cargo]);
