@@ -62,12 +62,22 @@ impl Guest for GtkRs {
         source.attach();
         let _ = slot.source.set(source);
         let slot = Arc::downgrade(&slot);
-        self.tasks.spawn(task, move |runnable| {
+        let cancelled = slot.clone();
+        let cancel = self.tasks.spawn(task, move |runnable| {
             let Some(slot) = slot.upgrade() else { return };
             *lock(&slot.ready) = Some(runnable);
             if let Some(source) = slot.source.get() {
                 source.set_ready_time(Some(Duration::ZERO));
             }
+        });
+        // `JoinHandle::abort` destroys the source, and the future goes with it, at once.
+        Box::new(move || {
+            let slot = cancelled.upgrade();
+            cancel();
+            let Some(slot) = slot else { return };
+            slot.source.get().into_iter().for_each(Source::destroy);
+            let future = lock(&slot.ready).take();
+            drop(future);
         })
     }
 
