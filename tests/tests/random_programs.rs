@@ -144,14 +144,23 @@ fn model_says(strategy: &str, program: &Program) -> Option<Vec<Word>> {
 }
 
 /// The verdict on the model is the verdict on the real loops.
+///
+/// Beside a flood a busy loop is not asked for: how many iterations a flood justifies is how fast the
+/// machine makes them, which the model does not know.
 fn the_model_and_the_real_loops_agree(trial: &Trial) -> Result<(), String> {
+    let compared = |words: &[Word]| {
+        let floods = floods(&trial.program);
+        // Without it, one that has nothing else to say is progress.
+        let kept = words.iter().filter(|word| !floods || **word != Word::BusyLoop);
+        kept.filter(|word| **word != Word::Progress).copied().collect::<Vec<_>>()
+    };
     let Some(model) = model_says(trial.about.name, &trial.program) else {
         return Ok(());
     };
     let mut real = String::new();
     for _ in 0..RUNS {
         let judgement = run(trial)?.judgement;
-        if judgement.words == model {
+        if compared(&judgement.words) == compared(&model) {
             return Ok(());
         }
         real = judgement.text();
@@ -268,6 +277,12 @@ fn verdict_is_as_promised(trial: &Trial, judgement: &Judgement) -> Result<(), St
     Err(format!(
         "{RUNS} times in a row not as promised, the last time {text} {message} {windows:?}"
     ))
+}
+
+/// Whether anything in a program is ready all the time.
+fn floods(program: &Program) -> bool {
+    program.actors.iter().any(|actor| matches!(actor.kind, ActorKind::Flood { .. }))
+        || program.steps().any(|step| matches!(step, Step::Yield { .. }))
 }
 
 /// Whether a task of a library opens a nested loop.
