@@ -1,7 +1,7 @@
 //! What scenario code may ask of the two loops, the same for every strategy.
 //!
-//! [`Loops`] is implemented over the real loops by each strategy and in virtual time by the models of
-//! them ([`model::strategies`](crate::model::strategies)).
+//! [`Loops`] is implemented over the real loops by each strategy and in virtual time by their models
+//! ([`model::strategies`](crate::model::strategies)).
 //! Everything is `Send`, because some strategies run tasks on another thread; a strategy that
 //! does not need that loses nothing.
 

@@ -103,8 +103,8 @@ impl Evidence<'_> {
         self.has(Word::Stall) && (named() || owed() || never())
     }
 
-    /// Something that this side owed came too late, if too little of it to be a stall: what waits for
-    /// it on the other side may be stalled by that.
+    /// Something that this side owed came too late, if too little of it to be a stall: what waits
+    /// for it on the other side may be stalled by that.
     fn was_late(&self, side: Side) -> bool {
         self.judgement.tallies.iter().any(|(kind, tally)| kind.side() == side && tally.starved > 0)
     }

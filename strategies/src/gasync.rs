@@ -53,8 +53,9 @@
 //! to be the one that runs it later.
 //!
 //! A strategy on a context other than the default one needs that context to be the thread's
-//! default while its tasks call gio (`MainContext::with_thread_default`); otherwise the calls are for
-//! the default one, which the thread does not own. A job has its own context for a default, always.
+//! default while its tasks call gio (`MainContext::with_thread_default`); otherwise the calls are
+//! for the default one, which the thread does not own. A job has its own context for a default,
+//! always.
 //!
 //! # Under a nested loop
 //!
@@ -171,8 +172,8 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(start) = self.start.take() {
-            // Not `acquire`, which any thread can while nobody runs the context; as soon as one does,
-            // it would get the callback of a thread that is not it, and gio aborts then.
+            // Not `acquire`, which any thread can while nobody runs the context; as soon as one
+            // does, it would get the callback of a thread that is not it, and gio aborts then.
             if !MainContext::ref_thread_default().is_owner() {
                 return Poll::Ready(Err(NoResult::NotOwner));
             }

@@ -1,7 +1,7 @@
 //! Work that does not fit into one dispatch: how it goes on without keeping GTK from drawing.
 //!
-//! A dispatch does about one [`SLICE`](loopnest_core::pace::SLICE) of work. What is left goes on from a second source at
-//! [`LATER`], below GTK's redraws at 120 and level with idle callbacks.
+//! A dispatch does about one [`SLICE`](loopnest_core::pace::SLICE) of work. What is left goes on from
+//! a second source at [`LATER`], below GTK's redraws at 120 and level with idle callbacks.
 //! When GLib itself is flooded at default priority that source would never run, so what is left is
 //! brought forward once it is [`AGE`] old and [`PASSES`] iterations have passed it over. Age alone
 //! would not do: on a busy machine a single iteration may take longer than that, and then GTK

@@ -71,13 +71,15 @@ pub fn is_found(source: &Source) -> bool {
     found == raw
 }
 
-/// How many sources a context has whose ids are below `end`. GLib numbers them one by one, so the id
-/// of the latest says how far to look.
+/// How many sources a context has whose ids are below `end`. GLib numbers them one by one, so the
+/// id of the latest says how far to look.
 ///
-/// For the thread that owns the context, while no other destroys a source of it.
+/// For a context whose sources no other thread destroys meanwhile.
 pub fn n_sources(context: &MainContext, end: u32) -> usize {
     let exists = |&id: &u32| {
-        // SAFETY: the context is alive, and any number but 0 may be looked up.
+        // SAFETY: the context is alive, and any number but 0 may be looked up. As in glib-rs's
+        // `find_source_by_id`, which is safe too, a source that another thread finalises meanwhile
+        // would be looked at by GLib without its lock (gmain.c 2.74.6, line 2478).
         let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
         !found.is_null()
     };

@@ -15,6 +15,7 @@ use gio::{Subprocess, SubprocessFlags};
 use glib::{Bytes, Error, Priority};
 use loopnest_strategies::gasync::Resolver;
 use loopnest_tests::sides::{Face, everywhere};
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -22,22 +23,19 @@ const SOON: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A file of a test's own, which need not be there.
-struct Scratch(PathBuf);
+struct Scratch(TempDir);
 
 impl Scratch {
     fn new() -> Self {
-        let name = format!("loopnest-{}-{}", std::process::id(), fastrand::u64(..));
-        Self(std::env::temp_dir().join(name))
+        Self(TempDir::new().expect("a temporary folder"))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("scratch")
     }
 
     fn file(&self) -> gio::File {
-        gio::File::for_path(&self.0)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        _ = std::fs::remove_file(&self.0);
+        gio::File::for_path(self.path())
     }
 }
 
@@ -202,7 +200,7 @@ fn files_are_written_read_and_watched() {
         let (tx, watches) = oneshot::channel();
         let removed = async {
             watches.await.expect("a monitor");
-            std::fs::remove_file(&scratch.0).expect("to remove");
+            std::fs::remove_file(scratch.path()).expect("to remove");
         };
         let both = async { tokio::join!(call(&face, deletion(scratch.file(), tx)), removed) };
         let (deleted, ()) = timeout(PATIENCE, both).await.expect("in time");

@@ -26,10 +26,15 @@ struct Search {
     /// Of five cases that were asked for, how many are tried: a program on the real loops takes a
     /// good part of a second, a GLib without tokio much less.
     of_five: u32,
+    /// What the test is told beside that.
+    args: &'static [&'static str],
 }
 
-const SEARCHES: [Search; 2] =
-    [Search { test: "model_vs_glib", of_five: 5 }, Search { test: "random_programs", of_five: 1 }];
+const SEARCHES: [Search; 2] = [
+    Search { test: "model_vs_glib", of_five: 5, args: &[] },
+    // Its programs mostly sleep.
+    Search { test: "random_programs", of_five: 1, args: &["--", "--test-threads", "4"] },
+];
 
 impl Search {
     fn cases(self, asked: u32) -> u32 {
@@ -40,8 +45,7 @@ impl Search {
         Cmd::line("cargo test --package loopnest-tests --test")
             .arg(self.test)
             .env(VARIABLE, &self.cases(asked).to_string())
-            // Its programs mostly sleep.
-            .args(if self.of_five == 1 { &["--", "--test-threads", "4"][..] } else { &[] })
+            .args(self.args)
     }
 
     /// Why it cannot be run in this checkout.

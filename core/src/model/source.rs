@@ -196,8 +196,8 @@ impl Source {
     ///
     /// # Panics
     /// When the child belongs elsewhere already, is of another context, or is an ancestor, or when
-    /// either was destroyed. GLib logs a critical, and does not see the ancestor: it goes round until
-    /// its stack is full.
+    /// either was destroyed. GLib logs a critical, and does not see the ancestor: it goes round
+    /// until its stack is full.
     pub fn add_child(&self, child: &Source) {
         let thread = self.context.clock().thread();
         let mut state = self.context.state();

@@ -23,7 +23,8 @@ const PREEMPTIONS: &str = "LOOM_MAX_PREEMPTIONS";
 /// The most executions of a search without a bound; one with a bound may take four times as many.
 const EXECUTIONS: &str = "LOOM_MAX_PERMUTATIONS";
 
-/// A search that did not get through so many preemptions, or all that were asked for, says too little.
+/// A search that did not get through so many preemptions, or all that were asked for, says too
+/// little.
 const FLOOR: usize = 2;
 
 /// loom looks at its limits once in so many executions.

@@ -1,8 +1,8 @@
 //! Ten thousand GAsyncResult calls on every strategy, cancelled at random points.
 //!
 //! Some end before they can be cancelled and some are left alone, so more are made, until ten
-//! thousand were. Each call must end once, give its closure and its cancellable back, and leave the references to
-//! the connection as they were; and GLib must not say a word.
+//! thousand were. Each call must end once, give its closure and its cancellable back, and leave the
+//! references to the connection as they were; and GLib must not say a word.
 
 mod call;
 mod slot;

@@ -13,8 +13,8 @@ use crate::model::{Clock, Context, Stuck, Thread};
 use crate::program::Side;
 use crate::trace::{End, Event, Key, Meter, Recorder, Trace, What};
 
-/// [`OVERDUE_TICKS`] as a time: the supervisor looks once a tick, so it is in the middle of one that it
-/// pokes, and never in the instant in which a program does something.
+/// [`OVERDUE_TICKS`] as a time. The supervisor looks once a tick, so it pokes in the middle of one, and
+/// never in the instant in which a program does something.
 const OVERDUE: Duration =
     Duration::from_millis(TICK.as_millis() as u64 * OVERDUE_TICKS + TICK.as_millis() as u64 / 2);
 /// The stretch before the end over which a run that does not end is looked at.
