@@ -140,6 +140,7 @@ impl Run {
         match actor.kind.clone() {
             ActorKind::Task | ActorKind::Dormant => self.spawn(index, Home::Local),
             ActorKind::LibraryTask => self.spawn(index, Home::Library),
+            ActorKind::RemoteTask => self.spawn(index, Home::Remote),
             ActorKind::Timeout { every_ms, times, priority } => {
                 let mut n = 0;
                 let callback = Box::new(move || {

@@ -30,6 +30,8 @@ pub enum Home {
     Local,
     /// On tokio's queue, where `tokio::spawn` in a library puts it.
     Library,
+    /// On a thread of its own that runs another tokio runtime.
+    Remote,
 }
 
 /// A request that the strategy turns down, leaving everything as it was.

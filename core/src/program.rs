@@ -54,6 +54,8 @@ pub enum ActorKind {
     Task,
     /// An async task that a library put on tokio's own queue (`tokio::spawn`).
     LibraryTask,
+    /// An async task of another tokio runtime, which has a thread of its own.
+    RemoteTask,
     /// An async task of the application that waits for [`Step::Spawn`].
     Dormant,
     /// A GLib timeout source.
@@ -239,7 +241,7 @@ impl ActorKind {
     /// Which loop runs it.
     pub fn side(&self) -> Side {
         match self {
-            Self::Task | Self::LibraryTask | Self::Dormant => Side::Async,
+            Self::Task | Self::LibraryTask | Self::RemoteTask | Self::Dormant => Side::Async,
             Self::Timeout { .. } | Self::Flood { .. } | Self::Watch { .. } => Side::Glib,
             Self::Thread => Side::Thread,
         }
@@ -447,6 +449,7 @@ impl TryFrom<Written> for Actor {
         let kind = match w.kind.as_str() {
             "task" => ActorKind::Task,
             "library-task" => ActorKind::LibraryTask,
+            "remote-task" => ActorKind::RemoteTask,
             "dormant" => ActorKind::Dormant,
             "timeout" => ActorKind::Timeout {
                 every_ms: w.every_ms.take().ok_or_else(missing("every_ms"))?,

@@ -41,6 +41,7 @@ impl Display for Kind<'_> {
         match self.0 {
             ActorKind::Task => f.write_str("task"),
             ActorKind::LibraryTask => f.write_str("task of a library (tokio::spawn)"),
+            ActorKind::RemoteTask => f.write_str("task of another runtime, on its own thread"),
             ActorKind::Dormant => f.write_str("task, when it is started"),
             ActorKind::Timeout { every_ms, times: 1, priority } => {
                 write!(f, "GLib timeout after {every_ms} ms")?;

@@ -53,6 +53,7 @@ fn everything() -> Program {
             ],
         )
         .with("library", ActorKind::LibraryTask, vec![sleep(2)])
+        .with("remote", ActorKind::RemoteTask, vec![sleep(2)])
         .dormant("dormant", vec![receive("channel", 2)])
         .with(
             "timeout",

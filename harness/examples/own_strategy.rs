@@ -17,6 +17,7 @@ use harness::Registry;
 use loopnest_core::loops::{BoxFuture, Canceller, Home};
 use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
 use loopnest_strategies::host::{HostLoops, Tasks};
+use loopnest_strategies::{GlibHandle, JobQueue};
 use tokio::runtime::{Builder, Handle};
 
 const TURN: Duration = Duration::from_millis(10);
@@ -41,7 +42,9 @@ impl Strategy for Pump {
     fn run(&self, start: Start) -> Result<(), RunError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| RunError::Io { what: "the runtime", source })?;
-        let loops = HostLoops::new(OnTokio(runtime.handle().clone()));
+        let jobs = JobQueue::new(&MainContext::default());
+        let tasks = OnTokio { handle: runtime.handle().clone(), glib: jobs.handle() };
+        let loops = HostLoops::new(tasks);
         runtime.spawn(async {
             loop {
                 while MainContext::default().iteration(false) {}
@@ -54,12 +57,19 @@ impl Strategy for Pump {
 }
 
 /// Where the tasks of a scenario go. What is not said here is done as `Tasks` does it by default.
-struct OnTokio(Handle);
+struct OnTokio {
+    handle: Handle,
+    glib: GlibHandle,
+}
 
 impl Tasks for OnTokio {
     fn spawn(&self, _home: Home, task: BoxFuture) -> Canceller {
-        let task = self.0.spawn(task);
+        let task = self.handle.spawn(task);
         Box::new(move || task.abort())
+    }
+
+    fn glib(&self) -> GlibHandle {
+        self.glib.clone()
     }
 }
 

@@ -65,7 +65,8 @@ impl Strategy for NestedRow {
     fn run(&self, start: Start) -> Result<(), RunError> {
         let context = MainContext::default();
         let nested = Nested::new(&context, self.wake_after_dispatch).map_err(set_up)?;
-        let tasks = NestedTasks { handle: nested.handle().clone(), name: self.about().name };
+        let (handle, glib) = (nested.handle().clone(), nested.glib());
+        let tasks = NestedTasks { handle, glib, name: self.about().name };
         let loops = HostLoops::new(tasks);
         nested.block_on(async move { start(loops).await });
         Ok(())
@@ -74,6 +75,7 @@ impl Strategy for NestedRow {
 
 struct NestedTasks {
     handle: Handle,
+    glib: GlibHandle,
     name: &'static str,
 }
 
@@ -89,6 +91,10 @@ impl Tasks for NestedTasks {
             what: "block on a future inside a callback",
             why: "tokio stands on the stack and does not nest; spawn the future instead",
         })
+    }
+
+    fn glib(&self) -> GlibHandle {
+        self.glib.clone()
     }
 }
 
@@ -122,6 +128,7 @@ pub(crate) fn run_dispatch(dispatch: &Dispatch, start: Start) {
     let loops = HostLoops::new(DispatchTasks {
         spawner: dispatch.spawner(),
         handle: dispatch.handle().clone(),
+        glib: dispatch.glib(),
     });
     let root = start(loops);
     dispatch.block_on(root);
@@ -130,6 +137,7 @@ pub(crate) fn run_dispatch(dispatch: &Dispatch, start: Start) {
 struct DispatchTasks {
     spawner: Spawner,
     handle: Handle,
+    glib: GlibHandle,
 }
 
 impl Tasks for DispatchTasks {
@@ -139,7 +147,7 @@ impl Tasks for DispatchTasks {
                 let task = self.spawner.spawn(task);
                 Box::new(move || task.cancel())
             }
-            Home::Library => {
+            Home::Library | Home::Remote => {
                 let task = self.handle.spawn(task);
                 Box::new(move || task.abort())
             }
@@ -156,6 +164,10 @@ impl Tasks for DispatchTasks {
         }
         block_on_nested(self, context, task);
         Ok(())
+    }
+
+    fn glib(&self) -> GlibHandle {
+        self.glib.clone()
     }
 }
 
@@ -196,19 +208,12 @@ impl Tasks for HandoffTasks {
         Box::new(move || task.abort())
     }
 
-    fn glib(&self, _home: Home) -> Option<GlibHandle> {
-        Some(self.glib.clone())
+    fn glib(&self) -> GlibHandle {
+        self.glib.clone()
     }
 
-    fn on_host(&self, _home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
-        let glib = self.glib.clone();
-        Box::pin(async move {
-            glib.call(job).await.map_err(|_| Refused {
-                strategy: "handoff",
-                what: "do a job on the GLib thread",
-                why: "the GLib side is gone, or the job panicked",
-            })
-        })
+    fn is_remote(&self, _home: Home) -> bool {
+        true
     }
 }
 
@@ -253,7 +258,7 @@ impl Tasks for GtkRsTasks {
                 let task = self.context.spawn(task);
                 Box::new(move || task.abort())
             }
-            Home::Library => {
+            Home::Library | Home::Remote => {
                 let task = self.handle.spawn(task);
                 Box::new(move || task.abort())
             }
@@ -265,17 +270,17 @@ impl Tasks for GtkRsTasks {
         Ok(())
     }
 
-    fn glib(&self, home: Home) -> Option<GlibHandle> {
-        // tokio's tasks are on a worker thread.
-        (home == Home::Library).then(|| self.glib.clone())
+    fn glib(&self) -> GlibHandle {
+        self.glib.clone()
     }
 
-    fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
-        if home == Home::Local {
-            job();
-            return Box::pin(std::future::ready(Ok(())));
-        }
-        // A task on a worker thread asks the GLib thread, as an application would.
+    fn is_remote(&self, home: Home) -> bool {
+        // tokio's tasks are on a worker thread.
+        home == Home::Library
+    }
+
+    fn on_host(&self, job: Job) -> BoxFuture<Result<(), Refused>> {
+        // As an application would ask, that has nothing but glib.
         let context = self.context.clone();
         Box::pin(async move {
             let (tx, rx) = tokio::sync::oneshot::channel();

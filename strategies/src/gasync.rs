@@ -61,7 +61,8 @@
 //!
 //! The callback runs in whatever loop of the context runs. Whether somebody looks at the result
 //! before that loop is closed is the strategy's doing: a task of `Nested` does not.
-//! Tasks on other threads do not notice, with any strategy.
+//! Tasks on other threads do not notice, with any strategy; the scenario `gasync-remote-in-dialog` of
+//! the harness asks each.
 
 use std::fmt;
 use std::future::Future;

@@ -25,11 +25,13 @@ use tokio::sync::mpsc;
 
 use crate::jobs::GlibHandle;
 use crate::peer;
+use crate::remote::Remote;
 use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
 
 /// What distinguishes a strategy when scenario code runs on it.
 pub trait Tasks: Send + Sync + 'static {
-    /// Starts a task; the canceller drops it.
+    /// Starts a task; the canceller drops it. Never asked for [`Home::Remote`], which is the same
+    /// for all strategies.
     fn spawn(&self, home: Home, task: BoxFuture) -> Canceller;
 
     /// Waits inside a callback, on the GLib thread, until `task` is done.
@@ -43,18 +45,27 @@ pub trait Tasks: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What tasks that live in `home` reach the GLib thread by. None, the default, when they are
-    /// on it.
-    fn glib(&self, home: Home) -> Option<GlibHandle> {
+    /// What tasks on other threads reach the GLib thread by.
+    fn glib(&self) -> GlibHandle;
+
+    /// Whether tasks that the strategy starts in `home` live on another thread than GLib. By
+    /// default they do not.
+    fn is_remote(&self, home: Home) -> bool {
         let _ = home;
-        None
+        false
     }
 
-    /// Does `job` on the GLib thread on behalf of a task. By default tasks live there.
-    fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
-        let _ = home;
-        job();
-        Box::pin(std::future::ready(Ok(())))
+    /// Does `job` on the GLib thread on behalf of a task on another one. By default, by
+    /// [`glib`](Self::glib).
+    fn on_host(&self, job: Job) -> BoxFuture<Result<(), Refused>> {
+        let glib = self.glib();
+        Box::pin(async move {
+            glib.call(job).await.map_err(|_| Refused {
+                strategy: "the queue of jobs",
+                what: "do a job on the GLib thread",
+                why: "the GLib side is gone, or the job panicked",
+            })
+        })
     }
 }
 
@@ -88,6 +99,8 @@ pub struct HostLoops<T> {
     start: Instant,
     /// With the loop of each, where a `MainLoop` runs it.
     levels: DepthStack<Option<MainLoop>>,
+    /// Made when a task is to live there.
+    remote: OnceLock<Option<Remote>>,
 }
 
 impl<T: Tasks> HostLoops<T> {
@@ -98,7 +111,24 @@ impl<T: Tasks> HostLoops<T> {
             context: MainContext::default(),
             start: Instant::now(),
             levels: DepthStack::new(),
+            remote: OnceLock::new(),
         })
+    }
+
+    /// Whether tasks of `home` are on another thread than GLib.
+    fn is_remote(&self, home: Home) -> bool {
+        home == Home::Remote || self.tasks.is_remote(home)
+    }
+
+    fn spawn_remote(&self, task: BoxFuture) -> Canceller {
+        let remote = self.remote.get_or_init(|| {
+            let none = |error| tracing::warn!("no other runtime could be made: {error}");
+            Remote::new().map_err(none).ok()
+        });
+        match remote {
+            Some(remote) => remote.spawn(task),
+            None => Box::new(|| ()),
+        }
     }
 }
 
@@ -108,7 +138,10 @@ impl<T: Tasks> Loops for HostLoops<T> {
     }
 
     fn spawn(&self, home: Home, task: BoxFuture) -> Canceller {
-        self.tasks.spawn(home, task)
+        match home {
+            Home::Remote => self.spawn_remote(task),
+            Home::Local | Home::Library => self.tasks.spawn(home, task),
+        }
     }
 
     fn sleep_until(&self, deadline: Duration) -> BoxFuture {
@@ -132,7 +165,7 @@ impl<T: Tasks> Loops for HostLoops<T> {
     }
 
     fn call(&self, home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>> {
-        peer::ask(self.tasks.glib(home), after, reply)
+        peer::ask(self.is_remote(home).then(|| self.tasks.glib()), after, reply)
     }
 
     fn add_timeout(&self, priority: i32, interval: Duration, mut callback: Callback) {
@@ -189,7 +222,11 @@ impl<T: Tasks> Loops for HostLoops<T> {
     }
 
     fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
-        self.tasks.on_host(home, job)
+        if self.is_remote(home) {
+            return self.tasks.on_host(job);
+        }
+        job();
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn thread(&self, script: Vec<(Duration, Job)>) {

@@ -55,6 +55,7 @@ mod pace;
 mod peer;
 #[cfg(feature = "conformance")]
 pub mod raw_source;
+mod remote;
 pub mod source;
 
 pub use dispatch::Dispatch;

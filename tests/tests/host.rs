@@ -2,18 +2,25 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
+use glib::MainContext;
 use loopnest_core::loops::{BoxFuture, Canceller, Home, Loops};
 use loopnest_core::program::How;
 use loopnest_strategies::host::{HostLoops, Tasks};
+use loopnest_strategies::{GlibHandle, JobQueue};
 
-/// A strategy without tasks.
-struct NoTasks;
+/// A strategy without tasks of its own.
+struct NoTasks(GlibHandle);
 
 impl Tasks for NoTasks {
     fn spawn(&self, _home: Home, task: BoxFuture) -> Canceller {
         drop(task);
         Box::new(|| {})
+    }
+
+    fn glib(&self) -> GlibHandle {
+        self.0.clone()
     }
 }
 
@@ -25,8 +32,9 @@ const SWEEP: usize = 200;
 
 #[test]
 fn a_nested_loop_ends_when_another_thread_quits_it_as_it_begins() {
+    let jobs = JobQueue::new(&MainContext::default());
     for how in [How::Run, How::Iteration] {
-        let loops = HostLoops::new(NoTasks);
+        let loops = HostLoops::new(NoTasks(jobs.handle()));
         let opened = AtomicUsize::new(0);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -46,4 +54,45 @@ fn a_nested_loop_ends_when_another_thread_quits_it_as_it_begins() {
             }
         });
     }
+}
+
+#[test]
+fn a_remote_task_is_on_another_thread_and_its_jobs_are_on_this_one() {
+    let context = MainContext::default();
+    let here = thread::current().id();
+    let jobs = JobQueue::new(&context);
+    let loops = HostLoops::new(NoTasks(jobs.handle()));
+    let (tx, rx) = std::sync::mpsc::channel();
+    let inside = loops.clone();
+    let task = async move {
+        inside.sleep_until(inside.now() + Duration::from_millis(1)).await;
+        let said = tx.clone();
+        let job = move || said.send(thread::current().id()).expect("the test waits");
+        inside.on_host(Home::Remote, Box::new(job)).await.expect("a job is done");
+        tx.send(thread::current().id()).expect("the test waits");
+        // Maybe the last owner, and then the runtime goes from inside its own task.
+        drop(inside);
+    };
+    drop(loops.spawn(Home::Remote, Box::pin(task)));
+    drop(loops);
+    let mut threads = Vec::new();
+    while threads.len() < 2 {
+        context.iteration(false);
+        threads.extend(rx.try_iter());
+    }
+    assert_eq!(threads[0], here);
+    assert_ne!(threads[1], here);
+}
+
+#[test]
+fn a_cancelled_remote_task_is_dropped() {
+    let jobs = JobQueue::new(&MainContext::default());
+    let loops = HostLoops::new(NoTasks(jobs.handle()));
+    let (tx, rx) = std::sync::mpsc::channel::<()>();
+    let never = async move {
+        std::future::pending::<()>().await;
+        drop(tx);
+    };
+    loops.spawn(Home::Remote, Box::pin(never))();
+    assert!(rx.recv().is_err(), "its sender goes with it");
 }

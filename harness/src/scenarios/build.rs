@@ -33,6 +33,10 @@ pub(super) trait With: Sized {
         self.with(name, ActorKind::LibraryTask, steps)
     }
 
+    fn remote_task(self, name: &str, steps: Vec<Step>) -> Self {
+        self.with(name, ActorKind::RemoteTask, steps)
+    }
+
     fn thread(self, name: &str, steps: Vec<Step>) -> Self {
         self.with(name, ActorKind::Thread, steps)
     }

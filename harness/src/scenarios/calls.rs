@@ -17,6 +17,7 @@ pub(super) fn all() -> Vec<Program> {
         gasync_in_dialog(),
         gasync_cancel_in_dialog(),
         gasync_from_tokio_thread(),
+        gasync_remote_in_dialog(),
         gasync_thousand(),
     ]
 }
@@ -92,10 +93,22 @@ fn gasync_from_tokio_thread() -> Program {
     program(
         "gasync-from-tokio-thread",
         &["call", "wake"],
-        "A task on tokio's own queue awaits calls: on another thread where tokio has one.",
+        "A task of another tokio runtime, on a thread of its own, awaits calls.",
         "gio's GioFuture panics on a thread that does not own the context",
     )
-    .library_task("caller", vec![call(20, 10)])
+    .remote_task("caller", vec![call(20, 10)])
+}
+
+fn gasync_remote_in_dialog() -> Program {
+    program(
+        "gasync-remote-in-dialog",
+        &["call", "dialog"],
+        "With a dialog open, a task of another tokio runtime sleeps and awaits calls.",
+        "gasync: tasks on other threads do not notice a nested loop",
+    )
+    .remote_task("before", vec![call(150, 1)])
+    .remote_task("inside", vec![sleep(100), call(30, 4), tick(20, 4)])
+    .after("opener", OPEN_MS, vec![dialog("dialog")])
 }
 
 fn gasync_thousand() -> Program {

@@ -13,7 +13,7 @@ use super::handoff::Jobs;
 use super::host::{Base, Guest};
 use super::tape::Tape;
 use super::tasks::{POLL, Tasks, lock, quietly};
-use super::worker::Worker;
+use super::worker::{TOKIO, Worker};
 use crate::loops::{BoxFuture, Canceller, Home, Job};
 use crate::model::{Context, Pipe, Source, SourceFuncs};
 
@@ -39,7 +39,7 @@ impl GtkRs {
             context: base.context.clone(),
             tape: base.tape.clone(),
             entered: Arc::default(),
-            worker: Worker::new(base),
+            worker: Worker::new(base, TOKIO),
             jobs: Jobs::new(base),
             drops_own_wake: base.has(Fault::OwnWakeDropped),
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Fault;
 use super::host::{Base, Guest};
 use super::tasks::{lock, quietly};
-use super::worker::Worker;
+use super::worker::{TOKIO, Worker};
 use crate::loops::{BoxFuture, Canceller, Home, Job};
 use crate::model::{Context, Pipe, Prepare, Source, SourceFuncs};
 
@@ -22,7 +22,7 @@ pub(super) struct Handoff {
 
 impl Handoff {
     pub(super) fn new(base: &Base) -> Self {
-        Self { worker: Worker::new(base), jobs: Jobs::new(base) }
+        Self { worker: Worker::new(base, TOKIO), jobs: Jobs::new(base) }
     }
 }
 

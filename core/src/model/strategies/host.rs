@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::handoff::Jobs;
 use super::pipes::{Messages, Stream};
 use super::tape::Tape;
 use super::tasks::{Driven, Tasks, lock, quietly};
+use super::worker::{REMOTE, Worker};
 use crate::classify::DRAIN_PAUSE;
 use crate::loops::{BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused};
 use crate::model::{Clock, Context, Events, MainLoop, PRIORITY_DEFAULT, Pipe as Bytes};
@@ -50,7 +52,7 @@ pub(super) trait Guest: Send + Sync {
         false
     }
 
-    /// Queues a job for the GLib thread, where tasks are not on it.
+    /// Queues a job for the GLib thread, for tasks that are not on it.
     fn push(&self, job: Job) {
         job();
     }
@@ -84,8 +86,16 @@ pub(super) const FLOOD_STEP: Duration = Duration::from_millis(1);
 pub(super) struct Host {
     base: Base,
     guest: Arc<dyn Guest>,
+    /// Made when a task is to live there.
+    remote: OnceLock<Remote>,
     levels: Mutex<BTreeMap<String, Level>>,
     me: Weak<Host>,
+}
+
+/// Another tokio, and its way to the GLib thread.
+struct Remote {
+    worker: Worker,
+    jobs: Jobs,
 }
 
 /// A nested loop, from its being named on.
@@ -97,8 +107,69 @@ struct Level {
 
 impl Host {
     pub(super) fn new(base: Base, guest: Arc<dyn Guest>) -> Arc<Self> {
-        let levels = Mutex::default();
-        Arc::new_cyclic(|me| Self { base, guest, levels, me: me.clone() })
+        Arc::new_cyclic(|me| Self {
+            base,
+            guest,
+            remote: OnceLock::new(),
+            levels: Mutex::default(),
+            me: me.clone(),
+        })
+    }
+
+    /// The other tokio, if tasks of `home` live on it. Ideally all tasks live on one thread.
+    fn remote(&self, home: Home) -> Option<&Remote> {
+        let is_there = home == Home::Remote && !self.guest.is_ideal();
+        is_there.then(|| {
+            self.remote.get_or_init(|| Remote {
+                worker: Worker::new(&self.base, REMOTE),
+                jobs: Jobs::new(&self.base),
+            })
+        })
+    }
+
+    /// The other tokio, if the caller is its thread: timers and descriptors are those of the
+    /// runtime that polls.
+    fn polled_remotely(&self) -> Option<&Worker> {
+        let remote = self.remote.get().filter(|_| self.base.clock.thread() == REMOTE);
+        remote.map(|remote| &remote.worker)
+    }
+
+    fn wake_at(&self, deadline: Duration, waker: Waker) {
+        match self.polled_remotely() {
+            Some(worker) => worker.wake_at(deadline, waker),
+            None => self.guest.wake_at(deadline, waker),
+        }
+    }
+
+    pub(super) fn wake_readable(&self, pipe: &Bytes, waker: Waker) {
+        match self.polled_remotely() {
+            Some(worker) => worker.wake_readable(pipe, waker),
+            None => self.guest.wake_readable(pipe, waker),
+        }
+    }
+
+    /// Something was written to a pipe.
+    pub(super) fn written(&self) {
+        self.guest.written();
+        self.remote.get().into_iter().for_each(|remote| remote.worker.written());
+    }
+
+    /// Does a job on the GLib thread for a task of `home`: here, if that is where it lives.
+    fn push(&self, home: Home, job: Job) {
+        match self.remote(home) {
+            Some(remote) => remote.jobs.push(job),
+            None if self.guest.is_remote(home) => self.guest.push(job),
+            None => job(),
+        }
+    }
+
+    /// Drops what is queued.
+    pub(super) fn clear(&self) {
+        self.guest.clear();
+        if let Some(remote) = self.remote.get() {
+            remote.worker.clear();
+            remote.jobs.clear();
+        }
     }
 
     pub(super) fn context(&self) -> &Context {
@@ -158,11 +229,14 @@ impl Loops for Host {
     }
 
     fn spawn(&self, home: Home, task: BoxFuture) -> Canceller {
-        self.guest.spawn(home, task)
+        match self.remote(home) {
+            Some(remote) => remote.worker.spawn(task),
+            None => self.guest.spawn(home, task),
+        }
     }
 
     fn sleep_until(&self, deadline: Duration) -> BoxFuture {
-        let (clock, guest) = (self.base.clock.clone(), Arc::downgrade(&self.guest));
+        let (clock, host) = (self.base.clock.clone(), self.me.clone());
         let mut timer: Option<Arc<Driven>> = None;
         Box::pin(std::future::poll_fn(move |cx| {
             if let Some(timer) = &timer {
@@ -171,9 +245,9 @@ impl Loops for Host {
             if clock.now() >= deadline {
                 return Poll::Ready(());
             }
-            if let Some(guest) = guest.upgrade() {
+            if let Some(host) = host.upgrade() {
                 let driven = timer.insert(Arc::default());
-                guest.wake_at(deadline, driven.waker(cx));
+                host.wake_at(deadline, driven.waker(cx));
             }
             Poll::Pending
         }))
@@ -198,30 +272,22 @@ impl Loops for Host {
     }
 
     fn pipe(&self) -> io::Result<Arc<dyn Pipe>> {
-        Ok(Arc::new(Stream {
-            bytes: Bytes::new(&self.base.clock),
-            guest: Arc::downgrade(&self.guest),
-            host: self.me.clone(),
-        }))
+        Ok(Arc::new(Stream { bytes: Bytes::new(&self.base.clock), host: self.me.clone() }))
     }
 
     fn call(&self, home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>> {
-        let (host, guest) = (self.me.clone(), self.guest.clone());
-        let remote = guest.is_remote(home);
+        let host = self.me.clone();
         Box::pin(async move {
             let done = Signal::default();
             let answered = done.clone();
-            let start = move || {
-                if let Some(host) = host.upgrade() {
-                    host.begin_call(after, done);
-                }
-            };
-            if remote {
-                guest.push(Box::new(start))
-            } else {
-                start()
+            if let Some(asking) = host.upgrade() {
+                let begin = move || {
+                    if let Some(host) = host.upgrade() {
+                        host.begin_call(after, done);
+                    }
+                };
+                asking.push(home, Box::new(begin));
             }
-            drop(guest);
             answered.await;
             Some(reply)
         })
@@ -306,16 +372,17 @@ impl Loops for Host {
     }
 
     fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
-        if !self.guest.is_remote(home) {
+        if self.remote(home).is_none() && !self.guest.is_remote(home) {
             job();
             return Box::pin(std::future::ready(Ok(())));
         }
         let done = Signal::default();
         let finished = SetOnDrop(done.clone());
-        self.guest.push(Box::new(move || {
+        let job = move || {
             quietly(job);
             drop(finished);
-        }));
+        };
+        self.push(home, Box::new(job));
         Box::pin(async move {
             done.await;
             Ok(())

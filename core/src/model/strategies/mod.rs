@@ -155,18 +155,18 @@ fn on(
     };
     let mut trace = base.tape.trace();
     trace.end = end.unwrap_or(trace.end);
-    clear(&base, guest.as_ref());
+    clear(&base, &host);
     debug_assert_eq!(Arc::strong_count(&host), 1, "something outlives the run");
     trace
 }
 
 /// Drops all tasks and callbacks, which hold the world that holds them.
-fn clear(base: &Base, guest: &dyn Guest) {
+fn clear(base: &Base, host: &Host) {
     base.tape.clear();
     base.tasks.clear();
     // What is dropped may schedule and attach.
     for _ in 0..2 {
-        guest.clear();
+        host.clear();
         base.clock.clear();
         base.context.clear();
     }

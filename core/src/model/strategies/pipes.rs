@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
 
-use super::host::{Guest, Host};
+use super::host::Host;
 use super::tasks::{Driven, lock};
 use crate::loops::{BoxFuture, Callback, Channel, Pipe};
 use crate::model::{Events, Pipe as Bytes, Read};
@@ -46,14 +46,13 @@ impl Channel for Messages {
 /// A pipe that both loops can watch.
 pub(super) struct Stream {
     pub(super) bytes: Bytes,
-    pub(super) guest: Weak<dyn Guest>,
     pub(super) host: Weak<Host>,
 }
 
 impl Stream {
     fn written(&self) {
-        if let Some(guest) = self.guest.upgrade() {
-            guest.written();
+        if let Some(host) = self.host.upgrade() {
+            host.written();
         }
     }
 }
@@ -70,7 +69,7 @@ impl Pipe for Stream {
     }
 
     fn read(&self) -> BoxFuture<bool> {
-        let (bytes, guest) = (self.bytes.clone(), self.guest.clone());
+        let (bytes, host) = (self.bytes.clone(), self.host.clone());
         let mut ready: Option<Arc<Driven>> = None;
         Box::pin(std::future::poll_fn(move |cx| {
             if ready.as_ref().is_some_and(|ready| !ready.has_happened()) {
@@ -80,9 +79,9 @@ impl Pipe for Stream {
                 Read::Bytes(_) => Poll::Ready(true),
                 Read::End => Poll::Ready(false),
                 Read::Empty => {
-                    if let Some(guest) = guest.upgrade() {
+                    if let Some(host) = host.upgrade() {
                         let driven = ready.insert(Arc::default());
-                        guest.wake_readable(&bytes, driven.waker(cx));
+                        host.wake_readable(&bytes, driven.waker(cx));
                     }
                     Poll::Pending
                 }

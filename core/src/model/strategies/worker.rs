@@ -12,8 +12,11 @@ use crate::model::{Clock, Pipe, Thread};
 /// From a wake until the thread runs.
 const HOP: Duration = Duration::from_micros(20);
 
-/// tokio's thread.
-const TOKIO: Thread = Thread(2);
+/// The thread of the strategy's tokio.
+pub(super) const TOKIO: Thread = Thread(2);
+
+/// That of another one.
+pub(super) const REMOTE: Thread = Thread(3);
 
 /// Clones are the same thread.
 #[derive(Clone)]
@@ -24,6 +27,7 @@ pub(super) struct Worker {
 
 struct Inner {
     clock: Clock,
+    thread: Thread,
     ready: RunQueue,
     state: Mutex<State>,
 }
@@ -36,9 +40,10 @@ struct State {
 }
 
 impl Worker {
-    pub(super) fn new(base: &Base) -> Self {
+    pub(super) fn new(base: &Base, thread: Thread) -> Self {
         let inner = Inner {
             clock: base.clock.clone(),
+            thread,
             ready: RunQueue::default(),
             state: Mutex::default(),
         };
@@ -59,7 +64,7 @@ impl Worker {
     /// Wakes at a time.
     pub(super) fn wake_at(&self, deadline: Duration, waker: Waker) {
         let deadline = Duration::from_millis(deadline.as_micros().div_ceil(1000) as u64);
-        self.inner.clock.at_on(TOKIO, deadline, move || waker.wake());
+        self.inner.clock.at_on(self.inner.thread, deadline, move || waker.wake());
     }
 
     /// Wakes once there is something to read.
@@ -94,7 +99,7 @@ impl Inner {
             return;
         }
         let inner = Arc::downgrade(self);
-        self.clock.at_on(TOKIO, self.clock.now() + after, move || {
+        self.clock.at_on(self.thread, self.clock.now() + after, move || {
             if let Some(inner) = inner.upgrade() {
                 inner.run();
             }
