@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Case, DRAIN_PAUSE, ITERATIONS_FREE, ITERATIONS_PER_EVENT, positions};
+use super::deliveries::positions;
+use super::{Case, DRAIN_PAUSE, ITERATIONS_FREE, ITERATIONS_PER_EVENT};
 use crate::program::Side;
 use crate::trace::{Event, Kind, Meter, What};
 use crate::verdict::{Figures, Tally, WindowFigures};

@@ -1,0 +1,315 @@
+//! Who is to blame for what did not come in time, and whether a side stalled.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Case, FLOOD_SHARE, MARGIN, OVERTAKEN, TICK, TICKS_PERCENT};
+use crate::trace::{CANCELLED, End, Event, FIRED, Key, Kind, Trace, What};
+use crate::verdict::{Finding, Tally, Word};
+
+/// What an event can be due inside of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Window {
+    /// A nested loop.
+    Level(u16),
+    /// A flood; the key is that of its end.
+    Flood(Key),
+}
+
+/// A window in the ideal run: the index of the first event inside, and when it closed.
+struct Span {
+    window: Window,
+    open: usize,
+    close: Duration,
+}
+
+/// What one kind of event did in one window, the run outside all windows being one too.
+#[derive(Default)]
+struct Count {
+    due: u32,
+    blames: Vec<Blame>,
+    /// When the first that is to blame was due.
+    first_bad: Option<Duration>,
+    /// When the last that came in time was due.
+    last_good: Option<Duration>,
+}
+
+impl Count {
+    /// Late by chance is a minority; an event that came only when it was poked never is chance.
+    ///
+    /// Beside a flood, how much comes in time is the share of the processor that the process gets,
+    /// and only next to nothing is starvation.
+    fn stalled(&self, window: Option<Window>) -> bool {
+        let came = (self.due as usize).saturating_sub(self.blames.len());
+        let enough = match window {
+            Some(Window::Flood(_)) => came * FLOOD_SHARE >= self.due as usize,
+            _ => came >= self.blames.len(),
+        };
+        !enough || self.blames.contains(&Blame::Poke)
+    }
+}
+
+/// By window (none for the run outside all of them) and kind.
+type Counts = BTreeMap<(Option<Window>, Kind), Count>;
+
+/// Who is to blame for an event that did not come in its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blame {
+    /// It came when everything was woken.
+    Poke,
+    /// It came after the window.
+    Deferred,
+    /// It never came.
+    Never,
+}
+
+impl Case<'_> {
+    /// How each kind of event was delivered; finds stall and split.
+    pub(super) fn deliveries(&mut self) -> BTreeMap<Kind, Tally> {
+        let spans = self.spans();
+        let positions = positions(self.real);
+        // Of a run that was cut short, only what did happen says anything.
+        let cut = matches!(self.real.end, End::Died { .. } | End::Unknown { .. });
+        let mut tallies: BTreeMap<Kind, Tally> = BTreeMap::new();
+        let mut counts = Counts::new();
+        for (i, event) in self.ideal.events.iter().enumerate() {
+            let What::Reached(key) = event.what else {
+                continue;
+            };
+            let tally = tallies.entry(key.kind).or_default();
+            let at = positions.get(&key).copied();
+            // What a cancelled task had not come to is not lost.
+            let cancelled = Key { step: CANCELLED, n: 0, kind: Kind::Task, ..key };
+            if at.is_none() && !cut && !positions.contains_key(&cancelled) {
+                tally.lost += 1;
+            }
+            // The innermost window decides: the one that closes first.
+            let inside = spans
+                .iter()
+                .filter(|s| i >= s.open && event.at + MARGIN <= s.close)
+                .min_by_key(|s| (s.close, Reverse(s.open)))
+                .map(|s| s.window);
+            let judged = match inside {
+                Some(window) if self.was_opened(window) => self.inside(window, event, at, cut),
+                Some(_) => None,
+                None if event.depth > 0 => None,
+                None => self.outside(event, at, cut),
+            };
+            let Some(blame) = judged else { continue };
+            let count = counts.entry((inside, key.kind)).or_default();
+            count.due += 1;
+            match blame {
+                Some(_) => drop(count.first_bad.get_or_insert(event.at)),
+                None => count.last_good = Some(event.at),
+            }
+            count.blames.extend(blame);
+        }
+        self.stalls(&counts);
+        for ((window, kind), count) in counts {
+            let tally = tallies.entry(kind).or_default();
+            let starved = count.blames.len() as u32;
+            // Where there are windows, what went well outside would only hide what did not inside.
+            tally.due += if window.is_none() && !spans.is_empty() { starved } else { count.due };
+            tally.starved += starved;
+        }
+        tallies
+    }
+
+    /// Whether the real run opened the window as the ideal run did.
+    fn was_opened(&self, window: Window) -> bool {
+        match window {
+            Window::Level(level) => {
+                self.real.find(What::Open(level)).is_some()
+                    && self.real.find(What::Refused(level)).is_none()
+            }
+            Window::Flood(_) => true,
+        }
+    }
+
+    /// Where the real run opened and closed the window. Floods are counted from the beginning.
+    fn edges(&self, window: Window) -> (Option<usize>, Option<usize>) {
+        match window {
+            Window::Level(level) => {
+                (self.real.find(What::Open(level)), self.real.find(What::Close(level)))
+            }
+            Window::Flood(end) => (None, self.real.position(end)),
+        }
+    }
+
+    /// An event due inside a window: `None` when nothing can be said, else what is to blame.
+    fn inside(
+        &mut self,
+        window: Window,
+        event: &Event,
+        at: Option<usize>,
+        cut: bool,
+    ) -> Option<Option<Blame>> {
+        let (_, close) = self.edges(window);
+        if cut && close.is_none() {
+            return None;
+        }
+        let delivered = match (at, close) {
+            (Some(at), Some(close)) => at < close,
+            (at, None) => at.is_some(),
+            (None, Some(_)) => false,
+        };
+        let cured = at.is_some_and(|at| self.cured(event, at));
+        if delivered && !cured {
+            return Some(None);
+        }
+        if close.is_some_and(|close| self.real.events[close].at <= event.at) {
+            // The window closed before its time; that is not this event's fault.
+            return None;
+        }
+        if !self.machine_was_alive(window) {
+            self.stood_still = true;
+            return None;
+        }
+        Some(Some(if cured {
+            Blame::Poke
+        } else if at.is_some() {
+            Blame::Deferred
+        } else {
+            Blame::Never
+        }))
+    }
+
+    /// An event due outside all windows.
+    fn outside(&mut self, event: &Event, at: Option<usize>, cut: bool) -> Option<Option<Blame>> {
+        match at {
+            None if cut => None,
+            // Without a window there is no "inside"; an event that came at all came in time,
+            // unless it had to be poked, or what was due long after it came before it.
+            Some(at) if self.cured(event, at) => Some(Some(Blame::Poke)),
+            Some(at) if self.overtaken(event, at) => {
+                if self.machine_ran(event.at, at) {
+                    return Some(Some(Blame::Deferred));
+                }
+                self.stood_still = true;
+                None
+            }
+            Some(_) => Some(None),
+            None => Some(Some(Blame::Never)),
+        }
+    }
+
+    /// Whether a poke brought the event at index `at`: it came while one was in effect and no window
+    /// closed meanwhile, it was late already when the poke came, and its side had delivered nothing
+    /// since it was due. A side that is alive and late was not asleep.
+    fn cured(&self, ideal: &Event, at: usize) -> bool {
+        let What::Reached(key) = ideal.what else { return false };
+        let before = &self.real.events[..at];
+        let edge = before.iter().rposition(|event| {
+            matches!(event.what, What::PokeBegin(_) | What::PokeEnd(_) | What::Close(_))
+        });
+        let Some(poke) = edge.filter(|&i| matches!(before[i].what, What::PokeBegin(_))) else {
+            return false;
+        };
+        let asleep = !before[..poke].iter().any(|event| {
+            let What::Reached(other) = event.what else { return false };
+            other.kind.side() == key.kind.side() && event.at > ideal.at
+        });
+        asleep && before[poke].at >= ideal.at + MARGIN
+    }
+
+    /// Whether something that was due much later came before the event at index `at`.
+    fn overtaken(&self, ideal: &Event, at: usize) -> bool {
+        // GLib counts an interval from the last dispatch and catches nothing up: once late, such a
+        // source stays behind, and only its first firing tells whether it is let in at all.
+        let again = matches!(
+            ideal.what,
+            What::Reached(Key { kind: Kind::Timeout, step: FIRED, n: 1.., .. })
+        );
+        let overtaken = |&latest: &Duration| latest >= ideal.at + OVERTAKEN;
+        !again && self.latest_due.get(at).is_some_and(overtaken)
+    }
+
+    /// Whether the supervisor's clock ran from `due` until the event at index `at`.
+    fn machine_ran(&self, due: Duration, at: usize) -> bool {
+        let events = &self.real.events;
+        let before = events[..at].iter().rev().find(|event| event.at <= due);
+        let (from, ticks) = before.map_or((Duration::ZERO, 0), |e| (e.at, e.meter.ticks));
+        let time = events[at].at.saturating_sub(from);
+        let ticks = events[at].meter.ticks.saturating_sub(ticks);
+        let nominal = (time.as_millis() / TICK.as_millis()) as u64;
+        ticks * 100 >= nominal * TICKS_PERCENT
+    }
+
+    /// Whether the supervisor's clock ran while the window was open.
+    fn machine_was_alive(&self, window: Window) -> bool {
+        let (open, Some(close)) = self.edges(window) else {
+            return true;
+        };
+        let close = &self.real.events[close];
+        let (from, ticks) = open.map_or((Duration::ZERO, 0), |open| {
+            let open = &self.real.events[open];
+            (open.at, open.meter.ticks)
+        });
+        let ticks = close.meter.ticks.saturating_sub(ticks);
+        let time = close.at.saturating_sub(from);
+        let nominal = (time.as_millis() / TICK.as_millis()) as u64;
+        ticks * 100 >= nominal * TICKS_PERCENT
+    }
+
+    /// Each side in each window: a side that froze in one dialog is not excused by another.
+    fn stalls(&mut self, counts: &Counts) {
+        let windows: BTreeSet<_> = counts.keys().map(|(w, kind)| (*w, kind.side())).collect();
+        for (window, side) in windows {
+            let mine: Vec<&Count> = counts
+                .iter()
+                .filter(|((w, kind), _)| *w == window && kind.side() == side)
+                .map(|(_, count)| count)
+                .collect();
+            if !mine.iter().any(|c| c.stalled(window)) {
+                continue;
+            }
+            self.words.insert(Word::Stall);
+            // What came in time before the trouble began does not show that anything went on.
+            let since = mine.iter().filter(|c| c.stalled(window)).filter_map(|c| c.first_bad).min();
+            let flood = matches!(window, Some(Window::Flood(_)));
+            let went_on = |c: &Count| c.blames.is_empty() || (flood && !c.stalled(window));
+            if mine.iter().any(|c| went_on(c) && c.last_good >= since) {
+                self.words.insert(Word::Split);
+            }
+            let blamed =
+                |blame| mine.iter().any(|c| c.stalled(window) && c.blames.contains(&blame));
+            self.findings.insert(if blamed(Blame::Poke) {
+                Finding::LostWakeUp
+            } else if mine.iter().all(|c| c.stalled(window)) {
+                Finding::Frozen(side)
+            } else {
+                Finding::Starved(side)
+            });
+            if blamed(Blame::Deferred) {
+                self.findings.insert(Finding::Deferred(side));
+            }
+        }
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let events = &self.ideal.events;
+        let levels = (0..self.levels.len() as u16).filter_map(|level| {
+            let open = self.ideal.find(What::Open(level))? + 1;
+            let close = self.ideal.find(What::Close(level));
+            let close = close.map_or(Duration::MAX, |i| events[i].at);
+            Some(Span { window: Window::Level(level), open, close })
+        });
+        let floods = self.floods.iter().filter_map(|&(end, time)| {
+            let close = events[self.ideal.position(end)?].at;
+            let open = events.partition_point(|e| e.at < close.saturating_sub(time));
+            Some(Span { window: Window::Flood(end), open, close })
+        });
+        levels.chain(floods).collect()
+    }
+}
+
+pub(super) fn positions(trace: &Trace) -> BTreeMap<Key, usize> {
+    let mut positions = BTreeMap::new();
+    for (i, event) in trace.events.iter().enumerate() {
+        if let What::Reached(key) = event.what {
+            positions.entry(key).or_insert(i);
+        }
+    }
+    positions
+}

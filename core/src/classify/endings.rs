@@ -1,0 +1,123 @@
+//! What the end of a run says: how the process ended, and each of its nested loops.
+
+use std::collections::BTreeMap;
+
+use super::{Case, ITERATIONS_FREE, ITERATIONS_PER_EVENT};
+use crate::trace::{End, Kind, What};
+use crate::verdict::{Finding, Tally, Word};
+
+impl Case<'_> {
+    /// Finds a nested loop that ended though nobody had asked it to.
+    pub(super) fn levels_in_order(&mut self) {
+        for level in 0..self.levels.len() as u16 {
+            let asked = self.ideal.find(What::Quit(level)).is_some();
+            let Some(close) = self.real.find(What::Close(level)) else {
+                continue;
+            };
+            if self.real.find(What::Refused(level)).is_some() || !asked {
+                continue;
+            }
+            // A panic unwinds a nested loop without quitting it.
+            if self.real.find(What::Panicked).is_some_and(|panic| panic < close) {
+                continue;
+            }
+            if self.real.find(What::Quit(level)).is_none_or(|quit| quit > close) {
+                self.words.insert(Word::WrongLevel);
+            }
+        }
+    }
+
+    /// What the end of the process says.
+    pub(super) fn end(&mut self, tallies: &BTreeMap<Kind, Tally>) {
+        if self.real.events.iter().any(|e| matches!(e.what, What::Refused(_))) {
+            self.words.insert(Word::Refused);
+            self.message = self.real.notes.first().cloned();
+        }
+        if self.real.find(What::Panicked).is_some() && !matches!(self.real.end, End::Died { .. }) {
+            self.findings.insert(Finding::PanicCaught);
+        }
+        match &self.real.end {
+            End::Finished => {
+                self.lost(tallies);
+                if self.stood_still {
+                    self.unsure("the machine stood still while a window was open");
+                } else if !self.words.contains(&Word::Refused) && self.missed_a_window() {
+                    self.unsure("a window of the program was not seen");
+                }
+            }
+            End::Died { message, .. } => {
+                self.words.insert(Word::Abort);
+                self.message = Some(message.clone());
+            }
+            End::Deadline { .. } if self.ideal.end != End::Finished => {
+                self.unsure("the program does not end, not even ideally");
+            }
+            End::Deadline { last, in_lock } => {
+                let open = self.innermost();
+                // Draining by hand turns for nothing at its own pace.
+                let paced = open.is_some_and(|level| self.drained.contains(&level));
+                let justified = last.useful + if paced { last.ticks } else { 0 };
+                let turning = last.iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified;
+                let over = match open {
+                    Some(level) => self.real.find(What::Quit(level)).is_some(),
+                    None => self.real.find(What::Done).is_some(),
+                };
+                if turning && over {
+                    self.words.insert(Word::Livelock);
+                    self.words.remove(&Word::BusyLoop);
+                } else if *in_lock && last.iterations == 0 && last.useful == 0 {
+                    self.words.insert(Word::Deadlock);
+                    self.words.remove(&Word::Stall);
+                    self.words.remove(&Word::Split);
+                    self.findings.retain(|f| !matches!(f, Finding::Frozen(_)));
+                } else {
+                    self.words.insert(Word::Stall);
+                    if turning {
+                        self.words.insert(Word::BusyLoop);
+                    } else if self.real.events.iter().any(|e| matches!(e.what, What::Close(_))) {
+                        self.lost(tallies);
+                    }
+                }
+            }
+            End::Unknown { reason } => self.unsure(reason),
+        }
+    }
+
+    /// Nothing can be said, unless something bad was proven already.
+    fn unsure(&mut self, why: &str) {
+        if !self.words.iter().any(|word| word.is_bad()) {
+            self.words.insert(Word::Inconclusive);
+        }
+        self.message = Some(why.to_owned());
+    }
+
+    /// Lost: every window closed, the rest of the program is over, and yet it never came.
+    fn lost(&mut self, tallies: &BTreeMap<Kind, Tally>) {
+        let refused = self.words.contains(&Word::Refused);
+        if self.innermost().is_none() && !refused && tallies.values().any(|t| t.lost > 0) {
+            self.words.insert(Word::Lost);
+            // Unless something else did come, too late.
+            let late = |f: &Finding| matches!(f, Finding::LostWakeUp | Finding::Deferred(_));
+            if !self.findings.iter().any(late) {
+                self.words.remove(&Word::Stall);
+            }
+        }
+    }
+
+    /// The innermost nested loop that is open at the end.
+    fn innermost(&self) -> Option<u16> {
+        self.real.events.iter().rev().find_map(|event| match event.what {
+            What::Open(level) => self.real.find(What::Close(level)).is_none().then_some(level),
+            _ => None,
+        })
+    }
+
+    /// Whether the run says nothing about a nested loop or a quiet window of the program.
+    fn missed_a_window(&self) -> bool {
+        let is_edge = |what| {
+            matches!(what, What::Open(_) | What::Close(_) | What::QuietBegin | What::QuietEnd)
+        };
+        let mut edges = self.ideal.events.iter().map(|e| e.what).filter(|&what| is_edge(what));
+        edges.any(|edge| self.real.find(edge).is_none())
+    }
+}
