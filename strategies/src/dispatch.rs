@@ -42,7 +42,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -54,10 +54,11 @@ use loopnest_core::executor::{Executor, JoinError, JoinHandle, Slice, Spawner};
 use loopnest_core::pace::SLICE;
 use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
 
-use crate::epoll::{self, Selector};
+use crate::epoll;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
+use crate::turn::{State, Turn};
 
 /// tokio and an executor as sources of a GLib context.
 ///
@@ -103,19 +104,6 @@ struct Shared {
     warned: Cell<bool>,
 }
 
-/// How a turn stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Running,
-    /// Over, and there was nothing to do.
-    Idle,
-    /// Over, and something was done.
-    Served,
-    /// Over with work left.
-    OutOfTime,
-}
-
 thread_local! {
     /// How many turns are on this thread's stack.
     static TURNS: Cell<usize> = const { Cell::new(0) };
@@ -124,21 +112,6 @@ thread_local! {
 /// Whether the caller stands inside a task on tokio's own queue, in a turn of this thread.
 pub(crate) fn is_turning() -> bool {
     TURNS.get() > 0
-}
-
-/// Stands in for tokio's wait during a turn.
-struct Turn {
-    /// tokio's epoll descriptor.
-    epfd: RawFd,
-    state: Cell<State>,
-    /// A wait was answered with what the kernel had.
-    answered: Cell<bool>,
-    /// When the turn has lasted long enough.
-    end: Cell<Option<Instant>>,
-    /// When tokio wants to be run again though no descriptor is ready.
-    deadline: Cell<Option<Instant>>,
-    /// Wakes the future that the turn is run for.
-    waker: RefCell<Option<Waker>>,
 }
 
 impl Dispatch {
@@ -407,62 +380,6 @@ impl Work for Shared {
                 self.backlog.set(true);
             }
         }
-    }
-}
-
-impl Turn {
-    fn new(epfd: RawFd) -> Self {
-        Self {
-            epfd,
-            state: Cell::default(),
-            answered: Cell::default(),
-            end: Cell::default(),
-            deadline: Cell::default(),
-            waker: RefCell::default(),
-        }
-    }
-
-    fn begin(&self, end: Instant) {
-        // A turn that runs out of time learns no deadline, and an old one would bring what is left
-        // forward again and again.
-        self.deadline.set(None);
-        self.state.set(State::Running);
-        self.answered.set(false);
-        self.end.set(Some(end));
-    }
-
-    fn finish(&self, state: State) {
-        self.state.set(state);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
-impl Selector for Turn {
-    fn wait(&self, epfd: RawFd, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
-        // A library may have an epoll of its own.
-        if epfd != self.epfd {
-            kernel(timeout);
-            return;
-        }
-        if timeout == 0 {
-            // Tasks of tokio's own are ready or a timer has expired. It will ask again.
-            kernel(0);
-            self.answered.set(true);
-            if self.end.get().is_some_and(|end| Instant::now() >= end) {
-                self.finish(State::OutOfTime);
-            }
-            return;
-        }
-        // Once per turn is enough: there is another turn after our tasks have run.
-        let answered = self.answered.replace(true);
-        if !answered && kernel(0) > 0 {
-            return;
-        }
-        let wait = u64::try_from(timeout).ok().map(Duration::from_millis);
-        self.deadline.set(wait.and_then(|wait| Instant::now().checked_add(wait)));
-        self.finish(if answered { State::Served } else { State::Idle });
     }
 }
 

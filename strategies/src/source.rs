@@ -56,14 +56,14 @@ pub trait Callbacks: 'static {
 /// A source of ours, destroyed when dropped.
 pub struct Source<C: Callbacks> {
     source: glib::Source,
-    callbacks: *const Cell_<C>,
+    callbacks: *const Payload<C>,
     /// Whether dropping this destroys the source.
     owner: bool,
     _thread: PhantomData<*const ()>,
 }
 
 /// What the C side points to.
-struct Cell_<C> {
+struct Payload<C> {
     home: usize,
     callbacks: C,
     /// Descriptors that are watched.
@@ -76,7 +76,7 @@ struct Raw<C> {
     header: GSource,
     /// Unique among all sources of the process, unlike its address.
     number: usize,
-    cell: *mut Cell_<C>,
+    cell: *mut Payload<C>,
 }
 
 /// A name for a descriptor of a source; of no use with another source.
@@ -106,7 +106,7 @@ impl<C: Callbacks> Source<C> {
     /// Makes a source; nothing happens until it is attached.
     pub fn new(name: &str, callbacks: C) -> Self {
         ALIVE.fetch_add(1, Ordering::Relaxed);
-        let cell = Box::into_raw(Box::new(Cell_ {
+        let cell = Box::into_raw(Box::new(Payload {
             home: thread_number(),
             callbacks,
             kept: RefCell::default(),

@@ -1,0 +1,92 @@
+//! A turn of tokio: it runs until it would wait, and then the wait is answered here.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::RawFd;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::epoll::Selector;
+
+/// How a turn stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    #[default]
+    Running,
+    /// Over, and there was nothing to do.
+    Idle,
+    /// Over, and something was done.
+    Served,
+    /// Over with work left.
+    OutOfTime,
+}
+
+/// Stands in for tokio's wait during a turn.
+pub(crate) struct Turn {
+    /// tokio's epoll descriptor.
+    epfd: RawFd,
+    pub(crate) state: Cell<State>,
+    /// A wait was answered with what the kernel had.
+    answered: Cell<bool>,
+    /// When the turn has lasted long enough.
+    end: Cell<Option<Instant>>,
+    /// When tokio wants to be run again though no descriptor is ready.
+    pub(crate) deadline: Cell<Option<Instant>>,
+    /// Wakes the future that the turn is run for.
+    pub(crate) waker: RefCell<Option<Waker>>,
+}
+
+impl Turn {
+    pub(crate) fn new(epfd: RawFd) -> Self {
+        Self {
+            epfd,
+            state: Cell::default(),
+            answered: Cell::default(),
+            end: Cell::default(),
+            deadline: Cell::default(),
+            waker: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn begin(&self, end: Instant) {
+        // A turn that runs out of time learns no deadline, and an old one would bring what is left
+        // forward again and again.
+        self.deadline.set(None);
+        self.state.set(State::Running);
+        self.answered.set(false);
+        self.end.set(Some(end));
+    }
+
+    fn finish(&self, state: State) {
+        self.state.set(state);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Selector for Turn {
+    fn wait(&self, epfd: RawFd, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
+        // A library may have an epoll of its own.
+        if epfd != self.epfd {
+            kernel(timeout);
+            return;
+        }
+        if timeout == 0 {
+            // Tasks of tokio's own are ready or a timer has expired. It will ask again.
+            kernel(0);
+            self.answered.set(true);
+            if self.end.get().is_some_and(|end| Instant::now() >= end) {
+                self.finish(State::OutOfTime);
+            }
+            return;
+        }
+        // Once per turn is enough: there is another turn after our tasks have run.
+        let answered = self.answered.replace(true);
+        if !answered && kernel(0) > 0 {
+            return;
+        }
+        let wait = u64::try_from(timeout).ok().map(Duration::from_millis);
+        self.deadline.set(wait.and_then(|wait| Instant::now().checked_add(wait)));
+        self.finish(if answered { State::Served } else { State::Idle });
+    }
+}
