@@ -33,6 +33,10 @@ impl Daemon {
         Ok(Self { child, address: address.trim().to_owned() })
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn address(&self) -> String {
         self.address.clone()
     }

@@ -8,6 +8,7 @@
 
 mod bus;
 mod operations;
+mod place;
 mod table;
 mod ways;
 
@@ -22,6 +23,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use bus::{Daemon, Hanging};
 use operations::{GetId, Hang, Operation, Task};
+use place::{Place, Processors};
 use table::{Cost, Probe, Table};
 use ways::{WAYS, Way};
 
@@ -51,14 +53,20 @@ fn main() -> anyhow::Result<()> {
     let hanging = Hanging::serve(&served)?;
     let get_id = GetId(bus.clone());
 
-    sides.local("GetId, one after the other", &get_id)?;
-    sides.local("a GTask, one after the other", &Task)?;
-    sides.remote("GetId, one after the other", &get_id, Manner::InTurn)?;
-    sides.remote("a GTask, one after the other", &Task, Manner::InTurn)?;
-    sides.remote("GetId, 1000 at once", &get_id, Manner::AtOnce)?;
-    sides.remote("a GTask, 1000 at once", &Task, Manner::AtOnce)?;
     let waiting = Manner::Beside(&hanging, Hang::of(bus, &served));
-    sides.remote("a GTask, one after the other beside 1000 calls that wait", &Task, waiting)
+    let processors = Processors::new()?;
+    for place in [Place::OneProcessor, Place::Anywhere] {
+        processors.put(place, daemon.id())?;
+        println!("\none after the other, {}\n", place.name());
+        sides.local("GetId", &get_id)?;
+        sides.local("a GTask", &Task)?;
+        sides.remote("GetId", &get_id, &Manner::InTurn)?;
+        sides.remote("a GTask", &Task, &Manner::InTurn)?;
+        sides.remote("a GTask beside 1000 calls that wait", &Task, &waiting)?;
+    }
+    println!("\n1000 at once, {}\n", Place::Anywhere.name());
+    sides.remote("GetId", &get_id, &Manner::AtOnce)?;
+    sides.remote("a GTask", &Task, &Manner::AtOnce)
 }
 
 /// How the calls of a round are made.
@@ -106,7 +114,7 @@ impl Sides {
         table.print(1, &[0])
     }
 
-    fn remote<O: Operation>(&self, title: &str, op: &O, manner: Manner<'_>) -> anyhow::Result<()> {
+    fn remote<O: Operation>(&self, title: &str, op: &O, manner: &Manner<'_>) -> anyhow::Result<()> {
         let n = if matches!(manner, Manner::AtOnce) { MANY } else { self.n };
         let mut table = Table::new(WAYS.map(Way::name));
         for round in 0..=self.rounds {
@@ -114,7 +122,7 @@ impl Sides {
             for i in 0..WAYS.len() {
                 // Another order in each round: whoever goes first may find the caches cold.
                 let i = (i + round as usize) % WAYS.len();
-                (costs[i], iterations[i]) = self.round(WAYS[i], op, n, &manner)?;
+                (costs[i], iterations[i]) = self.round(WAYS[i], op, n, manner)?;
             }
             if round > 0 {
                 table.note(n, costs, iterations);

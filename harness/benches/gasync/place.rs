@@ -1,0 +1,57 @@
+//! Which processors the threads may use.
+//!
+//! Most of a single call is two threads that wake each other. On one processor that is a switch
+//! from one to the other. Across processors it is what the machine takes to interrupt an idle one,
+//! a virtual machine takes long, and where the threads stand changes while a table is made. So calls
+//! that follow one another are measured on one processor first, where the ratios hold still, and
+//! then wherever the system puts the threads.
+
+use std::fs;
+
+use anyhow::Context as _;
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    OneProcessor,
+    Anywhere,
+}
+
+impl Place {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OneProcessor => "on one processor",
+            Self::Anywhere => "wherever the system puts the threads",
+        }
+    }
+}
+
+/// The processors that this process was given.
+pub(crate) struct Processors {
+    all: CpuSet,
+    one: CpuSet,
+}
+
+impl Processors {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let all = sched_getaffinity(None)?;
+        let first = (0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).context("no processor")?;
+        let mut one = CpuSet::new();
+        one.set(first);
+        Ok(Self { all, one })
+    }
+
+    /// Moves all threads there are: those of this process and of `child`.
+    pub(crate) fn put(&self, place: Place, child: u32) -> anyhow::Result<()> {
+        let set = if place == Place::OneProcessor { &self.one } else { &self.all };
+        for process in [std::process::id(), child] {
+            for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+                let thread: i32 = thread?.file_name().to_string_lossy().parse()?;
+                // One that has ended meanwhile need not be moved.
+                let _ = sched_setaffinity(Pid::from_raw(thread), set);
+            }
+        }
+        Ok(())
+    }
+}
