@@ -2,7 +2,7 @@
 //!
 //! Two D-Bus libraries in one thread: the names come from zbus, which runs on tokio, and who stands
 //! behind each name comes from gio. No second thread is started for tokio; the list of threads that
-//! is printed before and after says so (what is there belongs to GTK and gio).
+//! is printed before and after says so (what is there belongs to GTK, gio and the graphics driver).
 //!
 //! `dbus-run-session -- cargo run -p gui-demo --example bus_names`
 //!
@@ -48,7 +48,8 @@ struct Window {
     again: gtk4::Button,
     cancel: gtk4::Button,
     task: RefCell<Option<JoinHandle<()>>>,
-    listed: Cell<(usize, usize)>,
+    /// How many names are listed, of how many; nothing before the bus has said which there are.
+    listed: Cell<Option<(usize, usize)>>,
     zbus: OnceCell<zbus::Connection>,
 }
 
@@ -58,15 +59,20 @@ impl Window {
             dispatch,
             slow,
             names: gtk4::StringList::default(),
-            status: gtk4::Label::builder().xalign(0.0).build(),
+            // An error may be long.
+            status: gtk4::Label::builder().xalign(0.0).wrap(true).build(),
             again: gtk4::Button::with_label("List again"),
             cancel: gtk4::Button::with_label("Cancel"),
             task: RefCell::default(),
             listed: Cell::default(),
             zbus: OnceCell::new(),
         });
-        let entry = gtk4::SearchEntry::builder().hexpand(true).placeholder_text("Filter").build();
+        let entry = gtk4::SearchEntry::builder().hexpand(true).build();
+        // A name to a screen reader, which a placeholder is not, and a key (Alt+F).
+        let filter = gtk4::Label::builder().label("_Filter").use_underline(true);
+        let filter = filter.mnemonic_widget(&entry).build();
         let bar = gtk4::Box::new(gtk4::Orientation::Horizontal, 6);
+        bar.append(&filter);
         bar.append(&entry);
         bar.append(&this.again);
         bar.append(&this.cancel);
@@ -83,13 +89,17 @@ impl Window {
         all.append(&list);
         all.append(&this.status);
 
-        // The buttons go with the window, and with them what they hold.
-        let (again, cancel) = (Rc::downgrade(&this), this.clone());
-        this.again.connect_clicked(move |_| {
-            if let Some(window) = again.upgrade() {
-                window.list();
-            }
-        });
+        // Weak, because `this` holds the buttons.
+        this.again.connect_clicked(glib::clone!(
+            #[weak]
+            this,
+            move |_| this.list()
+        ));
+        this.cancel.connect_clicked(glib::clone!(
+            #[weak]
+            this,
+            move |_| this.cancel()
+        ));
         let window = gtk4::ApplicationWindow::builder()
             .application(application)
             .title("Bus names")
@@ -97,17 +107,15 @@ impl Window {
             .default_height(420)
             .child(&all)
             .build();
-        let weak = Rc::downgrade(&this);
-        this.cancel.connect_clicked(move |_| {
-            if let Some(window) = weak.upgrade() {
-                window.cancel();
-            }
-        });
         // Keeps `this` until the window is closed, and ends the task then.
-        window.connect_close_request(move |_| {
-            cancel.cancel();
-            glib::Propagation::Proceed
-        });
+        window.connect_close_request(glib::clone!(
+            #[strong]
+            this,
+            move |_| {
+                this.cancel();
+                glib::Propagation::Proceed
+            }
+        ));
         window.present();
         this
     }
@@ -149,14 +157,14 @@ impl Window {
         self.cancel();
         self.names.splice(0, self.names.n_items(), &[]);
         self.listed.take();
+        self.status.set_text("connecting");
         self.set_running(true);
         let this = self.clone();
         let task = self.dispatch.spawn_local(async move {
             let ended = this.names().await;
-            let (n, all) = this.listed.get();
             this.status.set_text(&match ended {
-                Ok(()) => format!("{n} names"),
-                Err(error) => format!("{error:#}, after {n} of {all} names"),
+                Ok(n) => format!("{n} names"),
+                Err(error) => format!("{error:#}, {}", this.so_far()),
             });
             this.set_running(false);
         });
@@ -169,9 +177,20 @@ impl Window {
             && !task.is_finished()
         {
             task.cancel();
-            let (n, all) = self.listed.get();
-            self.status.set_text(&format!("cancelled after {n} of {all} names"));
+            self.status.set_text(&format!("cancelled {}", self.so_far()));
             self.set_running(false);
+        }
+    }
+
+    fn set_listed(&self, n: usize, all: usize) {
+        self.listed.set(Some((n, all)));
+        self.status.set_text(&format!("{n} of {all} names"));
+    }
+
+    fn so_far(&self) -> String {
+        match self.listed.get() {
+            Some((n, all)) => format!("after {n} of {all} names"),
+            None => "before the first name".to_owned(),
         }
     }
 
@@ -180,7 +199,8 @@ impl Window {
         self.cancel.set_sensitive(running);
     }
 
-    async fn names(&self) -> anyhow::Result<()> {
+    /// Lists, and says how many there are.
+    async fn names(&self) -> anyhow::Result<usize> {
         let gio = gasync::call(|cancellable, done| {
             gio::bus_get(gio::BusType::Session, Some(cancellable), |bus| done.resolve(bus));
         });
@@ -193,16 +213,16 @@ impl Window {
         let mut names: Vec<String> = names.iter().map(ToString::to_string).collect();
         // What people look for first: `:1.42` sorts before every name that says something.
         names.sort_by_key(|name| (name.starts_with(':'), name.clone()));
+        self.set_listed(0, names.len());
         for (n, name) in names.iter().enumerate() {
-            self.status.set_text(&format!("{n} of {} names", names.len()));
             let process = process_of(&gio, name.clone()).await?;
             self.names.append(&format!("{name}    {process}"));
-            self.listed.set((n + 1, names.len()));
+            self.set_listed(n + 1, names.len());
             if self.slow {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }
-        Ok(())
+        Ok(names.len())
     }
 }
 
@@ -236,8 +256,11 @@ async fn process_of(bus: &gio::DBusConnection, name: String) -> anyhow::Result<S
         let path = "/org/freedesktop/DBus";
         bus.call(Some(BUS), path, BUS, method, Some(&name), None, flags, -1, cancellable, done);
     });
-    // A name may be gone by now.
-    let Ok(reply) = reply.await? else { return Ok("gone".to_owned()) };
+    let reply = match reply.await? {
+        // A name may be gone by now; a bus that is gone is another matter.
+        Err(error) if error.matches(gio::DBusError::NameHasNoOwner) => return Ok("gone".to_owned()),
+        reply => reply?,
+    };
     let (pid,) = reply.get::<(u32,)>().context("a process has a number")?;
     let contents = gasync::call(move |cancellable, done| {
         gio::File::for_path(format!("/proc/{pid}/comm"))
