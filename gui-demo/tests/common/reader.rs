@@ -12,11 +12,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Desk, wait_for, wait_until};
 
-/// The name under which the demo is known.
-const PROGRAM: &str = "gui-demo";
-
-/// The reader.
+/// The reader of one program.
 pub struct Reader {
+    program: &'static str,
     runtime: Runtime,
     connection: AccessibilityConnection,
 }
@@ -51,8 +49,8 @@ async fn look(to: Connection, object: ObjectRefOwned) -> Found<(Node, Vec<Object
 }
 
 impl Reader {
-    /// Starts assistive technology on the desk's bus.
-    pub fn of(desk: &Desk) -> Self {
+    /// Starts assistive technology on the desk's bus, for the program that is known by this name.
+    pub fn of(desk: &Desk, program: &'static str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let connection = runtime.block_on(async {
             let address = desk.bus_address();
@@ -60,7 +58,7 @@ impl Reader {
             let address = BusProxy::new(&bus).await?.get_address().await?;
             AccessibilityConnection::from_address(address.as_str().try_into()?).await
         });
-        Self { runtime, connection: connection.expect("assistive technology starts") }
+        Self { program, runtime, connection: connection.expect("assistive technology starts") }
     }
 
     async fn proxy(&self, object: &ObjectRefOwned) -> Found<AccessibleProxy<'_>> {
@@ -73,7 +71,7 @@ impl Reader {
         let mut level = Vec::new();
         for program in root.get_children().await? {
             let (program, windows) = look(connection.clone(), program).await?;
-            if program.name == PROGRAM {
+            if program.name == self.program {
                 level.extend(windows.into_iter().map(|window| (window, None)));
             }
         }
@@ -96,7 +94,7 @@ impl Reader {
         Ok(nodes)
     }
 
-    /// All widgets of the demo. One that goes away meanwhile makes it begin again.
+    /// All widgets of the program. One that goes away meanwhile makes it begin again.
     pub fn all(&self) -> Vec<Node> {
         wait_for("the tree of widgets", || {
             self.runtime.block_on(self.walk()).ok().filter(|nodes| !nodes.is_empty())

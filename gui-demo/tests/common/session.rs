@@ -36,7 +36,7 @@ impl Session {
         cmd.arg(desk.folder().join("report.json")).env("RUST_BACKTRACE", "0");
         let demo = cmd.stdout(Stdio::null()).stderr(stderr).spawn().expect("the demo");
         let demo = Running(demo);
-        let reader = Reader::of(&desk);
+        let reader = Reader::of(&desk, "gui-demo");
         let (verdict, reason) = (reader.described("verdict"), reader.described("reason"));
         let log = reader.described("log");
         let session =
