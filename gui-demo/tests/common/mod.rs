@@ -13,10 +13,11 @@ pub mod inside;
 pub mod png;
 pub mod reader;
 pub mod session;
+pub mod threads;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -212,6 +213,16 @@ pub fn wait_until<T, S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> R
         assert!(Instant::now() < end, "waited in vain for {what}; there is {instead:?}");
         thread::sleep(BETWEEN);
     }
+}
+
+/// Where cargo puts the examples: beside the folder that this test was built into.
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this test's own path");
+    let profile = test.ancestors().nth(2).expect("a test is in target/<profile>/deps");
+    let path = profile.join("examples").join(name);
+    let shown = path.display();
+    assert!(path.exists(), "{shown} is missing: `cargo build --workspace --examples` makes it");
+    path
 }
 
 /// What GLib and GTK complained about.
