@@ -161,16 +161,17 @@ fn tests(site: &Site) -> Work {
         (true, false) => workspace("cargo nextest run", site).args(TARGETS),
         (false, _) => Cmd::line("cargo test --workspace --exclude gui-demo").args(TARGETS),
     };
-    Work::Do { prepare: vec![build_examples()], commands: vec![run] }
+    Work::Do { prepare: vec![build_examples(site)], commands: vec![run] }
 }
 
 fn gui(site: &Site) -> Work {
-    one(if site.nextest {
+    let run = if site.nextest {
         // Windows are mostly waited for; .config/nextest.toml has the limit.
         nextest("package(gui-demo)").args(["--test-threads", "3"])
     } else {
         Cmd::line("cargo test --package gui-demo").args(TARGETS)
-    })
+    };
+    Work::Do { prepare: vec![build_examples(site)], commands: vec![run] }
 }
 
 fn nextest(filter: &str) -> Cmd {
@@ -179,8 +180,8 @@ fn nextest(filter: &str) -> Cmd {
 
 /// Of the whole workspace wherever examples are needed: features are unified over what is built, so
 /// a smaller selection would compile the dependencies again.
-fn build_examples() -> Cmd {
-    Cmd::line("cargo build --workspace --examples")
+fn build_examples(site: &Site) -> Cmd {
+    workspace("cargo build", site).arg("--examples")
 }
 
 /// Only definite leaks count, and only they are shown: GLib keeps many blocks for the life of the
@@ -200,7 +201,7 @@ fn valgrind(site: &Site) -> Work {
         if needs_bus { example.through("dbus-run-session") } else { example }
     };
     Work::Do {
-        prepare: vec![build_examples()],
+        prepare: vec![build_examples(site)],
         commands: site.examples.iter().map(check).collect(),
     }
 }
@@ -282,21 +283,22 @@ mod tests {
         assert_eq!(lines(Step::Tests, &full()), [build, &rest]);
         assert_eq!(
             lines(Step::Gui, &full()),
-            [format!("{nextest} 'package(gui-demo)' --test-threads 3")]
+            [build, &format!("{nextest} 'package(gui-demo)' --test-threads 3")]
         );
         let without = Site { nextest: false, ..full() };
         let cargo = format!("cargo test --workspace --exclude gui-demo {kinds}");
         assert_eq!(lines(Step::Tests, &without), [build, &cargo]);
-        assert_eq!(lines(Step::Gui, &without), [format!("cargo test --package gui-demo {kinds}")]);
+        let cargo = format!("cargo test --package gui-demo {kinds}");
+        assert_eq!(lines(Step::Gui, &without), [build, &cargo]);
     }
 
     #[test]
     fn without_gtk_everything_else_is_built_and_tested() {
         let bare = Site { clippy: true, nextest: true, ..bare() };
         for step in [Step::Clippy, Step::Tests, Step::DocTests, Step::Doc] {
-            let lines = lines(step, &bare);
-            let last = lines.last().expect("a command");
-            assert!(last.contains("--workspace --exclude gui-demo"), "{last}");
+            for line in lines(step, &bare) {
+                assert!(line.contains("--workspace --exclude gui-demo"), "{line}");
+            }
         }
         let Work::Skip(why) = Step::Gui.work(&bare) else { panic!("it would run") };
         assert!(why.contains("GTK is not installed"), "{why}");
