@@ -26,9 +26,14 @@ use zbus::address::transport::UnixSocket;
 const BUS: &str = "org.freedesktop.DBus";
 
 fn main() -> anyhow::Result<glib::ExitCode> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let slow = match &args[..] {
+        [] => false,
+        [slow] if slow == "--slow" => true,
+        _ => bail!("bus_names takes no argument but --slow"),
+    };
     // Made before the application runs, and kept until it has returned.
     let dispatch = Rc::new(Dispatch::new(&glib::MainContext::default())?);
-    let slow = std::env::args().any(|arg| arg == "--slow");
     let application = gtk4::Application::builder()
         .application_id("org.loopnest.BusNames")
         .flags(gio::ApplicationFlags::NON_UNIQUE)

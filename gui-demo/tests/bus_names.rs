@@ -184,7 +184,7 @@ fn what_is_cancelled_lists_nothing_more_and_can_be_listed_again() {
     assert!(0 < k && k < n, "{k} of {n}");
     let listed = names.rows();
     assert_eq!(listed.len(), k, "{listed:?}");
-    // What is read again is read when each of these was seen to have had its effect.
+    // Both are seen to have their effect before list and label are read again.
     names.type_into_filter(&["type", "no such name"]);
     names.wait_for_rows(&[]);
     names.type_into_filter(&["key", "ctrl+a", "BackSpace"]);
