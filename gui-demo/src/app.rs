@@ -23,6 +23,7 @@ use crate::cli::Options;
 use crate::demo::{self, Demo, after};
 use crate::dialogs::Kind;
 use crate::play::Play;
+use crate::session;
 use crate::supervisor::NEXT;
 use crate::window::MainWindow;
 
@@ -118,6 +119,9 @@ fn open(
     demo.ui.log(&format!("{}: {}", demo.about().name, demo.about().summary));
     for limit in demo.about().limits {
         demo.ui.log(&format!("known limit: {limit}"));
+    }
+    if !session::has_bus() {
+        demo.ui.log("no session bus answers: no calls to it, and no screen reader");
     }
     demo.keep_sampling();
     if let Some(time) = options.exit_after {

@@ -3,7 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`dialog_run`] | a modal window that is waited for; to be copied |
-//! | [`supervisor`], [`blackbox`] | the process without a window: starts the other, explains its death |
+//! | [`supervisor`], [`blackbox`], `session` | the process without a window: starts the other, explains its death |
 //! | [`app`], [`demo`], `show` | the process with the window: presses become dialogs, dialogs verdicts |
 //! | [`activity`] | the work beside the dialogs: ticker, TCP echo, D-Bus calls |
 //! | [`log`], [`episode`], [`judge`] | what happened, as a program and a trace, and its verdict |
@@ -28,6 +28,7 @@ pub mod play;
 pub mod report;
 pub mod sampler;
 pub mod screenshot;
+mod session;
 mod show;
 pub mod supervisor;
 pub mod window;

@@ -21,6 +21,7 @@ use signal_hook::iterator::{Handle, Signals};
 use crate::blackbox::PostMortem;
 use crate::cli::Options;
 use crate::episode::Case;
+use crate::session;
 
 /// The child ends with this code when another strategy was chosen.
 pub const NEXT: u8 = 64;
@@ -53,6 +54,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             // What it cannot tidy up goes with the folder.
             .env("TMPDIR", folder.path())
             .stderr(Stdio::piped());
+        session::prepare(&mut cmd);
         let mut child = cmd.spawn().context("cannot start the window")?;
         let signals = pass_on_signals(Pid::from_child(&child)).context("cannot watch signals")?;
         let words = child.stderr.take().map(last_words);

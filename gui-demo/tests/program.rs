@@ -62,6 +62,25 @@ fn a_display_that_does_not_answer_is_named() {
 }
 
 #[test]
+fn nobody_complains_where_there_is_no_session_bus_or_nothing_on_it() {
+    let desk = Desk::without_bus();
+    let (_bus, bare) = desk.bare_bus();
+    let dead = "unix:path=/nonexistent/bus";
+    for (address, answers) in [(None, false), (Some(dead), false), (Some(&*bare), true)] {
+        let file = desk.folder().join("report.json");
+        let mut cmd = desk.command(DEMO);
+        cmd.env_remove("DBUS_SESSION_BUS_ADDRESS").env_remove("GTK_A11Y");
+        cmd.envs(address.map(|address| ("DBUS_SESSION_BUS_ADDRESS", address)));
+        let output = cmd.args(["--exit-after=2", "--report"]).arg(&file).output();
+        let output = output.expect("the demo");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*said), (Some(0), ""), "with {address:?}");
+        let report: Report = serde_json::from_slice(&fs::read(file).expect("a report")).unwrap();
+        assert_eq!(report.run.answers > 0, answers, "with {address:?}: {:?}", report.run);
+    }
+}
+
+#[test]
 fn a_window_whose_supervisor_is_gone_does_not_open() {
     let output = without_display(None, &["--parent", "1"]);
     let text = String::from_utf8_lossy(&output.stderr);

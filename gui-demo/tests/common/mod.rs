@@ -124,6 +124,24 @@ impl Desk {
         cmd
     }
 
+    /// Starts another bus, on which nothing is ever started: no assistive technology.
+    pub fn bare_bus(&self) -> (Running, String) {
+        let config = self.folder.path().join("bus.conf");
+        let listen = format!("unix:dir={}", self.folder.path().display());
+        // That of every session bus.
+        let policy = "<allow send_destination='*' eavesdrop='true'/>\
+                      <allow eavesdrop='true'/><allow own='*'/>";
+        let text = format!(
+            "<busconfig><type>session</type><listen>{listen}</listen>\
+             <policy context='default'>{policy}</policy></busconfig>"
+        );
+        fs::write(&config, text).expect("a configuration");
+        let mut daemon = command("dbus-daemon", self.folder.path());
+        daemon.args(["--nofork", "--nopidfile", "--print-address=1", "--config-file"]).arg(config);
+        let (daemon, address) = start_and_read(daemon);
+        (daemon, address.trim().to_owned())
+    }
+
     /// Where the session bus listens.
     pub fn bus_address(&self) -> &str {
         &self.bus_address
