@@ -38,7 +38,7 @@ pub enum Home {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{strategy} refuses to {what}: {why}")]
 pub struct Refused {
-    /// Name of the strategy.
+    /// Who refuses: a strategy by its name, or what all of them have.
     pub strategy: &'static str,
     /// What was asked, as an infinitive.
     pub what: &'static str,

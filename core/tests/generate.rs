@@ -151,7 +151,7 @@ fn dimensions(program: &Program) -> Vec<String> {
             ActorKind::Task if matches!(actor.steps[0], Step::Receive { .. }) => "woken task",
             ActorKind::Task => "task",
             ActorKind::LibraryTask => "library task",
-            ActorKind::RemoteTask => "remote task",
+            ActorKind::RemoteTask => panic!("none is made up"),
             ActorKind::Dormant => "dormant task",
             ActorKind::Timeout { times: 1, .. } => "timeout",
             ActorKind::Timeout { .. } => "repeated timeout",

@@ -262,8 +262,9 @@ async fn process_of(bus: &gio::DBusConnection, name: String) -> anyhow::Result<S
         bus.call(Some(BUS), path, BUS, method, Some(&name), None, flags, -1, cancellable, done);
     });
     let reply = match reply.await? {
-        // A name may be gone by now; a bus that is gone is another matter.
         Err(error) if error.matches(gio::DBusError::NameHasNoOwner) => return Ok("gone".to_owned()),
+        // The bus does not know or does not tell. One that is gone itself is another matter.
+        Err(error) if gio::DBusError::is_remote_error(&error) => return Ok("unknown".to_owned()),
         reply => reply?,
     };
     let (pid,) = reply.get::<(u32,)>().context("a process has a number")?;

@@ -3,14 +3,14 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`dialog_run`] | a modal window that is waited for; to be copied |
-//! | [`supervisor`], [`blackbox`], `session` | the process without a window: starts the other, explains its death |
+//! | [`supervisor`], [`blackbox`] | the process without a window: starts the other, explains its death |
 //! | [`app`], [`demo`], `show` | the process with the window: presses become dialogs, dialogs verdicts |
 //! | [`activity`] | the work beside the dialogs: ticker, TCP echo, D-Bus calls |
 //! | [`log`], [`episode`], [`judge`] | what happened, as a program and a trace, and its verdict |
 //! | [`window`], [`dialogs`], [`charts`] | widgets |
 //! | [`sampler`], [`frames`] | five times a second: figures, and drawing where GTK cannot |
 //! | [`play`] | a scenario of the matrix in the window |
-//! | [`screenshot`], [`report`], [`cli`] | in and out |
+//! | [`screenshot`], [`report`], [`cli`], `session` | in and out; which buses there are |
 
 pub mod activity;
 pub mod app;

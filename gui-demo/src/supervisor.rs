@@ -21,7 +21,7 @@ use signal_hook::iterator::{Handle, Signals};
 use crate::blackbox::PostMortem;
 use crate::cli::Options;
 use crate::episode::Case;
-use crate::session;
+use crate::session::Session;
 
 /// The child ends with this code when another strategy was chosen.
 pub const NEXT: u8 = 64;
@@ -34,6 +34,8 @@ const CRASHES: [i32; 6] = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP];
 /// # Errors
 /// When the process cannot be started.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    // Before there is anything to tidy up.
+    let session = Session::ask();
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let black_box = folder.path().join("black-box.json");
     let next = folder.path().join("next");
@@ -54,7 +56,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             // What it cannot tidy up goes with the folder.
             .env("TMPDIR", folder.path())
             .stderr(Stdio::piped());
-        session::prepare(&mut cmd);
+        session.prepare(&mut cmd);
         let mut child = cmd.spawn().context("cannot start the window")?;
         let signals = pass_on_signals(Pid::from_child(&child)).context("cannot watch signals")?;
         let words = child.stderr.take().map(last_words);

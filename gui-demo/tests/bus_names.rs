@@ -21,7 +21,7 @@ const TITLE: &str = "Bus names";
 
 /// Begins the names of the test's own: something to filter, and enough to be in the middle of.
 const OURS: &str = "org.loopnest.Test";
-const N_OURS: usize = 6;
+const N_OURS: usize = 10;
 
 /// The example, running on a desk.
 struct Names {

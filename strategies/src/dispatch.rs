@@ -38,6 +38,8 @@
 //!
 //! smol-rs/smol#94, tokio#7348, tokio#2443; slint's Node integration (`uv_backend_fd`); node-gtk.
 
+mod turn;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -54,11 +56,11 @@ use loopnest_core::executor::{Executor, JoinError, JoinHandle, Slice, Spawner};
 use loopnest_core::pace::SLICE;
 use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
 
+use self::turn::{State, Turn};
 use crate::epoll;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
-use crate::turn::{State, Turn};
 
 /// tokio and an executor as sources of a GLib context.
 ///

@@ -100,7 +100,7 @@ pub struct HostLoops<T> {
     /// With the loop of each, where a `MainLoop` runs it.
     levels: DepthStack<Option<MainLoop>>,
     /// Made when a task is to live there.
-    remote: OnceLock<Option<Remote>>,
+    remote: OnceLock<Remote>,
 }
 
 impl<T: Tasks> HostLoops<T> {
@@ -121,14 +121,9 @@ impl<T: Tasks> HostLoops<T> {
     }
 
     fn spawn_remote(&self, task: BoxFuture) -> Canceller {
-        let remote = self.remote.get_or_init(|| {
-            let none = |error| tracing::warn!("no other runtime could be made: {error}");
-            Remote::new().map_err(none).ok()
-        });
-        match remote {
-            Some(remote) => remote.spawn(task),
-            None => Box::new(|| ()),
-        }
+        // A run without it would be judged as the strategy's failure.
+        let remote = || Remote::new().expect("the system has a thread and descriptors to give");
+        self.remote.get_or_init(remote).spawn(task)
     }
 }
 

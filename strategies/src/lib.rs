@@ -57,7 +57,6 @@ mod peer;
 pub mod raw_source;
 mod remote;
 pub mod source;
-mod turn;
 
 pub use dispatch::Dispatch;
 pub use gtk_rs::GtkRs;

@@ -11,6 +11,9 @@ use loopnest_core::loops::{BoxFuture, Canceller};
 use tokio::runtime::{Builder, Runtime};
 
 /// A runtime with one worker thread. Dropping it, anywhere, drops its tasks and waits for nothing.
+///
+/// Its tasks may own, by way of what they were given, whoever owns it. So it goes when they have
+/// ended or were cancelled; until then it stays, as a runtime of a library would.
 #[derive(Debug)]
 pub(crate) struct Remote(Option<Runtime>);
 

@@ -1,7 +1,8 @@
 //! `HostLoops` on the real GLib: nested loops that are ended from elsewhere.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::sync::mpsc::{Sender, TryRecvError, channel};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use glib::MainContext;
@@ -56,39 +57,55 @@ fn a_nested_loop_ends_when_another_thread_quits_it_as_it_begins() {
     }
 }
 
+/// Says, when it goes, on which thread and whether that panics.
+struct Goes(Sender<(ThreadId, bool)>);
+
+impl Drop for Goes {
+    fn drop(&mut self) {
+        // Fails only if the test has failed.
+        let _ = self.0.send((thread::current().id(), thread::panicking()));
+    }
+}
+
 #[test]
 fn a_remote_task_is_on_another_thread_and_its_jobs_are_on_this_one() {
-    let context = MainContext::default();
-    let here = thread::current().id();
+    let context = MainContext::new();
     let jobs = JobQueue::new(&context);
     let loops = HostLoops::new(NoTasks(jobs.handle()));
-    let (tx, rx) = std::sync::mpsc::channel();
+    let (tx, rx) = channel();
     let inside = loops.clone();
+    let said = Goes(tx.clone());
+    let goes = Goes(tx);
     let task = async move {
         inside.sleep_until(inside.now() + Duration::from_millis(1)).await;
-        let said = tx.clone();
-        let job = move || said.send(thread::current().id()).expect("the test waits");
+        let job = move || drop(said);
         inside.on_host(Home::Remote, Box::new(job)).await.expect("a job is done");
-        tx.send(thread::current().id()).expect("the test waits");
-        // Maybe the last owner, and then the runtime goes from inside its own task.
+        // The last owner: the runtime goes from inside its own task.
         drop(inside);
+        drop(goes);
     };
     drop(loops.spawn(Home::Remote, Box::pin(task)));
     drop(loops);
     let mut threads = Vec::new();
-    while threads.len() < 2 {
+    loop {
         context.iteration(false);
-        threads.extend(rx.try_iter());
+        match rx.try_recv() {
+            Ok(thread) => threads.push(thread),
+            Err(TryRecvError::Empty) => thread::yield_now(),
+            Err(TryRecvError::Disconnected) => break,
+        }
     }
-    assert_eq!(threads[0], here);
-    assert_ne!(threads[1], here);
+    let here = thread::current().id();
+    assert_eq!(threads.len(), 2);
+    assert_eq!(threads[0], (here, false));
+    assert!(threads[1].0 != here && !threads[1].1, "{threads:?}");
 }
 
 #[test]
 fn a_cancelled_remote_task_is_dropped() {
-    let jobs = JobQueue::new(&MainContext::default());
+    let jobs = JobQueue::new(&MainContext::new());
     let loops = HostLoops::new(NoTasks(jobs.handle()));
-    let (tx, rx) = std::sync::mpsc::channel::<()>();
+    let (tx, rx) = channel::<()>();
     let never = async move {
         std::future::pending::<()>().await;
         drop(tx);

@@ -239,7 +239,12 @@ pub fn example(name: &str) -> PathBuf {
     let profile = test.ancestors().nth(2).expect("a test is in target/<profile>/deps");
     let path = profile.join("examples").join(name);
     let shown = path.display();
-    assert!(path.exists(), "{shown} is missing: `cargo build --workspace --examples` makes it");
+    let make = "`cargo build --workspace --examples` makes it";
+    assert!(path.exists(), "{shown} is missing: {make}");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    let changed = |path: &Path| path.metadata().and_then(|m| m.modified()).expect("a time");
+    let fresh = changed(&source.with_extension("rs")) <= changed(&path);
+    assert!(fresh, "{shown} is older than its source: {make} anew");
     path
 }
 

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::wait_until;
 
-/// Whether a thread is one of GLib's own: its worker, gio's D-Bus, the pool.
+/// Whether a thread is one of GLib's own: its worker, gio's D-Bus, the pool; or Pango's for
+/// fontconfig, which newer ones have.
 pub fn is_of_glib(name: &str) -> bool {
-    ["gmain", "gdbus"].contains(&name) || name.starts_with("pool")
+    ["gmain", "gdbus"].contains(&name) || ["pool", "[pango]"].iter().any(|p| name.starts_with(p))
 }
 
 /// The others. One that was just started has its starter's name until it gives itself its own.

@@ -9,6 +9,7 @@
 use std::fs;
 
 use anyhow::Context as _;
+use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -48,8 +49,11 @@ impl Processors {
         for process in [std::process::id(), child] {
             for thread in fs::read_dir(format!("/proc/{process}/task"))? {
                 let thread: i32 = thread?.file_name().to_string_lossy().parse()?;
-                // One that has ended meanwhile need not be moved.
-                let _ = sched_setaffinity(Pid::from_raw(thread), set);
+                match sched_setaffinity(Pid::from_raw(thread), set) {
+                    // It has ended meanwhile.
+                    Err(Errno::SRCH) => {}
+                    moved => moved.context("cannot choose a processor")?,
+                }
             }
         }
         Ok(())

@@ -8,9 +8,9 @@
 //!   and answers by a oneshot. What programs do, because gio's futures are at hand and the tokio
 //!   chapter of the gtk4-rs book has the rest.
 //! - *spawn_from_within*: the same, ready made by glib-rs (`MainContext::spawn_from_within`).
-//! - *there and back*: no call at all, a job on the GLib thread that answers at once. What every way
-//!   has to pay, and then the call itself, which the tables of the GLib thread have: the two together
-//!   are what no way can go below.
+//! - *there and back*: no call at all, a job on the GLib thread that answers at once, by the same
+//!   queue as the adapter's. With it and the tables of the GLib thread one sees about what part of a
+//!   call is the way and what is the call.
 
 use gio::Cancellable;
 use glib::MainContext;

@@ -8,8 +8,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::tasks::lock;
+use super::worker::RESCUE;
 use crate::classify::{MAX_POKES, OVERDUE_TICKS, POKE_EFFECT, TICK};
-use crate::model::{Clock, Context, Stuck, Thread};
+use crate::model::{Clock, Context, Stuck};
 use crate::program::Side;
 use crate::trace::{End, Event, Key, Meter, Recorder, Trace, What};
 
@@ -210,7 +211,7 @@ impl Rescue {
         at: Duration,
         then: impl FnOnce(Self, &Clock, &Arc<Tape>) + Send + 'static,
     ) {
-        clock.at_on(Thread(3), at, move || {
+        clock.at_on(RESCUE, at, move || {
             if let Some(tape) = self.tape.upgrade() {
                 then(self, &tape.clock.clone(), &tape);
             }

@@ -18,6 +18,9 @@ pub(super) const TOKIO: Thread = Thread(2);
 /// That of another one.
 pub(super) const REMOTE: Thread = Thread(3);
 
+/// That of the instrument that pokes.
+pub(super) const RESCUE: Thread = Thread(4);
+
 /// Clones are the same thread.
 #[derive(Clone)]
 pub(super) struct Worker {

@@ -1,4 +1,7 @@
 //! A turn of tokio: it runs until it would wait, and then the wait is answered here.
+//!
+//! The one who asks is tokio's driver, through `epoll_wait`, on the stack of the `block_on` that the
+//! turn is. It is never let sleep: GLib sleeps, and learns from the answer for how long.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
@@ -9,7 +12,7 @@ use crate::epoll::Selector;
 
 /// How a turn stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum State {
+pub(super) enum State {
     #[default]
     Running,
     /// Over, and there was nothing to do.
@@ -21,22 +24,22 @@ pub(crate) enum State {
 }
 
 /// Stands in for tokio's wait during a turn.
-pub(crate) struct Turn {
+pub(super) struct Turn {
     /// tokio's epoll descriptor.
     epfd: RawFd,
-    pub(crate) state: Cell<State>,
+    pub(super) state: Cell<State>,
     /// A wait was answered with what the kernel had.
     answered: Cell<bool>,
     /// When the turn has lasted long enough.
     end: Cell<Option<Instant>>,
     /// When tokio wants to be run again though no descriptor is ready.
-    pub(crate) deadline: Cell<Option<Instant>>,
+    pub(super) deadline: Cell<Option<Instant>>,
     /// Wakes the future that the turn is run for.
-    pub(crate) waker: RefCell<Option<Waker>>,
+    pub(super) waker: RefCell<Option<Waker>>,
 }
 
 impl Turn {
-    pub(crate) fn new(epfd: RawFd) -> Self {
+    pub(super) fn new(epfd: RawFd) -> Self {
         Self {
             epfd,
             state: Cell::default(),
@@ -47,7 +50,7 @@ impl Turn {
         }
     }
 
-    pub(crate) fn begin(&self, end: Instant) {
+    pub(super) fn begin(&self, end: Instant) {
         // A turn that runs out of time learns no deadline, and an old one would bring what is left
         // forward again and again.
         self.deadline.set(None);
