@@ -7,6 +7,7 @@
 //! `cargo bench -p harness --bench gasync -- --quick`. Needs `dbus-daemon`.
 
 mod bus;
+mod floor;
 mod operations;
 mod place;
 mod table;
@@ -58,6 +59,8 @@ fn main() -> anyhow::Result<()> {
     for place in [Place::OneProcessor, Place::Anywhere] {
         processors.put(place, daemon.id())?;
         println!("\none after the other, {}\n", place.name());
+        let floor = floor::there_and_back(rounds, n)?;
+        println!("two threads that wake each other: {floor:.1} us there and back");
         sides.local("GetId", &get_id)?;
         sides.local("a GTask", &Task)?;
         sides.remote("GetId", &get_id, &Manner::InTurn)?;
