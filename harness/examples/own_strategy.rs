@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use glib::MainContext;
 use harness::Registry;
-use loopnest_core::loops::{BoxFuture, Canceller, Home};
+use loopnest_core::loops::{BoxFuture, Canceller};
 use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
 use loopnest_strategies::host::{HostLoops, Tasks};
 use loopnest_strategies::{GlibHandle, JobQueue};
@@ -63,7 +63,7 @@ struct OnTokio {
 }
 
 impl Tasks for OnTokio {
-    fn spawn(&self, _home: Home, task: BoxFuture) -> Canceller {
+    fn spawn(&self, task: BoxFuture) -> Canceller {
         let task = self.handle.spawn(task);
         Box::new(move || task.abort())
     }

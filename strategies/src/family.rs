@@ -80,7 +80,7 @@ struct NestedTasks {
 }
 
 impl Tasks for NestedTasks {
-    fn spawn(&self, _home: Home, task: BoxFuture) -> Canceller {
+    fn spawn(&self, task: BoxFuture) -> Canceller {
         let task = self.handle.spawn(task);
         Box::new(move || task.abort())
     }
@@ -141,17 +141,14 @@ struct DispatchTasks {
 }
 
 impl Tasks for DispatchTasks {
-    fn spawn(&self, home: Home, task: BoxFuture) -> Canceller {
-        match home {
-            Home::Local => {
-                let task = self.spawner.spawn(task);
-                Box::new(move || task.cancel())
-            }
-            Home::Library | Home::Remote => {
-                let task = self.handle.spawn(task);
-                Box::new(move || task.abort())
-            }
-        }
+    fn spawn(&self, task: BoxFuture) -> Canceller {
+        let task = self.spawner.spawn(task);
+        Box::new(move || task.cancel())
+    }
+
+    fn spawn_library(&self, task: BoxFuture) -> Canceller {
+        let task = self.handle.spawn(task);
+        Box::new(move || task.abort())
     }
 
     fn block_on(&self, context: &MainContext, task: BoxFuture) -> Result<(), Refused> {
@@ -203,7 +200,7 @@ struct HandoffTasks {
 }
 
 impl Tasks for HandoffTasks {
-    fn spawn(&self, _home: Home, task: BoxFuture) -> Canceller {
+    fn spawn(&self, task: BoxFuture) -> Canceller {
         let task = self.handle.spawn(task);
         Box::new(move || task.abort())
     }
@@ -252,17 +249,14 @@ struct GtkRsTasks {
 }
 
 impl Tasks for GtkRsTasks {
-    fn spawn(&self, home: Home, task: BoxFuture) -> Canceller {
-        match home {
-            Home::Local => {
-                let task = self.context.spawn(task);
-                Box::new(move || task.abort())
-            }
-            Home::Library | Home::Remote => {
-                let task = self.handle.spawn(task);
-                Box::new(move || task.abort())
-            }
-        }
+    fn spawn(&self, task: BoxFuture) -> Canceller {
+        let task = self.context.spawn(task);
+        Box::new(move || task.abort())
+    }
+
+    fn spawn_library(&self, task: BoxFuture) -> Canceller {
+        let task = self.handle.spawn(task);
+        Box::new(move || task.abort())
     }
 
     fn block_on(&self, context: &MainContext, task: BoxFuture) -> Result<(), Refused> {

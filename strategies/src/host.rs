@@ -30,9 +30,13 @@ use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
 
 /// What distinguishes a strategy when scenario code runs on it.
 pub trait Tasks: Send + Sync + 'static {
-    /// Starts a task; the canceller drops it. Never asked for [`Home::Remote`], which is the same
-    /// for all strategies.
-    fn spawn(&self, home: Home, task: BoxFuture) -> Canceller;
+    /// Starts a task of the application; the canceller drops it.
+    fn spawn(&self, task: BoxFuture) -> Canceller;
+
+    /// Starts a task as `tokio::spawn` in a library does. By default as those of the application.
+    fn spawn_library(&self, task: BoxFuture) -> Canceller {
+        self.spawn(task)
+    }
 
     /// Waits inside a callback, on the GLib thread, until `task` is done.
     ///
@@ -78,7 +82,7 @@ pub fn block_on_nested<T: Tasks + ?Sized>(tasks: &T, context: &MainContext, task
         let _quit = quit;
         task.await;
     };
-    drop(tasks.spawn(Home::Local, Box::pin(quitting)));
+    drop(tasks.spawn(Box::pin(quitting)));
     source::run(&main_loop);
 }
 
@@ -92,6 +96,9 @@ impl Drop for Quit {
 }
 
 /// The real loops: the default GLib context and tokio, with `T` for what the strategy adds.
+///
+/// Spawning in [`Home::Remote`] panics when the system has no thread or descriptors for another
+/// runtime.
 #[derive(Debug)]
 pub struct HostLoops<T> {
     tasks: T,
@@ -134,8 +141,9 @@ impl<T: Tasks> Loops for HostLoops<T> {
 
     fn spawn(&self, home: Home, task: BoxFuture) -> Canceller {
         match home {
+            Home::Local => self.tasks.spawn(task),
+            Home::Library => self.tasks.spawn_library(task),
             Home::Remote => self.spawn_remote(task),
-            Home::Local | Home::Library => self.tasks.spawn(home, task),
         }
     }
 

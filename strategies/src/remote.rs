@@ -32,6 +32,8 @@ impl Remote {
 impl Drop for Remote {
     fn drop(&mut self) {
         // The last owner may be one of its own tasks, and then it cannot wait for them.
-        self.0.take().into_iter().for_each(Runtime::shutdown_background);
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }

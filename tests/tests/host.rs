@@ -1,4 +1,5 @@
-//! `HostLoops` on the real GLib: nested loops that are ended from elsewhere.
+//! `HostLoops` on the real GLib: nested loops that are ended from elsewhere, and tasks of another
+//! runtime.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, TryRecvError, channel};
@@ -15,7 +16,7 @@ use loopnest_strategies::{GlibHandle, JobQueue};
 struct NoTasks(GlibHandle);
 
 impl Tasks for NoTasks {
-    fn spawn(&self, _home: Home, task: BoxFuture) -> Canceller {
+    fn spawn(&self, task: BoxFuture) -> Canceller {
         drop(task);
         Box::new(|| {})
     }

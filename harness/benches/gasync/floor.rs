@@ -8,6 +8,8 @@ use std::time::Instant;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{read, write};
 
+use crate::table::median;
+
 /// Microseconds there and back, the median of `rounds` of `n`.
 pub(crate) fn there_and_back(rounds: u32, n: u32) -> anyhow::Result<f64> {
     let (there, back) = (bell()?, bell()?);
@@ -32,9 +34,7 @@ pub(crate) fn there_and_back(rounds: u32, n: u32) -> anyhow::Result<f64> {
         }
         other.join().expect("no panic")?;
         // The first round warms up.
-        let mut times = times.split_off(1);
-        times.sort_by(f64::total_cmp);
-        Ok(times[times.len() / 2])
+        Ok(median(times.split_off(1)))
     })
 }
 

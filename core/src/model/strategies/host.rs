@@ -118,8 +118,7 @@ impl Host {
 
     /// The other tokio, if tasks of `home` live on it. Ideally all tasks live on one thread.
     fn remote(&self, home: Home) -> Option<&Remote> {
-        let is_there = home == Home::Remote && !self.guest.is_ideal();
-        is_there.then(|| {
+        (home == Home::Remote && !self.guest.is_ideal()).then(|| {
             self.remote.get_or_init(|| Remote {
                 worker: Worker::new(&self.base, REMOTE),
                 jobs: Jobs::new(&self.base),
@@ -151,7 +150,14 @@ impl Host {
     /// Something was written to a pipe.
     pub(super) fn written(&self) {
         self.guest.written();
-        self.remote.get().into_iter().for_each(|remote| remote.worker.written());
+        if let Some(remote) = self.remote.get() {
+            remote.worker.written();
+        }
+    }
+
+    /// Whether tasks of `home` are on another thread than GLib.
+    fn is_remote(&self, home: Home) -> bool {
+        self.remote(home).is_some() || self.guest.is_remote(home)
     }
 
     /// Does a job on the GLib thread for a task of `home`: here, if that is where it lives.
@@ -372,7 +378,7 @@ impl Loops for Host {
     }
 
     fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
-        if self.remote(home).is_none() && !self.guest.is_remote(home) {
+        if !self.is_remote(home) {
             job();
             return Box::pin(std::future::ready(Ok(())));
         }
