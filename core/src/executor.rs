@@ -23,6 +23,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -91,7 +92,7 @@ impl Executor {
         let (entry, body) = Shared::enter(&self.shared, future);
         let (runnable, task) = async_task::spawn_local(body, Shared::schedule(&self.shared));
         Shared::begin(&self.shared, entry, runnable);
-        JoinHandle { task: Some(task.fallible()) }
+        JoinHandle::new(task.fallible())
     }
 
     /// A handle that spawns from any thread.
@@ -295,7 +296,7 @@ impl Spawner {
         let (entry, body) = Shared::enter(&self.shared, future);
         let (runnable, task) = async_task::spawn(body, Shared::schedule(&self.shared));
         Shared::begin(&self.shared, entry, runnable);
-        JoinHandle { task: Some(task.fallible()) }
+        JoinHandle::new(task.fallible())
     }
 }
 
@@ -333,7 +334,7 @@ impl Panic {
 
     /// The payload, for `downcast`.
     pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes on with the panic.
@@ -349,10 +350,12 @@ impl fmt::Debug for Panic {
 }
 
 /// Awaits a task. Dropping it lets the task go on, as in tokio and glib.
-#[must_use = "dropping the handle detaches the task; call `detach` to say so"]
 pub struct JoinHandle<T> {
-    task: Option<FallibleTask<Result<Output<T>, Panic>>>,
+    /// Empty once the task was aborted. Locked only to look: awaiting has it to itself.
+    task: Mutex<Option<Joining<T>>>,
 }
+
+type Joining<T> = FallibleTask<Result<Output<T>, Panic>>;
 
 /// Why a task has no result.
 #[derive(Debug, thiserror::Error)]
@@ -366,33 +369,46 @@ pub enum JoinError {
     Panicked(Panic),
 }
 
+impl JoinError {
+    /// Whether the task was cancelled: aborted, or its executor is gone.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled)
+    }
+
+    /// Whether the task panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self, Self::Panicked(_))
+    }
+}
+
+impl<T> JoinHandle<T> {
+    fn new(task: Joining<T>) -> Self {
+        Self { task: Mutex::new(Some(task)) }
+    }
+
+    /// Cancels the task: it is not polled again, and its future is dropped on its own thread.
+    /// Awaiting the handle gives [`JoinError::Cancelled`]. Does nothing once the task has ended.
+    pub fn abort(&self) {
+        let task = lock(&self.task).take_if(|task| !task.is_finished());
+        // Dropping an async-task handle cancels. Not under the lock: it may wake somebody.
+        drop(task);
+    }
+
+    /// Whether it has ended, or was aborted.
+    pub fn is_finished(&self) -> bool {
+        lock(&self.task).as_ref().is_none_or(FallibleTask::is_finished)
+    }
+}
+
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle").field("is_finished", &self.is_finished()).finish()
     }
 }
 
-impl<T> JoinHandle<T> {
-    /// Lets the task go on by itself.
-    pub fn detach(self) {}
-
-    /// Cancels the task: it is not polled again, and its future is dropped on its own thread.
-    ///
-    /// Takes the handle, unlike tokio's `abort`: nothing is left to be awaited.
-    pub fn cancel(mut self) {
-        // Dropping an async-task handle cancels.
-        drop(self.task.take());
-    }
-
-    /// Whether it has ended.
-    pub fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(FallibleTask::is_finished)
-    }
-}
-
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
+        if let Some(task) = lock(&self.task).take() {
             task.detach();
         }
     }
@@ -402,7 +418,8 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(task) = &mut self.task else {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(task) = task else {
             return Poll::Ready(Err(JoinError::Cancelled));
         };
         Pin::new(task).poll(cx).map(|output| match output {

@@ -49,13 +49,13 @@ pub type Start = Box<dyn FnOnce(Arc<dyn Loops>) -> BoxFuture + Send>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The operating system refused something.
+    /// Something could not be set up.
     #[error("cannot set up {what}: {source}")]
-    Io {
+    SetUp {
         /// What was to be set up.
         what: &'static str,
-        /// The system's reason.
-        source: std::io::Error,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The strategy cannot run here.
     #[error("{0}")]

@@ -32,7 +32,7 @@ fn run_to_any_end(desk: &Desk, args: &[&str]) -> (Option<i32>, Report) {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    loopnest_strategies::family::all().into_iter().map(|strategy| strategy.about().name)
+    harness::subjects::all().into_iter().map(|strategy| strategy.about().name)
 }
 
 fn without_display(set: Option<&str>, args: &[&str]) -> Output {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use glib::MainContext;
 use hdrhistogram::Histogram;
-use loopnest_strategies::{Dispatch, GtkRs, Handoff, Nested};
+use loopnest_strategies::{Dispatch, GtkRs, Handoff, Nested, WakeAfterDispatch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -54,7 +54,7 @@ fn round_trips(out: &mut impl Write, size: &Size) -> anyhow::Result<()> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let again = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let dispatch = Dispatch::new(&context)?;
-    let nested = Nested::new(&context, true)?;
+    let nested = Nested::new(&context, WakeAfterDispatch::Yes)?;
     let handoff = Handoff::new(&context)?;
     let gtk_rs = GtkRs::new(&context)?;
     type Contestant<'a> = (&'a str, Box<dyn Fn(Job) -> Duration + 'a>);
@@ -123,7 +123,7 @@ fn wakes(out: &mut impl Write, size: &Size) -> anyhow::Result<()> {
                     .map(|_| dispatch.spawn_local(std::future::pending::<()>()))
                     .collect();
                 let time = dispatch.block_on(yields(size.wakes));
-                idle.into_iter().for_each(|task| task.cancel());
+                idle.into_iter().for_each(|task| task.abort());
                 time
             } else {
                 let idle: Vec<_> = (0..n_idle)

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use glib::MainContext;
 use harness::Registry;
+use harness::subjects::{HostLoops, Tasks};
 use loopnest_core::loops::{BoxFuture, Canceller};
 use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
-use loopnest_strategies::host::{HostLoops, Tasks};
 use loopnest_strategies::{GlibHandle, JobQueue};
 use tokio::runtime::{Builder, Handle};
 
@@ -41,7 +41,8 @@ impl Strategy for Pump {
 
     fn run(&self, start: Start) -> Result<(), RunError> {
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|source| RunError::Io { what: "the runtime", source })?;
+        let runtime = runtime
+            .map_err(|source| RunError::SetUp { what: "the runtime", source: source.into() })?;
         let jobs = JobQueue::new(&MainContext::default());
         let tasks = OnTokio { handle: runtime.handle().clone(), glib: jobs.handle() };
         let loops = HostLoops::new(tasks);

@@ -6,7 +6,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`registry`], [`scenarios`] | what there is to run |
+//! | [`registry`], [`scenarios`], [`subjects`] | what there is to run |
 //! | [`trial`] | one program on one strategy, in a child process |
 //! | [`explore`], [`counterexample`] | searching for a bad verdict, and what was found as a file |
 //! | [`matrix`] | which cells, how often, in which order |
@@ -36,6 +36,7 @@ pub mod result;
 pub mod rules;
 pub mod scenarios;
 pub mod shm;
+pub mod subjects;
 pub mod supervisor;
 pub mod threads;
 pub mod timeline;

@@ -3,9 +3,9 @@
 use loopnest_core::program::ProgramError;
 use loopnest_core::strategy::Strategy;
 use loopnest_core::{Program, Word};
-use loopnest_strategies::{control, family};
 
 use crate::scenarios;
+use crate::subjects::{self, controls};
 
 /// Strategies and scenarios that a harness knows.
 pub struct Registry {
@@ -26,9 +26,9 @@ impl std::fmt::Debug for Registry {
 impl Default for Registry {
     /// Everything that ships, the planted subjects included.
     fn default() -> Self {
-        let controls = control::all();
+        let controls = controls::all();
         let known = controls.iter().map(|c| (c.name.to_owned(), c.verdict.to_vec())).collect();
-        let mut strategies = family::all();
+        let mut strategies = subjects::all();
         strategies.extend(controls.into_iter().map(|c| Box::new(c) as Box<dyn Strategy>));
         Self { strategies, scenarios: scenarios::all(), controls: known }
     }

@@ -9,11 +9,10 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Ran, program, run};
-use harness::Registry;
+use harness::{Registry, subjects};
 use libtest_mimic::{Arguments, Trial};
 use loopnest_core::Word;
 use loopnest_core::strategy::{About, RunError, Start, Strategy};
-use loopnest_strategies::family;
 
 /// Names the harness that this executable is to be.
 const STRANGER: &str = "LOOPNEST_STRANGER";
@@ -86,7 +85,7 @@ fn dispatch(start: Start) -> Result<(), RunError> {
 }
 
 fn of_dispatch() -> Box<dyn Strategy> {
-    let found = family::all().into_iter().find(|s| s.about().name == "dispatch");
+    let found = subjects::all().into_iter().find(|s| s.about().name == "dispatch");
     found.expect("dispatch ships")
 }
 

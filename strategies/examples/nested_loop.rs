@@ -20,16 +20,14 @@ fn main() -> anyhow::Result<()> {
 
     let listener = dispatch.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    dispatch
-        .spawn_local(async move {
-            let (mut stream, _) = listener.accept().await?;
-            let (mut read, mut write) = stream.split();
-            tokio::io::copy(&mut read, &mut write).await
-        })
-        .detach();
+    dispatch.spawn_local(async move {
+        let (mut stream, _) = listener.accept().await?;
+        let (mut read, mut write) = stream.split();
+        tokio::io::copy(&mut read, &mut write).await
+    });
 
     let counter = echoed.clone();
-    dispatch.spawn_local(talk(address, counter)).detach();
+    dispatch.spawn_local(talk(address, counter));
 
     let counter = echoed.clone();
     let during = dispatch.block_on(async move {

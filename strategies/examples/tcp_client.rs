@@ -53,12 +53,10 @@ async fn talk(address: SocketAddr) -> anyhow::Result<usize> {
 fn start_server(dispatch: &Dispatch) -> anyhow::Result<SocketAddr> {
     let listener = dispatch.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    dispatch
-        .spawn_local(async move {
-            let (mut stream, _) = listener.accept().await?;
-            let (mut read, mut write) = stream.split();
-            tokio::io::copy(&mut read, &mut write).await
-        })
-        .detach();
+    dispatch.spawn_local(async move {
+        let (mut stream, _) = listener.accept().await?;
+        let (mut read, mut write) = stream.split();
+        tokio::io::copy(&mut read, &mut write).await
+    });
     Ok(address)
 }

@@ -44,7 +44,6 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
-use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -57,10 +56,11 @@ use loopnest_core::pace::SLICE;
 use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
 
 use self::turn::{State, Turn};
-use crate::epoll;
+use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
+use crate::wait::{self, Driver};
 
 /// tokio and an executor as sources of a GLib context.
 ///
@@ -84,7 +84,7 @@ use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
 ///     42
 /// });
 /// assert_eq!(n, 42);
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), loopnest_strategies::SetupError>(())
 /// ```
 pub struct Dispatch {
     // Declared, and so dropped, in this order: no callbacks, then no tasks, then no runtime.
@@ -111,8 +111,8 @@ thread_local! {
     static TURNS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether the caller stands inside a task on tokio's own queue, in a turn of this thread.
-pub(crate) fn is_turning() -> bool {
+/// Whether a turn is on this thread's stack.
+fn is_turning() -> bool {
     TURNS.get() > 0
 }
 
@@ -125,22 +125,15 @@ impl Dispatch {
     ///
     /// # Panics
     /// Inside another runtime's `block_on`.
-    pub fn new(context: &MainContext) -> std::io::Result<Self> {
-        let ring = context.clone();
-        Self::with_ring(context, move || ring.wakeup())
-    }
-
-    /// As [`new`](Self::new) with another way of waking the context: a control needs a broken one.
-    pub(crate) fn with_ring(
-        context: &MainContext,
-        ring: impl Fn() + Send + Sync + 'static,
-    ) -> std::io::Result<Self> {
+    pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
-        let epfd = epoll::descriptor_of(&runtime)?;
+        let driver = Driver::of(&runtime)?;
+        let watched = driver.watched.clone();
+        let ring = context.clone();
         let shared = Rc::new(Shared {
-            executor: Executor::new(ring),
+            executor: Executor::new(move || ring.wakeup()),
             runtime,
-            turn: Rc::new(Turn::new(epfd)),
+            turn: Rc::new(Turn::new(driver)),
             backlog: Backlog::default(),
             held: Cell::new(None),
             warned: Cell::new(false),
@@ -154,8 +147,7 @@ impl Dispatch {
         };
         let main = Source::new("loopnest dispatch", callbacks);
         main.set_can_recurse(true);
-        // SAFETY: the callbacks hold `shared` and with it the runtime, which owns the descriptor.
-        let tag = unsafe { main.add_borrowed_fd(BorrowedFd::borrow_raw(epfd), IOCondition::IN) };
+        let tag = main.add_fd(watched, IOCondition::IN);
         main.callbacks().tag.set(Some(tag));
         main.attach(context);
         let later = pace::later("loopnest dispatch, later", shared.clone(), context);
@@ -187,7 +179,7 @@ impl Dispatch {
     /// very thread, and so for ever. [`Dispatch::block_on`] is the one to take.
     ///
     /// What is spawned through it lives on tokio's own queue: see *Limits* on top of this module.
-    pub fn handle(&self) -> &Handle {
+    pub fn tokio_handle(&self) -> &Handle {
         self.shared.runtime.handle()
     }
 
@@ -204,7 +196,7 @@ impl Dispatch {
         F::Output: 'static,
     {
         assert!(
-            !self.is_inside_library_task(),
+            !Self::is_inside_library_task(),
             "block_on inside a task spawned with tokio::spawn cannot run tokio's I/O and timers; \
              call it from a callback or from a task of Dispatch::spawn_local"
         );
@@ -225,8 +217,9 @@ impl Dispatch {
         }
     }
 
-    /// Whether the caller stands inside a task on tokio's own queue, where tokio cannot be turned.
-    pub fn is_inside_library_task(&self) -> bool {
+    /// Whether the caller is inside a task on tokio's own queue, in a turn of this thread: there
+    /// tokio cannot be turned, and [`block_on`](Self::block_on) panics.
+    pub fn is_inside_library_task() -> bool {
         is_turning()
     }
 
@@ -255,7 +248,7 @@ impl Shared {
     fn turn(&self, end: Instant) {
         let turn = &self.turn;
         turn.begin(end);
-        let _installed = epoll::install(turn.clone());
+        let _installed = wait::install(turn.clone());
         let mut standing = None;
         self.runtime.block_on(poll_fn(|cx| {
             // From here on, and not before: tokio may refuse to block on anything at all.

@@ -29,19 +29,19 @@
 //! # Errors
 //!
 //! What the call itself has to say, such as a bus that died or a file that is not there, is in the
-//! result that the closure hands to its [`Resolver`]. [`NoResult`] is for when there is none.
+//! result that the closure hands to its [`Resolver`]. [`CallError`] is for when there is none.
 //! A service that never answers has no end but a time-out: GDBus's own (25 s unless the call says
 //! otherwise), or tokio's round the future.
 //!
 //! A panic of the closure that starts the call goes on in the task that polls [`call`], and is
-//! [`NoResult::Panicked`] for a task elsewhere: GLib's loop goes on.
+//! [`CallError::Panicked`] for a task elsewhere: GLib's loop goes on.
 //! One in the closure that gio calls back aborts the process, as with glib-rs alone.
 //!
 //! # Thread rules
 //!
 //! A GAsyncResult call belongs to the thread-default context of the thread that starts it, and its
 //! callback runs there (`g_task_new`). That thread must own the context, and [`call`] gives
-//! [`NoResult::NotOwner`] where it does not.
+//! [`CallError::NotOwner`] where it does not.
 //! gio's own functions are content when they can acquire it, and panic otherwise (gio 0.22,
 //! `bus_get`). That is not enough: while nobody runs the context any thread can, and if another one
 //! runs it afterwards the callback is in the wrong thread and aborts the process (glib-rs's
@@ -65,9 +65,9 @@
 //! the harness asks each.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -77,33 +77,18 @@ use glib::MainContext;
 use loopnest_core::executor::Panic;
 use tokio::sync::oneshot;
 
+use crate::error::CallError;
 use crate::jobs::GlibHandle;
 
-/// Why a call has no result.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoResult {
-    /// The closure for the result was dropped unused: the context, or the GLib side, is gone.
-    #[error("the call was given up: its GLib context is gone")]
-    Gone,
-    /// The thread does not own its context: another one does, or nobody.
-    #[error("this thread does not own its GLib context; use GlibHandle::gasync")]
-    NotOwner,
-    /// The closure that starts a call of [`GlibHandle::gasync`] panicked. What it may have started
-    /// is cancelled.
-    #[error("the closure that starts the call panicked on the GLib thread")]
-    Panicked(Panic),
-}
-
 /// Takes the result of a call, once. Dropping it unused ends the future with
-/// [`NoResult::Gone`].
+/// [`CallError::Gone`].
 pub struct Resolver<T>(Shared<T>);
 
 /// Empty once there is a result. Its second owner is the job that starts the call: it has to have a
 /// word when the resolver went with a panic.
-type Shared<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, NoResult>>>>>;
+type Shared<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, CallError>>>>>;
 
-fn finish<T>(shared: &Shared<T>, result: Result<T, NoResult>) {
+fn finish<T>(shared: &Shared<T>, result: Result<T, CallError>) {
     let sender = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(sender) = sender {
         // Not under the lock: it wakes, or drops the result.
@@ -169,14 +154,14 @@ impl<T, F> Future for Call<T, F>
 where
     F: FnOnce(&Cancellable, Resolver<T>),
 {
-    type Output = Result<T, NoResult>;
+    type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(start) = self.start.take() {
             // Not `acquire`, which any thread can while nobody runs the context; as soon as one
             // does, it would get the callback of a thread that is not it, and gio aborts then.
             if !MainContext::ref_thread_default().is_owner() {
-                return Poll::Ready(Err(NoResult::NotOwner));
+                return Poll::Ready(Err(CallError::NotOwner));
             }
             let (running, resolver) = Running::new();
             start(&running.cancellable, resolver);
@@ -184,7 +169,7 @@ where
         }
         match &mut self.running {
             Some(running) => running.poll(cx),
-            None => Poll::Ready(Err(NoResult::Gone)),
+            None => Poll::Ready(Err(CallError::Gone)),
         }
     }
 }
@@ -192,7 +177,7 @@ where
 /// A call that was started, or is about to be.
 struct Running<T> {
     cancellable: Cancellable,
-    result: oneshot::Receiver<Result<T, NoResult>>,
+    result: oneshot::Receiver<Result<T, CallError>>,
     over: bool,
 }
 
@@ -203,13 +188,13 @@ impl<T> Running<T> {
         (Self { cancellable: Cancellable::new(), result, over: false }, resolver)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, NoResult>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, CallError>> {
         if self.over {
-            return Poll::Ready(Err(NoResult::Gone));
+            return Poll::Ready(Err(CallError::Gone));
         }
         let result = std::task::ready!(Pin::new(&mut self.result).poll(cx));
         self.over = true;
-        Poll::Ready(result.unwrap_or(Err(NoResult::Gone)))
+        Poll::Ready(result.unwrap_or(Err(CallError::Gone)))
     }
 }
 
@@ -243,9 +228,9 @@ impl GlibHandle {
     /// ```
     ///
     /// # Errors
-    /// [`NoResult::Gone`] when the GLib side is gone, before the call or during it;
-    /// [`NoResult::Panicked`] when `start` panicked.
-    pub async fn gasync<T, F>(&self, start: F) -> Result<T, NoResult>
+    /// [`CallError::Gone`] when the GLib side is gone, before the call or during it;
+    /// [`CallError::Panicked`] when `start` panicked.
+    pub async fn gasync<T, F>(&self, start: F) -> Result<T, CallError>
     where
         T: Send + 'static,
         F: FnOnce(&Cancellable, Resolver<T>) + Send + 'static,
@@ -260,18 +245,16 @@ impl GlibHandle {
             let shared = resolver.0.clone();
             let started = catch_unwind(AssertUnwindSafe(|| start(&cancellable, resolver)));
             if let Err(panic) = started {
-                finish(&shared, Err(NoResult::Panicked(Panic::new(panic))));
+                finish(&shared, Err(CallError::Panicked(Panic::new(panic))));
                 cancellable.cancel();
             }
         };
-        self.push(job).await.map_err(|_| NoResult::Gone)?;
-        let result = std::future::poll_fn(|cx| running.poll(cx));
-        let gone = self.gone();
-        tokio::pin!(gone);
-        tokio::select! {
-            biased;
-            result = result => result,
-            () = gone => Err(NoResult::Gone),
-        }
+        self.push(job).await.map_err(|_| CallError::Gone)?;
+        let mut gone = pin!(self.gone());
+        poll_fn(|cx| match running.poll(cx) {
+            Poll::Pending => gone.as_mut().poll(cx).map(|()| Err(CallError::Gone)),
+            result => result,
+        })
+        .await
     }
 }

@@ -28,11 +28,11 @@
 
 use std::cell::OnceCell;
 use std::future::Future;
-use std::io;
 
 use glib::MainContext;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 
 /// A tokio runtime beside glib's executor.
@@ -49,7 +49,7 @@ impl GtkRs {
     ///
     /// # Errors
     /// When the system gives no thread or no descriptors.
-    pub fn new(context: &MainContext) -> io::Result<Self> {
+    pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         Ok(Self { jobs: OnceCell::new(), runtime, context: context.clone() })
     }
@@ -72,7 +72,7 @@ impl GtkRs {
     }
 
     /// tokio's handle.
-    pub fn handle(&self) -> &Handle {
+    pub fn tokio_handle(&self) -> &Handle {
         self.runtime.handle()
     }
 }

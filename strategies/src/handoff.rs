@@ -38,8 +38,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::jobs::JobQueue;
-pub use crate::jobs::{CallError, GlibHandle};
+use crate::error::SetupError;
+use crate::jobs::{GlibHandle, JobQueue};
 use crate::source;
 
 /// tokio on a thread of its own, with a way back to this thread's GLib context.
@@ -47,7 +47,7 @@ use crate::source;
 /// Make it on the thread that iterates the context.
 /// Dropping it stops tokio, drops its tasks, and joins the thread, but does not wait for what
 /// `spawn_blocking` runs; jobs not yet done are dropped
-/// and whoever waits for them gets [`CallError::Gone`].
+/// and whoever waits for them gets [`CallError::Gone`](crate::CallError::Gone).
 ///
 /// ```
 /// use loopnest_strategies::Handoff;
@@ -59,7 +59,7 @@ use crate::source;
 ///     glib.call(|| glib::prgname().map_or(String::new(), |name| name.to_string())).await
 /// });
 /// assert!(title.is_ok());
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), loopnest_strategies::SetupError>(())
 /// ```
 pub struct Handoff {
     handle: Handle,
@@ -74,7 +74,7 @@ impl Handoff {
     ///
     /// # Errors
     /// When the system gives no thread or no descriptors.
-    pub fn new(context: &MainContext) -> std::io::Result<Self> {
+    pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -109,7 +109,7 @@ impl Handoff {
     }
 
     /// tokio's handle.
-    pub fn handle(&self) -> &Handle {
+    pub fn tokio_handle(&self) -> &Handle {
         &self.handle
     }
 

@@ -22,6 +22,7 @@ use loopnest_core::pace::SLICE;
 use loopnest_core::protocol::handoff::{HandoffReceiver, HandoffSender, handoff};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::error::CallError;
 use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{Callbacks, Prepare, Source, SourceRef, carry_panic};
 
@@ -50,18 +51,6 @@ pub struct GlibHandle {
     room: Arc<Semaphore>,
     /// Never has a permit; closed when the queue goes.
     gone: Arc<Semaphore>,
-}
-
-/// Why a call has no result.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The GLib side was dropped before the job was done.
-    #[error("the GLib side is gone")]
-    Gone,
-    /// The closure panicked.
-    #[error("the closure panicked on the GLib thread")]
-    Panicked(Panic),
 }
 
 impl JobQueue {

@@ -9,22 +9,20 @@
 //! # In a GTK program
 //!
 //! ```no_run
-//! use loopnest_strategies::Dispatch;
+//! use loopnest_strategies::{Dispatch, SetupError, glib};
 //! use tokio::io::AsyncReadExt;
 //!
-//! # fn main() -> std::io::Result<()> {
+//! # fn main() -> Result<(), SetupError> {
 //! // Before `application.run()`, on the main thread; keep it until that returns.
 //! let dispatch = Dispatch::new(&glib::MainContext::default())?;
-//! dispatch
-//!     .spawn_local(async {
-//!         // A tokio socket on the GTK thread. It goes on while a dialog is open.
-//!         let mut stream = tokio::net::TcpStream::connect("127.0.0.1:7").await?;
-//!         let mut greeting = String::new();
-//!         stream.read_to_string(&mut greeting).await?;
-//!         println!("{greeting}");
-//!         std::io::Result::Ok(())
-//!     })
-//!     .detach();
+//! dispatch.spawn_local(async {
+//!     // A tokio socket on the GTK thread. It goes on while a dialog is open.
+//!     let mut stream = tokio::net::TcpStream::connect("127.0.0.1:7").await?;
+//!     let mut greeting = String::new();
+//!     stream.read_to_string(&mut greeting).await?;
+//!     println!("{greeting}");
+//!     std::io::Result::Ok(())
+//! });
 //! glib::MainLoop::new(None, false).run();
 //! # Ok(())
 //! # }
@@ -33,34 +31,57 @@
 //! What each strategy does under a nested loop, and what none of them can, is in its module's
 //! documentation; the matrix in the repository's README shows it measured.
 //!
+//! # Features
+//!
+//! | feature | gives | default |
+//! |---|---|---|
+//! | `epoll-hook` | [`Dispatch`] and [`Nested`]; Linux only | yes |
+//! | `rt-multi-thread` | [`GtkRs`] | yes |
+//!
+//! Without either, [`Handoff`], [`JobQueue`] and [`gasync`] are there, on every Unix.
+//!
 //! # Linking
 //!
-//! This crate defines `epoll_wait`, and the linker takes it before libc's for everything in your
-//! program, on every thread. Without a strategy at work on the calling thread it does what libc's
-//! does. libc must be linked dynamically, as it is on every distribution that ships GTK: a static
-//! libc brings its own definition along. In a library that is loaded at run time (a plugin, an
-//! extension of Python) libc's comes first, and [`Dispatch`] and [`Nested`] say so with an error.
+//! With the feature `epoll-hook` this crate defines `epoll_wait`, and the linker takes it before
+//! libc's for everything in your program, on every thread. Without a strategy at work on the calling
+//! thread it does what libc's does. libc must be linked dynamically, as it is on every distribution
+//! that ships GTK: a static libc brings its own definition along. In a library that is loaded at run
+//! time (a plugin, an extension of Python) libc's comes first, and [`Dispatch`] and [`Nested`] say so
+//! with [`SetupError::NotReached`].
 
-pub mod control;
+#[cfg(all(feature = "epoll-hook", not(target_os = "linux")))]
+compile_error!(
+    "the feature `epoll-hook` of loopnest-strategies (Dispatch and Nested) needs Linux; use \
+     `default-features = false` here, which leaves Handoff, JobQueue and gasync"
+);
+
+#[cfg(feature = "epoll-hook")]
 pub mod dispatch;
-mod epoll;
-pub mod family;
+mod error;
 pub mod gasync;
+#[cfg(feature = "rt-multi-thread")]
 pub mod gtk_rs;
 pub mod handoff;
-pub mod host;
-pub mod jobs;
+mod jobs;
+#[cfg(feature = "epoll-hook")]
 pub mod nested;
 mod pace;
-mod peer;
-#[cfg(feature = "conformance")]
-pub mod raw_source;
-mod remote;
 pub mod source;
+#[cfg(feature = "epoll-hook")]
+mod wait;
 
+#[cfg(feature = "epoll-hook")]
 pub use dispatch::Dispatch;
+pub use error::{CallError, SetupError};
+#[cfg(feature = "rt-multi-thread")]
 pub use gtk_rs::GtkRs;
 pub use handoff::Handoff;
 pub use jobs::{GlibHandle, JobQueue};
 pub use loopnest_core::executor::{JoinError, JoinHandle, Panic, Spawner};
-pub use nested::Nested;
+#[cfg(feature = "epoll-hook")]
+pub use nested::{Nested, WakeAfterDispatch};
+
+// The versions that the types in this crate's signatures come from.
+pub use gio;
+pub use glib;
+pub use tokio;

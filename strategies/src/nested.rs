@@ -1,4 +1,4 @@
-//! `nested`: async drives GLib.
+//! `nested`: async drives GLib. It does not survive a nested loop: a dialog stalls every task.
 //!
 //! # Mechanism
 //!
@@ -21,7 +21,7 @@
 //! # Limits
 //!
 //! - A nested loop stalls every task, and spins once a timer is due or a descriptor is ready.
-//! - Without `wake_after_dispatch` a future completed by a GLib callback is not polled until
+//! - With [`WakeAfterDispatch::No`] a future completed by a GLib callback is not polled until
 //!   something else ends the wait.
 //! - `block_on` inside a callback is refused: tokio does not nest.
 //! - Linux only: it stands on `epoll_wait`.
@@ -35,7 +35,6 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
-use std::os::fd::{BorrowedFd, RawFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -45,23 +44,27 @@ use glib::{IOCondition, MainContext, MainLoop};
 use tokio::runtime::{Builder, Handle, LocalRuntime};
 use tokio::task::JoinHandle;
 
-use crate::epoll::{self, Selector};
+use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
+use crate::wait::{self, Driver, Wait};
 
 /// tokio, with a GLib main loop in place of its wait.
 ///
-/// ```
-/// use loopnest_strategies::Nested;
+/// **It does not survive nesting**: while a nested loop is open, no task goes on, and the thread
+/// may spin. Take [`Dispatch`](crate::Dispatch) where a dialog may open.
 ///
-/// let nested = Nested::new(&glib::MainContext::default(), true)?;
+/// ```
+/// use loopnest_strategies::{Nested, WakeAfterDispatch};
+///
+/// let nested = Nested::new(&glib::MainContext::default(), WakeAfterDispatch::Yes)?;
 /// let answer = nested.block_on(async {
 ///     let (tx, rx) = tokio::sync::oneshot::channel();
 ///     glib::idle_add_once(move || tx.send(42).unwrap());
 ///     rx.await.unwrap()
 /// });
 /// assert_eq!(answer, 42);
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), loopnest_strategies::SetupError>(())
 /// ```
 pub struct Nested {
     /// Made when it is first asked for.
@@ -70,13 +73,22 @@ pub struct Nested {
     selector: Rc<GlibSelector>,
 }
 
+/// Whether a wait of tokio ends after every dispatch of GLib.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeAfterDispatch {
+    /// A future completed by a GLib callback is polled at once.
+    Yes,
+    /// A future completed by a GLib callback is polled when something else ends the wait, as in
+    /// asyncio-glib as published.
+    No,
+}
+
 /// Waits by running the context.
 struct GlibSelector {
     context: MainContext,
     main_loop: MainLoop,
-    wake_after_dispatch: bool,
-    /// tokio's epoll descriptor.
-    epfd: RawFd,
+    wake: WakeAfterDispatch,
+    driver: Driver,
     /// The source in the context while a root is run.
     source: RefCell<Option<Source<Ready>>>,
     /// Wakes the root future when a callback panicked.
@@ -93,19 +105,16 @@ struct Ready {
 impl Nested {
     /// A runtime that will run `context` while it waits.
     ///
-    /// `wake_after_dispatch` ends the wait after every dispatch, so that a future completed by a
-    /// callback is polled at once; without it this is asyncio-glib as published.
-    ///
     /// # Errors
     /// When the system gives no descriptors for the runtime, or when this crate was linked into a
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
-    pub fn new(context: &MainContext, wake_after_dispatch: bool) -> std::io::Result<Self> {
+    pub fn new(context: &MainContext, wake: WakeAfterDispatch) -> Result<Self, SetupError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
         let selector = Rc::new(GlibSelector {
-            epfd: epoll::descriptor_of(&runtime)?,
+            driver: Driver::of(&runtime)?,
             context: context.clone(),
             main_loop: MainLoop::new(Some(context), false),
-            wake_after_dispatch,
+            wake,
             source: RefCell::new(None),
             root: RefCell::new(None),
         });
@@ -122,7 +131,7 @@ impl Nested {
         // between two, and another thread could take the context while it makes calls.
         let _owner = self.selector.context.acquire().expect("a context that no other thread runs");
         let _attached = self.selector.attach();
-        let _installed = epoll::install(self.selector.clone());
+        let _installed = wait::install(self.selector.clone());
         let mut root = pin!(root);
         let output = self.runtime.block_on(poll_fn(|cx| {
             self.selector.root.replace(Some(cx.waker().clone()));
@@ -151,25 +160,24 @@ impl Nested {
     }
 
     /// tokio's handle.
-    pub fn handle(&self) -> &Handle {
+    pub fn tokio_handle(&self) -> &Handle {
         self.runtime.handle()
     }
 }
 
 impl fmt::Debug for Nested {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wakes = self.selector.wake_after_dispatch;
-        f.debug_struct("Nested").field("wake_after_dispatch", &wakes).finish_non_exhaustive()
+        let wake = self.selector.wake;
+        f.debug_struct("Nested").field("wake_after_dispatch", &wake).finish_non_exhaustive()
     }
 }
 
-impl Selector for GlibSelector {
-    fn wait(&self, epfd: RawFd, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
-        // A library may have an epoll of its own.
-        if epfd != self.epfd {
-            kernel(timeout);
-            return;
-        }
+impl Wait for GlibSelector {
+    fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    fn wait(&self, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
         if timeout == 0 {
             // tokio is busy and only looks; GLib gets one look as well, and a deadline of an earlier
             // wait must not win it.
@@ -177,7 +185,7 @@ impl Selector for GlibSelector {
             self.context.iteration(false);
         } else {
             self.arm(timeout);
-            if self.wake_after_dispatch {
+            if self.wake == WakeAfterDispatch::Yes {
                 self.context.iteration(true);
                 self.arm(-1);
             } else {
@@ -199,10 +207,7 @@ impl GlibSelector {
     fn attach(&self) -> Attached<'_> {
         let ready = Ready { main_loop: self.main_loop.clone(), deadline: Cell::new(None) };
         let source = Source::new("loopnest nested", ready);
-        // SAFETY: the guard, which destroys the source, cannot outlive the runtime, which owns the
-        // descriptor: both are borrowed from `Nested`.
-        let _tag =
-            unsafe { source.add_borrowed_fd(BorrowedFd::borrow_raw(self.epfd), IOCondition::IN) };
+        source.add_fd(self.driver.watched.clone(), IOCondition::IN);
         source.attach(&self.context);
         Attached { selector: self, before: self.source.replace(Some(source)) }
     }
@@ -210,12 +215,12 @@ impl GlibSelector {
     /// Lets the source be ready after `timeout` milliseconds.
     ///
     /// asyncio-glib leaves the deadline standing when the wait is over, until the next one; so does
-    /// this without `wake_after_dispatch`.
+    /// this with [`WakeAfterDispatch::No`].
     fn arm(&self, timeout: i32) {
         let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
         let source = self.source.borrow();
         let Some(source) = &*source else { return };
-        if self.wake_after_dispatch {
+        if self.wake == WakeAfterDispatch::Yes {
             // Not the ready time: each change of one writes the context's eventfd, which would
             // end a wait that ends with the first iteration (asyncio-glib#9).
             let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));

@@ -17,12 +17,14 @@
 //! On any other thread that happens to iterate the context they do nothing, and if the last
 //! reference goes there the callbacks are leaked rather than dropped.
 
+#![expect(unsafe_code, reason = "GLib's sources are C")]
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,11 +46,20 @@ pub enum Prepare {
 ///
 /// `prepare` and `check` must not iterate the context (GLib 2.74 deadlocks, fixed in 2.77.0).
 pub trait Callbacks: 'static {
-    /// Before the loop sleeps.
-    fn prepare(&self, this: SourceRef<'_>) -> Prepare;
-    /// After the loop slept: is there something to dispatch?
+    /// Before the loop sleeps. By default the source is not ready and does not say how long the loop
+    /// may sleep.
+    fn prepare(&self, this: SourceRef<'_>) -> Prepare {
+        let _ = this;
+        Prepare::Wait(None)
+    }
+
+    /// After the loop slept: is there something to dispatch? By default there is not.
     /// A descriptor of the source that is ready makes it ready whatever this says.
-    fn check(&self, this: SourceRef<'_>) -> bool;
+    fn check(&self, this: SourceRef<'_>) -> bool {
+        let _ = this;
+        false
+    }
+
     /// Do it; `Break` destroys the source.
     fn dispatch(&self, this: SourceRef<'_>) -> ControlFlow<()>;
 }
@@ -168,30 +179,15 @@ impl<C: Callbacks> Source<C> {
     /// Watches a descriptor, and keeps it for as long as the source lives. Readiness makes the
     /// source ready by itself.
     pub fn add_fd(&self, fd: impl AsFd + 'static, condition: glib::IOCondition) -> FdTag {
-        // SAFETY: the descriptor is kept, and so stays open, until the source is finalised.
-        let tag = unsafe { self.add_borrowed_fd(fd.as_fd(), condition) };
-        // SAFETY: as in `callbacks`.
+        let raw_fd = fd.as_fd().as_raw_fd();
+        // SAFETY: as in `callbacks`. Kept, and so open, until the source is finalised.
         unsafe { (*self.callbacks).kept.borrow_mut().push(Box::new(fd)) };
-        tag
-    }
-
-    /// Watches a descriptor of somebody else.
-    ///
-    /// # Safety
-    /// The descriptor stays open until the source is destroyed.
-    pub(crate) unsafe fn add_borrowed_fd(
-        &self,
-        fd: BorrowedFd<'_>,
-        condition: glib::IOCondition,
-    ) -> FdTag {
         // SAFETY: the source is alive, and GLib only polls the number.
-        let tag =
-            unsafe { ffi::g_source_add_unix_fd(self.raw(), fd.as_raw_fd(), condition.bits()) };
+        let tag = unsafe { ffi::g_source_add_unix_fd(self.raw(), raw_fd, condition.bits()) };
         FdTag { source: self.as_ref().number(), tag }
     }
 
     /// The source as glib-rs sees it.
-    #[cfg(feature = "conformance")]
     pub fn as_glib(&self) -> &glib::Source {
         &self.source
     }
@@ -246,7 +242,6 @@ impl SourceRef<'_> {
     }
 
     /// Watches it no longer. The descriptor is kept all the same, until the source is gone.
-    #[cfg(feature = "conformance")]
     pub fn remove_fd(&self, tag: FdTag) {
         if tag.source == self.number() {
             // SAFETY: the source is alive, and GLib compares the tag with those that it has before
@@ -288,7 +283,8 @@ impl fmt::Debug for SourceRef<'_> {
 /// Sources that were made and not yet finalised.
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// How many sources of this wrapper there are in the process. For tests that look for leaks.
+/// How many sources of this wrapper there are in the process: for programs, and their tests, that
+/// look for leaks.
 pub fn n_alive() -> usize {
     ALIVE.load(Ordering::Relaxed)
 }
@@ -416,7 +412,7 @@ impl Drop for Asking {
 }
 
 /// Panics where a change of a priority would take the place from under GLib.
-pub(crate) fn assert_nobody_is_asked() {
+fn assert_nobody_is_asked() {
     let n = ASKED.try_with(Cell::get).unwrap_or(0);
     assert_eq!(n, 0, "a priority cannot be changed inside of a prepare or a check");
 }
@@ -430,7 +426,7 @@ thread_local! {
 
 /// Quits the loop from any thread, also if it has not begun: a quit before that is forgotten
 /// (gmain.c 2.74.6, line 4446), so it goes by way of the context.
-pub(crate) fn quit_when_running(main_loop: &glib::MainLoop) {
+pub fn quit_when_running(main_loop: &glib::MainLoop) {
     let quit = main_loop.clone();
     glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
         quit.quit();

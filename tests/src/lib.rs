@@ -4,6 +4,7 @@ pub mod bus;
 pub mod calls;
 pub mod child;
 pub mod random;
+pub mod raw_source;
 pub mod sides;
 pub mod world;
 

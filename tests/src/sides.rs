@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use gio::Cancellable;
 use glib::MainContext;
-use loopnest_strategies::gasync::{self, NoResult, Resolver};
-use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, Handoff, Nested};
+use loopnest_strategies::gasync::{self, Resolver};
+use loopnest_strategies::{
+    CallError, Dispatch, GlibHandle, GtkRs, Handoff, Nested, WakeAfterDispatch,
+};
 
 /// A strategy by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,7 @@ impl Face {
     ///
     /// # Errors
     /// Those of the adapter.
-    pub async fn call<T, F>(&self, start: F) -> Result<T, NoResult>
+    pub async fn call<T, F>(&self, start: F) -> Result<T, CallError>
     where
         T: Send + 'static,
         F: FnOnce(&Cancellable, Resolver<T>) + Send + 'static,
@@ -87,8 +89,8 @@ impl Kind {
         let context = MainContext::new();
         let run = || {
             let strategy = match self {
-                Self::Nested => Nested::new(&context, true).map(Any::Nested),
-                Self::NestedNoWake => Nested::new(&context, false).map(Any::Nested),
+                Self::Nested => Nested::new(&context, WakeAfterDispatch::Yes).map(Any::Nested),
+                Self::NestedNoWake => Nested::new(&context, WakeAfterDispatch::No).map(Any::Nested),
                 Self::Dispatch => Dispatch::new(&context).map(Any::Dispatch),
                 Self::Handoff => Handoff::new(&context).map(Any::Handoff),
                 Self::GtkRs => GtkRs::new(&context).map(Any::GtkRs),
@@ -174,7 +176,7 @@ impl Side {
         match &self.strategy {
             Any::Handoff(handoff) => handoff.block_on(future),
             Any::GtkRs(gtk_rs) => {
-                let task = gtk_rs.handle().spawn(future);
+                let task = gtk_rs.tokio_handle().spawn(future);
                 gtk_rs.block_on(task).expect("no panic")
             }
             Any::Nested(_) | Any::Dispatch(_) => {

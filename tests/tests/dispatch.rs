@@ -23,14 +23,12 @@ fn dispatch() -> (MainContext, Dispatch) {
 fn ticker(dispatch: &Dispatch) -> Rc<Cell<u32>> {
     let ticks = Rc::new(Cell::new(0));
     let count = ticks.clone();
-    dispatch
-        .spawn_local(async move {
-            loop {
-                sleep(MS).await;
-                count.set(count.get() + 1);
-            }
-        })
-        .detach();
+    dispatch.spawn_local(async move {
+        loop {
+            sleep(MS).await;
+            count.set(count.get() + 1);
+        }
+    });
     ticks
 }
 
@@ -118,7 +116,7 @@ fn an_idle_loop_sleeps() {
     let before = probe.iterations();
     nested_loop(&context, 100 * MS);
     assert_eq!(probe.iterations() - before, 1, "only the end of the loop");
-    waiting.cancel();
+    waiting.abort();
 }
 
 #[test]
@@ -160,28 +158,24 @@ fn a_burst_of_wakes_from_a_thread_is_a_few_iterations() {
 fn glib_sources_run_under_a_flood_of_tasks() {
     let (context, dispatch) = dispatch();
     for _ in 0..100 {
-        dispatch
-            .spawn_local(async {
-                loop {
-                    tokio::task::yield_now().await
-                }
-            })
-            .detach();
-        dispatch
-            .spawn_local(async {
-                loop {
-                    let mut yielded = false;
-                    std::future::poll_fn(|cx| {
-                        if std::mem::replace(&mut yielded, true) {
-                            return std::task::Poll::Ready(());
-                        }
-                        cx.waker().wake_by_ref();
-                        std::task::Poll::Pending
-                    })
-                    .await;
-                }
-            })
-            .detach();
+        dispatch.spawn_local(async {
+            loop {
+                tokio::task::yield_now().await
+            }
+        });
+        dispatch.spawn_local(async {
+            loop {
+                let mut yielded = false;
+                std::future::poll_fn(|cx| {
+                    if std::mem::replace(&mut yielded, true) {
+                        return std::task::Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    std::task::Poll::Pending
+                })
+                .await;
+            }
+        });
     }
     let (low, ticks) = (count_idle(&context, 120), ticker(&dispatch));
     nested_loop(&context, 200 * MS);
@@ -196,18 +190,16 @@ fn a_nested_loop_in_a_library_task_stalls_tokio_but_neither_spins_nor_stops_our_
     let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel::<()>();
     let received = Rc::new(Cell::new(0));
     let count = received.clone();
-    dispatch
-        .spawn_local(async move {
-            while rx.recv().await.is_some() {
-                count.set(count.get() + 1);
-            }
-        })
-        .detach();
+    dispatch.spawn_local(async move {
+        while rx.recv().await.is_some() {
+            count.set(count.get() + 1);
+        }
+    });
     // More messages than tokio's budget of 128 for one poll, while the loop is nested.
     after(&context, 50 * MS, move || (0..1000).for_each(|_| _ = tx.send(())));
     let nested = context.clone();
     let guard = glib::thread_guard::ThreadGuard::new(probe.clone());
-    let handle = dispatch.handle().clone();
+    let handle = dispatch.tokio_handle().clone();
     let (turned_tx, turned_rx) = tokio::sync::oneshot::channel();
     handle.spawn(async move {
         sleep(10 * MS).await;
@@ -225,7 +217,7 @@ fn block_on_in_a_library_task_says_what_to_do_instead() {
     let (_context, dispatch) = dispatch();
     let dispatch = Rc::new(dispatch);
     let shared = glib::thread_guard::ThreadGuard::new(dispatch.clone());
-    let task = dispatch.handle().spawn(async move {
+    let task = dispatch.tokio_handle().spawn(async move {
         shared.get_ref().block_on(async {});
     });
     let error = dispatch.block_on(task).unwrap_err();
@@ -238,10 +230,10 @@ fn block_on_in_a_library_task_says_what_to_do_instead() {
 fn tokio_io_works_in_tasks_of_both_kinds() {
     let (_context, dispatch) = dispatch();
     let (mut near, mut far) = {
-        let _entered = dispatch.handle().enter();
+        let _entered = dispatch.tokio_handle().enter();
         tokio::net::UnixStream::pair().expect("a socket pair")
     };
-    dispatch.handle().spawn(async move {
+    dispatch.tokio_handle().spawn(async move {
         while let Ok(byte) = far.read_u8().await {
             far.write_u8(byte + 1).await.expect("to write");
         }
@@ -281,12 +273,10 @@ fn dropping_it_drops_its_tasks_on_its_thread() {
     let alive = Rc::new(());
     for _ in 0..10 {
         let held = alive.clone();
-        dispatch
-            .spawn_local(async move {
-                sleep(Duration::from_secs(3600)).await;
-                drop(held);
-            })
-            .detach();
+        dispatch.spawn_local(async move {
+            sleep(Duration::from_secs(3600)).await;
+            drop(held);
+        });
     }
     nested_loop(&context, 5 * MS);
     assert_eq!(Rc::strong_count(&alive), 11);
@@ -302,17 +292,15 @@ fn it_may_be_dropped_by_its_own_task_under_a_nested_loop() {
     let (taken, nested) = (slot.clone(), context.clone());
     let ended = Rc::new(Cell::new(false));
     let end = ended.clone();
-    dispatch
-        .spawn_local(async move {
-            sleep(MS).await;
-            nested_loop(&nested, 5 * MS);
-            drop(taken.borrow_mut().take());
-            nested_loop(&nested, 5 * MS);
-            end.set(true);
-            sleep(MS).await;
-            unreachable!("its executor is gone");
-        })
-        .detach();
+    dispatch.spawn_local(async move {
+        sleep(MS).await;
+        nested_loop(&nested, 5 * MS);
+        drop(taken.borrow_mut().take());
+        nested_loop(&nested, 5 * MS);
+        end.set(true);
+        sleep(MS).await;
+        unreachable!("its executor is gone");
+    });
     slot.replace(Some(dispatch));
     nested_loop(&context, 100 * MS);
     assert!(ended.get());
@@ -353,8 +341,8 @@ fn a_spawner_starts_tasks_from_any_thread_and_outlives_its_executor() {
 fn a_deadline_that_has_passed_does_not_bring_a_flood_forward() {
     let (context, dispatch) = dispatch();
     let redraws = count_idle(&context, 120);
-    dispatch.spawn_local(async { sleep(20 * MS).await }).detach();
-    dispatch.handle().spawn(async {
+    dispatch.spawn_local(async { sleep(20 * MS).await });
+    dispatch.tokio_handle().spawn(async {
         loop {
             tokio::task::yield_now().await;
         }
@@ -386,13 +374,13 @@ fn a_nested_loop_inside_another_runtime_neither_spins_nor_ends_the_source() {
 #[test]
 fn a_guard_kept_across_an_await_does_not_end_the_source() {
     let (context, dispatch) = dispatch();
-    let handle = dispatch.handle().clone();
+    let handle = dispatch.tokio_handle().clone();
     let task = dispatch.spawn_local(async move {
         let _entered = handle.enter();
         sleep(5 * MS).await;
     });
     nested_loop(&context, 50 * MS);
-    task.cancel();
+    task.abort();
     assert_eq!(dispatch.block_on(async { 1 }), 1);
 }
 
@@ -403,7 +391,7 @@ fn two_on_one_thread_share_the_fate_of_a_library_task() {
     let two = Dispatch::new(&context).expect("a runtime");
     let ticks = ticker(&two);
     let nested = context.clone();
-    let task = one.handle().spawn(async move { nested_loop(&nested, 50 * MS) });
+    let task = one.tokio_handle().spawn(async move { nested_loop(&nested, 50 * MS) });
     one.block_on(task).expect("no panic");
     let enough = ticks.get() + 10;
     assert!(dialog_until(&context, move || ticks.get() > enough), "the other one goes on");

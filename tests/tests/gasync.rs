@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use gio::{Cancellable, IOErrorEnum};
 use glib::MainContext;
-use loopnest_strategies::gasync::{self, NoResult, Resolver};
-use loopnest_strategies::{Dispatch, GlibHandle, GtkRs, JobQueue, Nested};
+use loopnest_strategies::gasync::{self, Resolver};
+use loopnest_strategies::{
+    CallError, Dispatch, GlibHandle, GtkRs, JobQueue, Nested, WakeAfterDispatch,
+};
 use loopnest_tests::bus::PrivateBus;
 use loopnest_tests::calls::{connect, get_id, method, open};
 use loopnest_tests::sides::{KINDS, everywhere};
@@ -58,7 +60,7 @@ fn a_handle_that_outlives_its_strategy_says_so() {
         let glib = kind.with(|side| side.glib());
         let call = glib.gasync(|_, done: Resolver<()>| done.resolve(()));
         let result = futures::executor::block_on(call);
-        assert!(matches!(result, Err(NoResult::Gone)), "{kind:?}: {result:?}");
+        assert!(matches!(result, Err(CallError::Gone)), "{kind:?}: {result:?}");
     }
 }
 
@@ -70,14 +72,12 @@ fn a_call_goes_on_in_a_loop_nested_in_its_own_strategy() {
         let bus = dispatch.block_on(open(address));
         let n = Rc::new(Cell::new(0));
         let count = n.clone();
-        dispatch
-            .spawn_local(async move {
-                loop {
-                    let reply = gasync::call(get_id(&bus)).await.expect("a result");
-                    count.set(count.get() + u32::from(reply.is_ok()));
-                }
-            })
-            .detach();
+        dispatch.spawn_local(async move {
+            loop {
+                let reply = gasync::call(get_id(&bus)).await.expect("a result");
+                count.set(count.get() + u32::from(reply.is_ok()));
+            }
+        });
         let (count, nested) = (n.clone(), context.clone());
         let inside = dispatch.block_on(async move {
             let before = count.get();
@@ -165,15 +165,15 @@ fn a_glib_side_that_goes_ends_calls_with_an_error() {
     std::thread::sleep(20 * MS);
     drop(jobs);
     drop(context);
-    assert!(matches!(during.join().expect("no panic"), Err(NoResult::Gone)));
-    assert!(matches!(before.join().expect("no panic"), Err(NoResult::Gone)));
+    assert!(matches!(during.join().expect("no panic"), Err(CallError::Gone)));
+    assert!(matches!(before.join().expect("no panic"), Err(CallError::Gone)));
 }
 
 #[test]
 fn a_resolver_dropped_unused_is_a_typed_error() {
     on_dispatch(|_, dispatch| {
         let dropped = dispatch.block_on(gasync::call(|_, done: Resolver<()>| drop(done)));
-        assert!(matches!(dropped, Err(NoResult::Gone)), "{dropped:?}");
+        assert!(matches!(dropped, Err(CallError::Gone)), "{dropped:?}");
     });
 }
 
@@ -187,11 +187,11 @@ fn tasks_own_the_default_context_and_other_threads_get_a_typed_error() {
         thread.join().expect("no panic")
     };
     // While nobody owns it any thread could, and the callback would come to another one.
-    assert!(matches!(elsewhere(), Err(NoResult::NotOwner)));
+    assert!(matches!(elsewhere(), Err(CallError::NotOwner)));
     let both = move || async move { (call().await, elsewhere()) };
-    let right = |both: (_, _)| matches!(both, (Ok(()), Err(NoResult::NotOwner)));
-    for wake_after_dispatch in [true, false] {
-        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+    let right = |both: (_, _)| matches!(both, (Ok(()), Err(CallError::NotOwner)));
+    for wake in [WakeAfterDispatch::Yes, WakeAfterDispatch::No] {
+        let nested = Nested::new(&context, wake).expect("a runtime");
         assert!(right(nested.block_on(both())));
     }
     assert!(right(Dispatch::new(&context).expect("a runtime").block_on(both())));
@@ -238,7 +238,7 @@ fn a_panic_in_the_start_of_a_remote_call_is_the_callers_and_not_the_loops() {
 }
 
 /// What a call said that panicked.
-fn message<T>(result: Result<T, NoResult>) -> Option<&'static str> {
-    let Err(NoResult::Panicked(panic)) = result else { return None };
+fn message<T>(result: Result<T, CallError>) -> Option<&'static str> {
+    let Err(CallError::Panicked(panic)) = result else { return None };
     panic.into_payload().downcast_ref().copied()
 }

@@ -7,8 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use glib::MainContext;
-use loopnest_strategies::Handoff;
-use loopnest_strategies::handoff::CallError;
+use loopnest_strategies::{CallError, Handoff};
 use loopnest_tests::{Probe, after, count_idle, nested_loop};
 use tokio::time::sleep;
 
@@ -269,7 +268,7 @@ fn a_destructor_that_panics_in_a_cancelled_call_does_not_end_the_queue() {
 fn dropping_it_does_not_wait_for_blocking_work() {
     let (context, handoff) = handoff();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    handoff.handle().spawn_blocking(move || stopped.recv());
+    handoff.tokio_handle().spawn_blocking(move || stopped.recv());
     nested_loop(&context, 20 * MS);
     // Would hang here for as long as `stop` lives.
     drop(handoff);

@@ -7,9 +7,9 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use glib::MainContext;
+use harness::subjects::host::{HostLoops, Tasks};
 use loopnest_core::loops::{BoxFuture, Canceller, Home, Loops};
 use loopnest_core::program::How;
-use loopnest_strategies::host::{HostLoops, Tasks};
 use loopnest_strategies::{GlibHandle, JobQueue};
 
 /// A strategy without tasks of its own.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::ops::ControlFlow;
 
 use glib::MainContext;
-use loopnest_strategies::Nested;
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
+use loopnest_strategies::{Nested, WakeAfterDispatch};
 use loopnest_tests::{Probe, after, count_idle, nested_loop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
@@ -33,9 +33,9 @@ impl Callbacks for Bomb {
 
 #[test]
 fn both_loops_live() {
-    for wake_after_dispatch in [true, false] {
+    for wake in [WakeAfterDispatch::Yes, WakeAfterDispatch::No] {
         let context = MainContext::new();
-        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        let nested = Nested::new(&context, wake).expect("a runtime");
         let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
         after(&context, 5 * MS, move || _ = tx.send(1));
         let n = nested.block_on(async move {
@@ -50,7 +50,7 @@ fn both_loops_live() {
 #[test]
 fn the_context_is_owned_between_two_iterations_too() {
     let context = MainContext::new();
-    let nested = Nested::new(&context, true).expect("a runtime");
+    let nested = Nested::new(&context, WakeAfterDispatch::Yes).expect("a runtime");
     nested.block_on(async {
         for _ in 0..2 {
             let other = context.clone();
@@ -66,7 +66,7 @@ fn the_context_is_owned_between_two_iterations_too() {
 #[test]
 fn a_context_that_another_thread_runs_is_refused() {
     let context = MainContext::new();
-    let nested = Nested::new(&context, true).expect("a runtime");
+    let nested = Nested::new(&context, WakeAfterDispatch::Yes).expect("a runtime");
     let other = context.clone();
     let (owned, wait) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
@@ -86,7 +86,7 @@ fn a_context_that_another_thread_runs_is_refused() {
 
 #[test]
 fn tokio_io_works() {
-    let nested = Nested::new(&MainContext::new(), true).expect("a runtime");
+    let nested = Nested::new(&MainContext::new(), WakeAfterDispatch::Yes).expect("a runtime");
     let byte = nested.block_on(async {
         let (mut near, mut far) = tokio::net::UnixStream::pair().expect("a socket pair");
         tokio::task::spawn_local(async move {
@@ -100,9 +100,9 @@ fn tokio_io_works() {
 
 #[test]
 fn a_panic_in_a_callback_reaches_the_caller_of_block_on() {
-    for wake_after_dispatch in [true, false] {
+    for wake in [WakeAfterDispatch::Yes, WakeAfterDispatch::No] {
         let context = MainContext::new();
-        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        let nested = Nested::new(&context, wake).expect("a runtime");
         let bomb = Source::new("bomb", Bomb);
         bomb.attach(&context);
         let run = AssertUnwindSafe(|| nested.block_on(std::future::pending::<()>()));
@@ -114,7 +114,7 @@ fn a_panic_in_a_callback_reaches_the_caller_of_block_on() {
 #[test]
 fn an_idle_loop_sleeps_and_a_timer_costs_a_few_iterations() {
     let context = MainContext::new();
-    let nested = Nested::new(&context, true).expect("a runtime");
+    let nested = Nested::new(&context, WakeAfterDispatch::Yes).expect("a runtime");
     let probe = Probe::new(&context);
     nested.block_on(async { sleep(100 * MS).await });
     assert!(probe.iterations() <= 8, "{} iterations for one timer", probe.iterations());
@@ -124,7 +124,7 @@ fn an_idle_loop_sleeps_and_a_timer_costs_a_few_iterations() {
 fn it_may_be_made_and_dropped_many_times() {
     let context = MainContext::new();
     for _ in 0..50 {
-        let nested = Nested::new(&context, true).expect("a runtime");
+        let nested = Nested::new(&context, WakeAfterDispatch::Yes).expect("a runtime");
         nested.block_on(async { sleep(MS).await });
     }
     assert!(!context.pending());
@@ -132,9 +132,9 @@ fn it_may_be_made_and_dropped_many_times() {
 
 #[test]
 fn other_loops_of_the_context_sleep_when_it_is_not_running() {
-    for wake_after_dispatch in [true, false] {
+    for wake in [WakeAfterDispatch::Yes, WakeAfterDispatch::No] {
         let context = MainContext::new();
-        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        let nested = Nested::new(&context, wake).expect("a runtime");
         nested.block_on(async { sleep(20 * MS).await });
         let probe = Probe::new(&context);
         nested_loop(&context, 100 * MS);
@@ -144,9 +144,9 @@ fn other_loops_of_the_context_sleep_when_it_is_not_running() {
 
 #[test]
 fn glib_sources_run_under_a_flood_of_tasks() {
-    for wake_after_dispatch in [true, false] {
+    for wake in [WakeAfterDispatch::Yes, WakeAfterDispatch::No] {
         let context = MainContext::new();
-        let nested = Nested::new(&context, wake_after_dispatch).expect("a runtime");
+        let nested = Nested::new(&context, wake).expect("a runtime");
         let redraws = count_idle(&context, 120);
         nested.block_on(async {
             let flood = tokio::task::spawn_local(async {
@@ -164,7 +164,7 @@ fn glib_sources_run_under_a_flood_of_tasks() {
 #[test]
 fn a_library_with_an_epoll_of_its_own_is_not_taken_for_tokio() {
     let context = MainContext::new();
-    let nested = Nested::new(&context, true).expect("a runtime");
+    let nested = Nested::new(&context, WakeAfterDispatch::Yes).expect("a runtime");
     let (tx, rx) = tokio::sync::oneshot::channel();
     after(&context, 5 * MS, move || _ = tx.send(7));
     let n = nested.block_on(async {

@@ -63,7 +63,7 @@ fn tasks(dispatch: &Dispatch, n: u32) {
         })
         .collect();
     dispatch.block_on(async { tokio::task::yield_now().await });
-    handles.into_iter().for_each(|task| task.cancel());
+    handles.into_iter().for_each(|task| task.abort());
     dispatch.block_on(async { tokio::task::yield_now().await });
     assert_eq!(polled.get(), n);
     assert_eq!(Rc::strong_count(&polled), 1, "every future was dropped");

@@ -22,7 +22,7 @@ fn dropping_the_executor_drops_every_task_on_its_thread() {
         pending::<()>().await;
     };
     // One has waited, one is ready, one never ran, one came from another thread.
-    executor.spawn_local(task(Alive::telling(&n, &dropped))).detach();
+    executor.spawn_local(task(Alive::telling(&n, &dropped)));
     let alive = Alive::telling(&n, &dropped);
     let ready = executor.spawn_local(poll_fn(move |cx| {
         let _ = &alive;
@@ -31,7 +31,7 @@ fn dropping_the_executor_drops_every_task_on_its_thread() {
     }));
     executor.run_slice(Duration::ZERO);
     assert_eq!(executor.run_slice(Duration::ZERO), Slice::More);
-    executor.spawn_local(task(Alive::telling(&n, &dropped))).detach();
+    executor.spawn_local(task(Alive::telling(&n, &dropped)));
     let (spawner, alive) = (executor.spawner(), Alive::telling(&n, &dropped));
     let remote = thread::spawn(move || spawner.spawn(task(alive)));
     let mut remote = remote.join().expect("spawning does not panic");
@@ -61,21 +61,19 @@ fn a_task_may_spawn_and_wake_while_it_is_dropped_with_its_executor() {
         let (alive, again, deeper) = (Alive::new(&count), spawner.clone(), Alive::new(&count));
         let on_drop = OnDrop(move || {
             let deeper = deeper.clone();
-            again.spawn(async move { drop(deeper) }).detach();
+            again.spawn(async move { drop(deeper) });
         });
         let task = async move {
             let _parts = (&alive, &on_drop);
             pending::<()>().await;
         };
-        spawner.spawn(task).detach();
+        spawner.spawn(task);
     });
-    executor
-        .spawn_local(poll_fn(move |cx| {
-            let _ = &on_drop;
-            slot.replace(Some(cx.waker().clone()));
-            Poll::<()>::Pending
-        }))
-        .detach();
+    executor.spawn_local(poll_fn(move |cx| {
+        let _ = &on_drop;
+        slot.replace(Some(cx.waker().clone()));
+        Poll::<()>::Pending
+    }));
     executor.run_slice(LONG);
     drop(executor);
     assert_eq!(n.load(Ordering::SeqCst), 0);
@@ -91,7 +89,7 @@ fn dropping_the_executor_survives_destructors_that_panic() {
             let _parts = (&alive, &bomb);
             pending::<()>().await;
         };
-        executor.spawn_local(task).detach();
+        executor.spawn_local(task);
     }
     executor.run_slice(LONG);
     drop(executor);
@@ -150,7 +148,7 @@ fn wakes_and_spawns_from_threads_while_the_executor_goes_leave_nothing() {
             for _ in 0..20 {
                 waker.wake_by_ref();
                 let alive = alive.clone();
-                spawner.spawn(async move { drop(alive) }).detach();
+                spawner.spawn(async move { drop(alive) });
             }
         });
         executor.run_slice(Duration::ZERO);

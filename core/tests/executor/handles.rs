@@ -36,7 +36,7 @@ fn a_dropped_handle_lets_its_task_go_on() {
         }
     };
     drop(executor.spawn_local(add(1)));
-    executor.spawn_local(add(2)).detach();
+    executor.spawn_local(add(2));
     executor.run_slice(LONG);
     assert_eq!(done.get(), 3);
 }
@@ -54,12 +54,10 @@ fn a_cancelled_task_is_not_polled_again() {
     }));
     let (canceller, inner) = (Cell::new(Some(task)), executor.clone());
     // Runs after the task's first poll.
-    executor
-        .spawn_local(async move {
-            canceller.take().expect("it runs once").cancel();
-            inner.run_slice(LONG);
-        })
-        .detach();
+    executor.spawn_local(async move {
+        canceller.take().expect("it runs once").abort();
+        inner.run_slice(LONG);
+    });
     executor.run_slice(LONG);
     assert_eq!((polls.get(), n.load(Ordering::SeqCst), executor.n_tasks()), (1, 0, 0));
 }
@@ -74,7 +72,7 @@ fn a_task_cancelled_before_its_first_poll_is_never_polled() {
             let _alive = alive;
             unreachable!("it was cancelled");
         })
-        .cancel();
+        .abort();
     executor.run_slice(LONG);
     assert_eq!((n.load(Ordering::SeqCst), executor.n_tasks()), (0, 0));
 }
@@ -89,7 +87,7 @@ fn a_task_cancelled_on_another_thread_is_dropped_on_its_own() {
         pending::<()>().await;
     });
     executor.run_slice(LONG);
-    thread::spawn(move || task.cancel()).join().expect("cancelling does not panic");
+    thread::spawn(move || task.abort()).join().expect("cancelling does not panic");
     assert_eq!(n.load(Ordering::SeqCst), 1, "not yet: only its own thread may drop it");
     executor.run_slice(LONG);
     assert_eq!(n.load(Ordering::SeqCst), 0);
@@ -104,7 +102,7 @@ fn a_task_that_cancels_itself_ends_after_its_poll() {
     let alive = Alive::new(&n);
     let task = executor.spawn_local(async move {
         let _alive = alive;
-        handle.take().expect("it was put there").cancel();
+        handle.take().expect("it was put there").abort();
         pending::<()>().await;
     });
     slot.replace(Some(task));
@@ -139,7 +137,7 @@ fn a_panic_inside_a_nested_slice_does_not_reach_the_task_that_runs_it() {
     let (executor, _) = executor();
     let inner = executor.clone();
     let mut opener = executor.spawn_local(async move { inner.run_slice(LONG) });
-    executor.spawn_local(async { std::panic::resume_unwind(Box::new("planned")) }).detach();
+    executor.spawn_local(async { std::panic::resume_unwind(Box::new("planned")) });
     executor.run_slice(LONG);
     assert_eq!(result(&mut opener).expect("it has ended").ok(), Some(Slice::Empty));
 }
@@ -163,7 +161,7 @@ fn a_panic_of_a_destructor_stays_in_its_task() {
         Poll::Ready(7)
     }));
     executor.run_slice(LONG);
-    cancelled.cancel();
+    cancelled.abort();
     let mut other = executor.spawn_local(ready(1));
     executor.run_slice(LONG);
     let ended = result(&mut at_its_end).expect("it has ended");

@@ -37,13 +37,11 @@ pub fn result<T>(handle: &mut JoinHandle<T>) -> Option<Result<T, JoinError>> {
 pub fn waiting(executor: &Executor) -> (Waker, Rc<Cell<u32>>) {
     let (slot, polls) = (Rc::new(RefCell::new(None)), Rc::new(Cell::new(0)));
     let (waker, count) = (slot.clone(), polls.clone());
-    executor
-        .spawn_local(poll_fn(move |cx| {
-            waker.replace(Some(cx.waker().clone()));
-            count.set(count.get() + 1);
-            Poll::<()>::Pending
-        }))
-        .detach();
+    executor.spawn_local(poll_fn(move |cx| {
+        waker.replace(Some(cx.waker().clone()));
+        count.set(count.get() + 1);
+        Poll::<()>::Pending
+    }));
     executor.run_slice(LONG);
     (slot.take().expect("the task was polled"), polls)
 }

@@ -40,9 +40,9 @@ fn ten_thousand_tasks_that_ended_were_cancelled_or_panicked_leave_nothing_behind
         });
         executor.run_slice(LONG);
         match round % 2 {
-            0 => task.cancel(),
-            _ if round % 3 == 1 => task.cancel(),
-            _ => task.detach(),
+            0 => task.abort(),
+            _ if round % 3 == 1 => task.abort(),
+            _ => drop(task),
         }
         executor.run_slice(LONG);
         assert_eq!((executor.n_tasks(), n.load(Ordering::SeqCst)), (0, 0), "round {round}");
@@ -59,7 +59,7 @@ fn a_wake_costs_one_poll_however_many_tasks_are_idle() {
             all.set(all.get() + 1);
             Poll::<()>::Pending
         });
-        executor.spawn_local(idle).detach();
+        executor.spawn_local(idle);
     }
     executor.run_slice(LONG);
     assert_eq!((all.get(), executor.n_tasks()), (10_000, 10_000));
@@ -81,7 +81,7 @@ fn a_slice_ends_though_tasks_are_always_ready() {
         cx.waker().wake_by_ref();
         Poll::<()>::Pending
     });
-    executor.spawn_local(always).detach();
+    executor.spawn_local(always);
     assert_eq!(executor.run_slice(Duration::ZERO), Slice::More);
     // The clock is looked at after a few polls, not after each.
     assert!((1..=16).contains(&polls.get()), "{}", polls.get());
@@ -100,7 +100,7 @@ fn a_slice_of_long_polls_ends_soon_after_its_time() {
             while begin.elapsed() < Duration::from_millis(1) {}
             Poll::Ready(())
         });
-        executor.spawn_local(long).detach();
+        executor.spawn_local(long);
     }
     // The clock is looked at after the second poll and the fourth.
     assert_eq!(executor.run_slice(Duration::from_millis(2)), Slice::More);
@@ -118,7 +118,7 @@ fn a_slice_lets_every_ready_task_have_its_turn_before_one_has_two() {
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         });
-        executor.spawn_local(always).detach();
+        executor.spawn_local(always);
     }
     for _ in 0..100 {
         assert_eq!(executor.run_slice(Duration::ZERO), Slice::More);
@@ -132,7 +132,7 @@ fn a_slice_lets_every_ready_task_have_its_turn_before_one_has_two() {
 fn a_slice_that_empties_the_queue_with_its_last_poll_says_so() {
     let (executor, _) = executor();
     for _ in 0..1000 {
-        executor.spawn_local(async {}).detach();
+        executor.spawn_local(async {});
     }
     let mut slices = 0;
     while executor.run_slice(Duration::ZERO) == Slice::More {
@@ -147,7 +147,7 @@ fn a_slice_that_empties_the_queue_with_its_last_poll_says_so() {
 fn a_slice_may_be_as_long_as_it_takes() {
     let (executor, _) = executor();
     for _ in 0..100 {
-        executor.spawn_local(async {}).detach();
+        executor.spawn_local(async {});
     }
     assert_eq!(executor.run_slice(Duration::MAX), Slice::Empty);
 }

@@ -17,13 +17,11 @@ fn tasks_run_first_come_first_served() {
     let order = Rc::new(RefCell::new(Vec::new()));
     for i in 0..3 {
         let order = order.clone();
-        executor
-            .spawn_local(async move {
-                order.borrow_mut().push((i, 'a'));
-                yield_now().await;
-                order.borrow_mut().push((i, 'b'));
-            })
-            .detach();
+        executor.spawn_local(async move {
+            order.borrow_mut().push((i, 'a'));
+            yield_now().await;
+            order.borrow_mut().push((i, 'b'));
+        });
     }
     assert_eq!(executor.run_slice(LONG), Slice::Empty);
     assert_eq!(*order.borrow(), [(0, 'a'), (1, 'a'), (2, 'a'), (0, 'b'), (1, 'b'), (2, 'b')]);
@@ -36,12 +34,10 @@ fn tasks_run_in_the_order_of_their_wakes() {
     let signals = [0, 1, 2].map(|i| {
         let (signal, order) = (Signal::default(), order.clone());
         let waiting = signal.clone();
-        executor
-            .spawn_local(async move {
-                waiting.await;
-                order.borrow_mut().push(i);
-            })
-            .detach();
+        executor.spawn_local(async move {
+            waiting.await;
+            order.borrow_mut().push(i);
+        });
         signal
     });
     executor.run_slice(LONG);
@@ -73,14 +69,12 @@ fn a_task_that_runs_a_slice_inside_its_poll_lets_the_others_go_on() {
         count.get()
     });
     let count = ticks.clone();
-    executor
-        .spawn_local(async move {
-            for _ in 0..10 {
-                count.set(count.get() + 1);
-                yield_now().await;
-            }
-        })
-        .detach();
+    executor.spawn_local(async move {
+        for _ in 0..10 {
+            count.set(count.get() + 1);
+            yield_now().await;
+        }
+    });
     executor.run_slice(LONG);
     let mut opener = opener;
     assert_eq!(result(&mut opener).expect("it has ended").ok(), Some(10));
@@ -97,7 +91,7 @@ fn slices_nest_at_every_depth() {
             }
             inner.run_slice(LONG);
         };
-        executor.spawn_local(task).detach();
+        executor.spawn_local(task);
     }
     let (executor, _) = executor();
     let deepest = Rc::default();
@@ -119,7 +113,7 @@ fn a_task_is_never_polled_inside_itself_and_is_polled_again_when_woken_meanwhile
             // Woken from within, and again from within the nested loop.
             cx.waker().wake_by_ref();
             let waker = cx.waker().clone();
-            inner.spawn_local(async move { waker.wake() }).detach();
+            inner.spawn_local(async move { waker.wake() });
             assert_eq!(inner.run_slice(LONG), Slice::Empty);
             assert_eq!(count.get(), 1);
         }
@@ -139,16 +133,14 @@ fn a_task_that_is_on_the_stack_is_not_ready_though_it_was_woken() {
     let seen = Rc::new(Cell::new(None));
     let ready = seen.clone();
     let mut polled = false;
-    executor
-        .spawn_local(poll_fn(move |cx| {
-            if std::mem::replace(&mut polled, true) {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            ready.set(Some(inner.prepare()));
-            Poll::Pending
-        }))
-        .detach();
+    executor.spawn_local(poll_fn(move |cx| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        ready.set(Some(inner.prepare()));
+        Poll::Pending
+    }));
     executor.run_slice(LONG);
     assert_eq!(seen.get(), Some(false));
 }
@@ -158,18 +150,16 @@ fn a_task_woken_from_a_thread_while_it_runs_a_nested_slice_is_polled_again() {
     let (executor, _) = executor();
     let (inner, polls) = (executor.clone(), Rc::new(Cell::new(0)));
     let count = polls.clone();
-    executor
-        .spawn_local(poll_fn(move |cx| {
-            count.set(count.get() + 1);
-            if count.get() == 2 {
-                return Poll::Ready(());
-            }
-            let waker = cx.waker().clone();
-            thread::spawn(move || waker.wake()).join().expect("waking does not panic");
-            inner.run_slice(LONG);
-            Poll::Pending
-        }))
-        .detach();
+    executor.spawn_local(poll_fn(move |cx| {
+        count.set(count.get() + 1);
+        if count.get() == 2 {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        thread::spawn(move || waker.wake()).join().expect("waking does not panic");
+        inner.run_slice(LONG);
+        Poll::Pending
+    }));
     executor.run_slice(LONG);
     assert_eq!(polls.get(), 2);
 }

@@ -116,7 +116,7 @@ impl<W: When> Host for Polled<W> {
         let task = async move {
             done.fetch_add(1, Ordering::AcqRel);
         };
-        guest.spawner.spawn(task).detach();
+        guest.spawner.spawn(task);
     }
 
     fn prepare(&self) -> bool {
@@ -236,7 +236,7 @@ fn in_a_task<W: When>(search: &Search) {
             outer.turn_until(2);
             note("and closes it");
         };
-        host.host.executor.spawn_local(task).detach();
+        host.host.executor.spawn_local(task);
         host.work();
         threads.into_iter().for_each(join);
         // A turn for each task; and for a ring that was under way when a task was found.
@@ -259,7 +259,7 @@ fn told_twice(executor: &Executor) -> (Arc<AtomicUsize>, Arc<AtomicUsize>, Waker
         note(format!("the task is polled, and was told {heard} times"));
         if heard == 2 { Poll::Ready(()) } else { Poll::Pending }
     });
-    executor.spawn_local(task).detach();
+    executor.spawn_local(task);
     executor.run_slice(LONG);
     let waker = slot.take().expect("the task was polled");
     (told, polls, waker)
@@ -325,7 +325,7 @@ fn leaves_nothing(search: &Search) {
         let alive = Arc::new(());
         let (spawner, guard) = (executor.spawner(), alive.clone());
         let threads = [
-            spawn("spawner", move || spawner.spawn(async move { drop(guard) }).detach()),
+            spawn("spawner", move || spawner.spawn(async move { drop(guard) })),
             spawn("waker", move || {
                 told.fetch_add(1, Ordering::AcqRel);
                 waker.wake();
@@ -363,7 +363,7 @@ fn own_thread(search: &Search) {
             waker.replace(Some(cx.waker().clone()));
             Poll::<()>::Pending
         });
-        executor.spawn_local(task).detach();
+        executor.spawn_local(task);
         executor.run_slice(LONG);
         let waker: Waker = slot.take().expect("the task was polled");
         // Both touch it, so that loom tries both orders: it does not see that a wake matters.
@@ -404,7 +404,7 @@ fn cancelled(search: &Search) {
             }),
             spawn("canceller", move || {
                 touch(&second);
-                task.cancel();
+                task.abort();
             }),
         ];
         touch(&order);

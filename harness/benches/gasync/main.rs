@@ -147,7 +147,8 @@ impl Sides {
             let waits = if way == Way::ThereAndBack { Way::Gasync } else { way };
             for _ in 0..MANY {
                 let (glib, context) = (self.handoff.glib(), self.context.clone());
-                waiting.spawn_on(waits.call(glib, context, hang.clone()), self.handoff.handle());
+                waiting
+                    .spawn_on(waits.call(glib, context, hang.clone()), self.handoff.tokio_handle());
             }
             while hanging.n() < MANY as usize {
                 self.context.iteration(true);

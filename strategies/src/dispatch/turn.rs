@@ -4,11 +4,10 @@
 //! turn is. It is never let sleep: GLib sleeps, and learns from the answer for how long.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::RawFd;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::epoll::Selector;
+use crate::wait::{Driver, Wait};
 
 /// How a turn stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +24,7 @@ pub(super) enum State {
 
 /// Stands in for tokio's wait during a turn.
 pub(super) struct Turn {
-    /// tokio's epoll descriptor.
-    epfd: RawFd,
+    driver: Driver,
     pub(super) state: Cell<State>,
     /// A wait was answered with what the kernel had.
     answered: Cell<bool>,
@@ -39,9 +37,9 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new(epfd: RawFd) -> Self {
+    pub(super) fn new(driver: Driver) -> Self {
         Self {
-            epfd,
+            driver,
             state: Cell::default(),
             answered: Cell::default(),
             end: Cell::default(),
@@ -67,13 +65,12 @@ impl Turn {
     }
 }
 
-impl Selector for Turn {
-    fn wait(&self, epfd: RawFd, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
-        // A library may have an epoll of its own.
-        if epfd != self.epfd {
-            kernel(timeout);
-            return;
-        }
+impl Wait for Turn {
+    fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    fn wait(&self, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
         if timeout == 0 {
             // Tasks of tokio's own are ready or a timer has expired. It will ask again.
             kernel(0);

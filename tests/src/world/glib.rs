@@ -10,10 +10,10 @@ use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
+use crate::raw_source::{self, PollFd};
 use glib::thread_guard::ThreadGuard;
 use glib::{IOCondition, MainContext, MainLoop};
 use loopnest_core::model::{Events, Read};
-use loopnest_strategies::raw_source::{self, PollFd};
 use loopnest_strategies::source::{Callbacks, FdTag, Prepare, Source, SourceRef};
 
 use super::{
@@ -83,18 +83,20 @@ struct Funcs {
 impl Callbacks for Funcs {
     fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
         match (&self.asks, self.world.upgrade()) {
-            (Some((prepare, _)), Some(world)) => match prepare(&*world, self.s) {
-                Ask::Ready => Prepare::Ready,
-                Ask::Wait => Prepare::Wait(None),
-                Ask::Hurry => Prepare::Wait(Some(Duration::ZERO)),
-            },
+            (Some((prepare, _)), Some(world)) => {
+                match raw_source::asking(|| prepare(&*world, self.s)) {
+                    Ask::Ready => Prepare::Ready,
+                    Ask::Wait => Prepare::Wait(None),
+                    Ask::Hurry => Prepare::Wait(Some(Duration::ZERO)),
+                }
+            }
             _ => Prepare::Wait(None),
         }
     }
 
     fn check(&self, _this: SourceRef<'_>) -> bool {
         match (&self.asks, self.world.upgrade()) {
-            (Some((_, check)), Some(world)) => check(&*world, self.s),
+            (Some((_, check)), Some(world)) => raw_source::asking(|| check(&*world, self.s)),
             _ => false,
         }
     }

@@ -101,7 +101,7 @@ pub(crate) enum End {
     Dropped,
     Resolved(Outcome),
     /// An error of the adapter's, which none of these calls must have.
-    NoResult,
+    CallError,
 }
 
 /// What is known of a call.

@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use loopnest_strategies::gasync::NoResult;
+use loopnest_strategies::CallError;
 use tokio::time::timeout;
 
 use crate::call::{Call, End, Outcome, Point};
 use crate::{lock, micros};
 
-pub(crate) type Here = Pin<Box<dyn Future<Output = Result<Outcome, NoResult>>>>;
-pub(crate) type Elsewhere = Pin<Box<dyn Future<Output = Result<Outcome, NoResult>> + Send>>;
+pub(crate) type Here = Pin<Box<dyn Future<Output = Result<Outcome, CallError>>>>;
+pub(crate) type Elsewhere = Pin<Box<dyn Future<Output = Result<Outcome, CallError>> + Send>>;
 
 /// A future that anybody can drop while somebody awaits it.
 pub(crate) struct Slot<F>(Mutex<(Option<F>, Option<Waker>)>);
@@ -57,7 +57,7 @@ impl<F: Future + Unpin> Slot<F> {
 }
 
 /// Awaits the call, or cancels it from the side of the task.
-pub(crate) async fn drive<F: Future<Output = Result<Outcome, NoResult>> + Unpin>(
+pub(crate) async fn drive<F: Future<Output = Result<Outcome, CallError>> + Unpin>(
     call: Arc<Call>,
     slot: Arc<Slot<F>>,
 ) {
@@ -85,7 +85,7 @@ pub(crate) async fn drive<F: Future<Output = Result<Outcome, NoResult>> + Unpin>
     let end = match result {
         None => End::Dropped,
         Some(Ok(outcome)) => End::Resolved(outcome),
-        Some(Err(_)) => End::NoResult,
+        Some(Err(_)) => End::CallError,
     };
     lock(&call.ends).push(end);
 }

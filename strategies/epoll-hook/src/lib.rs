@@ -1,74 +1,61 @@
-//! The `epoll_wait` of this process, so that a strategy can stand in for tokio's wait.
+//! The `epoll_wait` of this program, so that somebody else can answer tokio's wait.
 //!
 //! tokio has no pluggable selector and publishes neither its descriptor nor its next deadline
 //! (tokio#7348, tokio#2443).
 //! But it waits in one place, libc's `epoll_wait`, and the linker takes a function of that name
 //! in the program itself before the one in libc.
 //! The one below sees the descriptor and the timeout of every wait.
-//! On a thread where nobody [installed](install) a [`Selector`] it goes straight to the kernel,
-//! and so does every wait on a descriptor that the selector does not claim.
+//! On a thread where nobody has [installed](install) a [`Selector`], a wait goes straight to the
+//! kernel.
+//!
+//! This is a package of its own because of its `links` key: a program can have only one
+//! `epoll_wait`, and cargo refuses to build two versions of this one into it.
+//! Applications do not use it directly; `loopnest-strategies` does.
 
-use std::cell::{Cell, RefCell};
-use std::io;
+#![expect(unsafe_code, reason = "a function of libc is replaced, and called")]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "loopnest-epoll-hook answers the `epoll_wait` of tokio, which only Linux has; build \
+     loopnest-strategies with `default-features = false` here"
+);
+
+use std::any::Any;
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use libc::{c_int, epoll_event};
-use tokio::runtime::LocalRuntime;
 
-use crate::source::carry_panic;
-
-/// Stands in for a wait.
-pub(crate) trait Selector {
+/// Answers the waits of a thread.
+pub trait Selector {
     /// Waits on `epfd` for at most `timeout` milliseconds (-1 for ever) in its own way.
     ///
     /// `kernel` asks the kernel with another timeout and says how many events there are; the last
     /// answer is what the caller of `epoll_wait` gets. Not asking means no events.
+    ///
+    /// May be called for a descriptor that it does not know: a library may have an epoll of its
+    /// own. Then it calls `kernel(timeout)`.
     fn wait(&self, epfd: RawFd, timeout: c_int, kernel: &mut dyn FnMut(c_int) -> c_int);
-}
 
-/// Finds the descriptor that `runtime` waits on, which tokio says only by waiting on it.
-///
-/// # Errors
-/// When this program's waits do not come here. In a library that is loaded at run time (a plugin,
-/// an extension of Python) libc's `epoll_wait` stands before ours.
-pub(crate) fn descriptor_of(runtime: &LocalRuntime) -> io::Result<RawFd> {
-    #[derive(Default)]
-    struct Learner(Cell<Option<RawFd>>);
-    impl Selector for Learner {
-        fn wait(&self, epfd: RawFd, _timeout: c_int, kernel: &mut dyn FnMut(c_int) -> c_int) {
-            self.0.set(Some(epfd));
-            kernel(0);
-        }
-    }
-    let learner = Rc::new(Learner::default());
-    let _installed = install(learner.clone());
-    // tokio's first wait could last for ever if it did not come here, so this one goes first.
-    let mut nothing = epoll_event { events: 0, u64: 0 };
-    // SAFETY: there is room for one event. There is no descriptor -1, so none is written.
-    unsafe { libc::epoll_wait(-1, &mut nothing, 1, 0) };
-    if learner.0.take() != Some(-1) {
-        return Err(io::Error::other(
-            "calls to epoll_wait do not reach this crate; it must be linked into the program \
-             itself, not into a library that is loaded at run time",
-        ));
-    }
-    // Yielding makes tokio look at its descriptor once.
-    runtime.block_on(tokio::task::yield_now());
-    learner.0.get().ok_or_else(|| io::Error::other("tokio did not call epoll_wait"))
+    /// Takes the panic of a [`wait`](Self::wait). Nothing may unwind into the caller, which is C
+    /// by its signature.
+    fn panicked(&self, payload: Box<dyn Any + Send>);
 }
 
 thread_local! {
     static SELECTORS: RefCell<Vec<Rc<dyn Selector>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes the selector away again when dropped.
-pub(crate) struct Installed(PhantomData<*const ()>);
+/// A selector at work; dropping this takes it away again.
+#[derive(Debug)]
+#[must_use = "dropping this takes the selector away"]
+pub struct Installed(PhantomData<*const ()>);
 
-/// Puts `selector` in the way of this thread's waits, over any other.
-pub(crate) fn install(selector: Rc<dyn Selector>) -> Installed {
+/// Lets `selector` answer this thread's waits, before any that was installed earlier.
+pub fn install(selector: Rc<dyn Selector>) -> Installed {
     // The reference makes the linker take the object that defines the function, always.
     std::hint::black_box(epoll_wait as *const ());
     SELECTORS.with_borrow_mut(|selectors| selectors.push(selector));
@@ -80,6 +67,15 @@ impl Drop for Installed {
         let selector = SELECTORS.with_borrow_mut(Vec::pop);
         drop(selector);
     }
+}
+
+/// Calls `epoll_wait` as tokio does, for a descriptor that does not exist. With a selector
+/// installed, this shows whether waits reach it: in a library that is loaded at run time (a plugin,
+/// an extension of Python) libc's `epoll_wait` comes before ours, and they do not.
+pub fn probe() {
+    let mut nothing = epoll_event { events: 0, u64: 0 };
+    // SAFETY: there is room for one event. There is no descriptor -1, so none is written.
+    unsafe { libc::epoll_wait(-1, &mut nothing, 1, 0) };
 }
 
 fn kernel_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
@@ -124,9 +120,8 @@ pub unsafe extern "C" fn epoll_wait(
             answer
         });
     }));
-    if let Err(panic) = waited {
-        // The caller is C by its signature: nothing may unwind into it.
-        carry_panic(panic);
+    if let Err(payload) = waited {
+        selector.panicked(payload);
     }
     answer
 }

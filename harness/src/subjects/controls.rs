@@ -11,9 +11,12 @@ use std::time::Duration;
 use glib::{ControlFlow, MainContext, Priority};
 use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
 use loopnest_core::verdict::Word;
+use loopnest_strategies::Dispatch;
 
-use crate::dispatch::Dispatch;
-use crate::family::{run_dispatch, set_up};
+use super::deaf::Deaf;
+use super::dispatch::{DispatchTasks, run_on};
+use super::host::HostLoops;
+use super::set_up;
 
 /// When the one-time faults strike, after the program's quiet window has begun.
 const STRIKE: Duration = Duration::from_millis(150);
@@ -99,7 +102,7 @@ pub fn all() -> Vec<Control> {
             "a task that nobody awaits panics",
             &[Word::Progress],
             |_, dispatch| {
-                dispatch.spawn_local(async { panic!("planted panic in a task") }).detach();
+                dispatch.spawn_local(async { panic!("planted panic in a task") });
             },
         ),
         Control::new(
@@ -159,11 +162,14 @@ impl Strategy for Control {
 
     fn run(&self, start: Start) -> Result<(), RunError> {
         let context = MainContext::default();
-        let dispatch =
-            if self.deaf { Dispatch::with_ring(&context, || {}) } else { Dispatch::new(&context) };
-        let dispatch = dispatch.map_err(set_up)?;
+        let dispatch = Dispatch::new(&context).map_err(set_up)?;
         (self.plant)(&context, &dispatch);
-        run_dispatch(&dispatch, start);
+        if self.deaf {
+            let (tasks, _hears) = Deaf::new(DispatchTasks::of(&dispatch));
+            dispatch.block_on(start(HostLoops::new(tasks)));
+        } else {
+            run_on(&dispatch, start);
+        }
         Ok(())
     }
 }

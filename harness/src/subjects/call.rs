@@ -13,13 +13,12 @@ use gio::prelude::*;
 use glib::{ControlFlow, MainContext, Priority};
 use loopnest_core::loops::BoxFuture;
 use loopnest_core::program::Reply;
+use loopnest_strategies::GlibHandle;
+use loopnest_strategies::gasync::{self, Resolver};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
-use crate::gasync::{self, Resolver};
-use crate::jobs::GlibHandle;
-
 /// Makes a call: by `glib` from another thread, without it on this one.
-pub(crate) fn ask(
+pub(super) fn ask(
     glib: Option<GlibHandle>,
     after: Duration,
     reply: Reply,

@@ -19,14 +19,14 @@ use loopnest_core::loops::{
 };
 use loopnest_core::program::{How, Reply};
 use loopnest_core::protocol::DepthStack;
+use loopnest_strategies::GlibHandle;
+use loopnest_strategies::source::{self, Callbacks, Source, SourceRef};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
-use crate::jobs::GlibHandle;
-use crate::peer;
-use crate::remote::Remote;
-use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
+use super::call;
+use super::remote::Remote;
 
 /// What distinguishes a strategy when scenario code runs on it.
 pub trait Tasks: Send + Sync + 'static {
@@ -168,7 +168,7 @@ impl<T: Tasks> Loops for HostLoops<T> {
     }
 
     fn call(&self, home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>> {
-        peer::ask(self.is_remote(home).then(|| self.tasks.glib()), after, reply)
+        call::ask(self.is_remote(home).then(|| self.tasks.glib()), after, reply)
     }
 
     fn add_timeout(&self, priority: i32, interval: Duration, mut callback: Callback) {
@@ -345,14 +345,6 @@ struct Watch {
 }
 
 impl Callbacks for Watch {
-    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        Prepare::Wait(None)
-    }
-
-    fn check(&self, _this: SourceRef<'_>) -> bool {
-        false
-    }
-
     fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
         let mut byte = [0];
         match rustix::io::read(&*self.fd, &mut byte) {

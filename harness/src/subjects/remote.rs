@@ -15,15 +15,15 @@ use tokio::runtime::{Builder, Runtime};
 /// Its tasks may own, by way of what they were given, whoever owns it. So it goes when they have
 /// ended or were cancelled; until then it stays, as a runtime of a library would.
 #[derive(Debug)]
-pub(crate) struct Remote(Option<Runtime>);
+pub(super) struct Remote(Option<Runtime>);
 
 impl Remote {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).thread_name("remote").enable_all().build().map(Some).map(Self)
     }
 
-    pub(crate) fn spawn(&self, task: BoxFuture) -> Canceller {
+    pub(super) fn spawn(&self, task: BoxFuture) -> Canceller {
         let task = self.0.as_ref().map(|runtime| runtime.spawn(task));
         Box::new(move || task.iter().for_each(|task| task.abort()))
     }

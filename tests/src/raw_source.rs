@@ -1,7 +1,9 @@
 //! More of GLib's main loop than a strategy needs, for tests that hold the model beside it.
 //!
-//! Behind the feature `conformance`, and sound like everything else here: no function can be
-//! called so that GLib reads memory that is gone.
+//! Sound like everything else here: no function can be called so that GLib reads memory that is
+//! gone.
+
+#![expect(unsafe_code, reason = "these are functions of C that glib-rs leaves out")]
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -14,14 +16,28 @@ use glib::ffi::{self, GPollFD, gboolean};
 use glib::translate::ToGlibPtr;
 use glib::{IOCondition, MainContext, Source};
 
+thread_local!(static ASKING: Cell<bool> = const { Cell::new(false) });
+
+/// Calls a `prepare` or a `check`.
+pub fn asking<R>(call: impl FnOnce() -> R) -> R {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            ASKING.set(self.0);
+        }
+    }
+    let _before = Before(ASKING.replace(true));
+    call()
+}
+
 /// `g_source_set_priority`.
 ///
 /// # Panics
-/// Inside of a `prepare` or a `check`, as
-/// [`Source::set_priority`](crate::source::Source::set_priority); and on another thread than that
-/// which owns the context, as it might be in one.
+/// While [`asking`], as
+/// [`Source::set_priority`](loopnest_strategies::source::Source::set_priority); and on another
+/// thread than that which owns the context, as it might be in a `prepare`.
 pub fn set_priority(source: &Source, priority: i32) {
-    crate::source::assert_nobody_is_asked();
+    assert!(!ASKING.get(), "a priority cannot be changed inside of a prepare or a check");
     // GLib would poll its descriptors again, and never stop (gmain.c 2.74.6, line 1904).
     if source.is_destroyed() {
         return;
@@ -69,21 +85,6 @@ pub fn is_found(source: &Source) -> bool {
     // that is finalised, and we have a reference to it.
     let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
     found == raw
-}
-
-/// How many sources a context has whose ids are below `end`. GLib numbers them one by one, so the
-/// id of the latest says how far to look.
-///
-/// For a context whose sources no other thread destroys meanwhile.
-pub fn n_sources(context: &MainContext, end: u32) -> usize {
-    let exists = |&id: &u32| {
-        // SAFETY: the context is alive, and any number but 0 may be looked up. As in glib-rs's
-        // `find_source_by_id`, which is safe too, a source that another thread finalises meanwhile
-        // would be looked at by GLib without its lock (gmain.c 2.74.6, line 2478).
-        let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
-        !found.is_null()
-    };
-    (1..end).filter(exists).count()
 }
 
 /// A descriptor that a source polls for its `check` to look at, or that a context polls for

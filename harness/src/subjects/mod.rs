@@ -1,0 +1,47 @@
+//! The strategies as the harness sees them: a file for each, with its rows of the matrix.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | one for each strategy | what it says of itself, and how a program runs on it |
+//! | `host.rs` | [`Loops`](loopnest_core::Loops) over the real loops: what all of them share |
+//! | `call.rs` | a GAsyncResult call whose peer answers in time |
+//! | `remote.rs` | another tokio runtime on its own thread |
+//! | `controls.rs`, `deaf.rs` | planted subjects with a known fault |
+
+mod call;
+pub mod controls;
+mod deaf;
+pub mod host;
+mod remote;
+
+use loopnest_core::strategy::{RunError, Strategy};
+use loopnest_strategies::SetupError;
+
+pub use self::host::{HostLoops, Tasks};
+
+/// Takes each strategy's file in, and lists its rows.
+macro_rules! subjects {
+    ($($file:ident),* $(,)?) => {
+        $(mod $file;)*
+
+        /// All strategies that ship, in the order of the matrix.
+        pub fn all() -> Vec<Box<dyn Strategy>> {
+            let mut rows: Vec<Box<dyn Strategy>> = Vec::new();
+            $(rows.extend($file::rows());)*
+            rows
+        }
+    };
+}
+
+// A new strategy is one more name here.
+subjects! {
+    nested,
+    dispatch,
+    handoff,
+    gtk_rs,
+}
+
+/// A row of the matrix could not begin.
+fn set_up(error: SetupError) -> RunError {
+    RunError::SetUp { what: "the runtime", source: error.into() }
+}
