@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use loopnest_core::Word;
 
-use crate::report::Format;
+use crate::formats::Format;
 use crate::rules::RULES;
 
 /// Exit codes, for `--help` and the documentation.

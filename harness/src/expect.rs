@@ -252,7 +252,7 @@ fn key(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{cell, run};
+    use crate::formats::tests::{cell, run};
 
     const FILE: &str = "[nested]\nticker = \"progress\"\ndialog = \"busy-loop + stall\"\n";
 

@@ -8,36 +8,37 @@
 //! |---|---|
 //! | [`registry`], [`scenarios`], [`subjects`] | what there is to run |
 //! | [`trial`] | one program on one strategy, in a child process |
-//! | [`explore`], [`counterexample`] | searching for a bad verdict, and what was found as a file |
+//! | [`search`], [`counterexample`] | searching for a bad verdict, and what was found as a file |
 //! | [`matrix`] | which cells, how often, in which order |
 //! | [`supervisor`] | outside the child: starts it, keeps time, says how it ended |
-//! | [`cell`] | inside the child: runs the program, counts, pokes what is overdue |
+//! | [`child`] | inside the child: runs the program, counts, pokes what is overdue |
 //! | [`shm`] | the page between the two |
-//! | [`rules`], [`mod@explain`] | why a cell got its verdict |
+//! | [`rules`], [`explanation`] | why a cell got its verdict |
 //! | [`expect`] | what each cell is expected to do |
-//! | [`report`], [`timeline`] | the formats |
+//! | [`formats`], [`timeline`] | a run as text, as JSON, as a Chrome trace |
 //!
 //! To judge a strategy of your own, add it to a [`Registry`] and hand that to [`main_with`]:
 //! see `harness/examples/own_strategy.rs`.
 
-pub mod cell;
+pub mod child;
 pub mod cli;
 mod command;
 pub mod counterexample;
 pub mod exit;
 pub mod expect;
-pub mod explain;
-pub mod explore;
+pub mod explanation;
+pub mod formats;
 pub mod machine;
 pub mod matrix;
 pub mod registry;
-pub mod report;
 pub mod result;
 pub mod rules;
 pub mod scenarios;
+pub mod search;
 pub mod shm;
 pub mod subjects;
 pub mod supervisor;
+mod text;
 pub mod threads;
 pub mod timeline;
 pub mod trial;

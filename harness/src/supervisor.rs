@@ -19,7 +19,7 @@ use loopnest_core::trace::{End, Meter};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::cell::CANNOT_BEGIN;
+use crate::child::CANNOT_BEGIN;
 use crate::shm::{Counter, Page};
 use crate::threads;
 

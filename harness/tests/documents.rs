@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness::report::{Format, Style, render};
+use harness::formats::{Format, Style, render};
 use harness::result::RunResult;
 
 fn read(path: &str) -> String {

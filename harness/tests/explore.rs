@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Ran, Running, folder, harness, run, wait_for};
 use harness::counterexample::{Counterexample, Found};
-use harness::explore::{Find, News, Plan, Searched, n_steps, search};
+use harness::search::{Find, News, Plan, Searched, n_steps, search};
 use loopnest_core::model::ideal;
 use loopnest_core::program::{Actor, ActorKind, How, Side, Step};
 use loopnest_core::trace::{Kind, What};

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use harness::explore::{Plan, n_steps, search};
+use harness::search::{Plan, n_steps, search};
 use loopnest_core::model::strategies::{Fault, run_mutant};
 use loopnest_core::model::{ideal, run_beside};
 use loopnest_core::{Word, classify};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use loopnest_core::Program;
 
-use crate::cell;
+use crate::child;
 use crate::cli::ChildArgs;
 use crate::exit::Exit;
 use crate::registry::{Registry, Unknown};
@@ -15,11 +15,11 @@ pub(super) fn cell(registry: &Registry, args: &ChildArgs) -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_ansi(false).init();
     let found = program(registry, args).and_then(|p| Ok((registry.strategy(&args.strategy)?, p)));
     match found {
-        Ok((strategy, program)) => cell::run(strategy, &program, &args.page, args.parent),
+        Ok((strategy, program)) => child::run(strategy, &program, &args.page, args.parent),
         Err(error) => {
             eprintln!("error: {error:#}");
             // Says nothing of the strategy.
-            if error.is::<Unknown>() { Exit::Usage.into() } else { cell::CANNOT_BEGIN.into() }
+            if error.is::<Unknown>() { Exit::Usage.into() } else { child::CANNOT_BEGIN.into() }
         }
     }
 }

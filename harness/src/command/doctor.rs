@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::machine;
 use crate::matrix::{self, Plan, Silent};
 use crate::registry::Registry;
-use crate::report::text::wrap;
+use crate::text::{WIDTH, wrap};
 use crate::threads;
 
 pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
@@ -59,7 +59,7 @@ pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
             None => writeln!(text, "ok    {name}: {said} {votes}")?,
             Some((_, known)) => {
                 writeln!(text, "fail  {name}: {said} {votes}, is {known}")?;
-                writeln!(text, "{}", wrap(&cell.why, 80, 6))?;
+                writeln!(text, "{}", wrap(&cell.why, WIDTH, 6))?;
             }
         }
     }

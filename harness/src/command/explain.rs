@@ -5,7 +5,7 @@ use loopnest_core::model::ideal;
 use super::{launch, on_interrupt, print};
 use crate::cli::CellId;
 use crate::exit::Exit;
-use crate::explain;
+use crate::explanation::explanation;
 use crate::matrix::{self, Plan, Silent};
 use crate::registry::Registry;
 
@@ -26,7 +26,7 @@ pub(super) fn explain(registry: &Registry, cell: &CellId) -> anyhow::Result<Exit
     };
     let ideal = ideal(&program);
     let seed = &found.result.seed;
-    let text = explain::explain(&program, &about, &attempt.judgement, &ideal, &attempt.trace, seed);
+    let text = explanation(&program, &about, &attempt.judgement, &ideal, &attempt.trace, seed);
     print(text.as_bytes())?;
     Ok(Exit::Ok)
 }

@@ -15,20 +15,14 @@ use super::{launch, on_interrupt, print, say, usage};
 use crate::cli::{ExploreArgs, ProgressKind};
 use crate::counterexample::{self, Counterexample, Found};
 use crate::exit::Exit;
-use crate::explore::{Find, News, Plan, Searched, n_steps, search};
 use crate::matrix::cell_result;
 use crate::registry::Registry;
-use crate::report::text::{command, plural, wrap, wrap_after};
 use crate::result::CellResult;
 use crate::rules::{by_name, recognise, why};
+use crate::search::{Find, News, Plan, Searched, n_steps, search};
 use crate::supervisor::Launch;
+use crate::text::{LABEL, WIDTH, command, labelled, plural, wrap};
 use crate::trial::Trial;
-
-/// Columns of the result.
-const WIDTH: usize = 80;
-
-/// The column at which the text behind a label stands.
-const LABEL: usize = 8;
 
 /// How often a find is run on the real loops when the first run does not agree with the model.
 const RUNS: usize = 3;
@@ -293,10 +287,6 @@ impl Explored<'_> {
 fn judge(strategy: &str, program: &Program) -> Option<Judgement> {
     let trace = model::run(strategy, program)?;
     Some(classify(program, &ideal(program), &trace))
-}
-
-fn labelled(label: &str, text: &str) -> String {
-    wrap_after(text, WIDTH, &format!("{label:LABEL$}"), LABEL)
 }
 
 /// Progress on stderr: a bar of programs, or a line for each find.

@@ -25,8 +25,8 @@ use loopnest_core::Word;
 
 use crate::cli::{Cli, Command, When};
 use crate::exit::Exit;
+use crate::formats::Style;
 use crate::registry::{Registry, Unknown};
-use crate::report::Style;
 use crate::result::{CellResult, RunResult};
 use crate::supervisor::Launch;
 

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use super::{print, style, usage};
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
-use crate::report;
+use crate::formats::render;
 use crate::result::{RunResult, SCHEMA};
 
 pub(super) fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
@@ -20,6 +20,6 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
         let found = result.schema;
         return Err(usage(format!("{path} has schema {found}; this harness reads {SCHEMA}")));
     }
-    print(report::render(&result, args.format, &style(args.color, false, true))?.as_bytes())?;
+    print(render(&result, args.format, &style(args.color, false, true))?.as_bytes())?;
     Ok(Exit::Ok)
 }

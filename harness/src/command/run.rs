@@ -13,9 +13,9 @@ use super::{launch, misjudged, on_interrupt, print, say, style, usage, write_out
 use crate::cli::{FailOn, ProgressKind, RunArgs};
 use crate::exit::Exit;
 use crate::expect::Expectations;
+use crate::formats::render;
 use crate::matrix::{self, Found, Plan, Progress, Running};
 use crate::registry::Registry;
-use crate::report;
 use crate::result::RunResult;
 use crate::timeline;
 
@@ -69,7 +69,7 @@ fn finish(
         return Ok(Exit::CannotMeasure);
     }
     let style = style(args.color, args.output.is_some(), args.full);
-    let text = report::render(&found.result, args.format, &style)?;
+    let text = render(&found.result, args.format, &style)?;
     write_out(args.output.as_deref(), &text)?;
     if let Some(path) = &args.timeline {
         write_timeline(registry, &found, path)?;

@@ -6,7 +6,7 @@ use loopnest_core::strategy::About;
 use loopnest_core::verdict::{Finding, Judgement, WindowFigures, Word};
 
 use super::{is_hung, recognise};
-use crate::report::text::{ascii, grouped, plural};
+use crate::text::{ascii, grouped, plural};
 
 /// No sentence quotes more than this of what a dying process said.
 const QUOTE: usize = 160;

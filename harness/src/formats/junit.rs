@@ -6,8 +6,8 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::text::ascii;
 use crate::result::{CellResult, RunResult};
+use crate::text::ascii;
 use loopnest_core::verdict::Word;
 
 /// The report, one suite a strategy.

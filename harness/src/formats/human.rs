@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Style as Paint};
 use comfy_table::Cell;
 use loopnest_core::verdict::Word;
 
-use super::Style;
-use super::matrix::{color, matrix, pieces, table, words};
-use super::text::{ascii, command, grouped, pack, plural, wrap, wrap_after};
+use super::style::Style;
+use super::table::{color, matrix, pieces, table, words};
 use crate::result::{CellResult, RunResult};
+use crate::text::{ascii, command, grouped, pack, plural, wrap, wrap_after};
 
 /// Columns that are left of a cell's reason.
 const INDENT: usize = 4;

@@ -7,9 +7,9 @@
 use comfy_table::{Cell, Color, ContentLineStyle, LineStyle, Table, TableStyle};
 use loopnest_core::verdict::Word;
 
-use super::Style;
-use super::text::pack;
+use super::style::Style;
 use crate::result::{CellResult, RunResult};
+use crate::text::pack;
 
 /// Blanks between two columns.
 const GAP: usize = 2;

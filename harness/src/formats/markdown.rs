@@ -5,8 +5,8 @@
 
 use loopnest_core::verdict::Word;
 
-use super::text::ascii;
 use crate::result::{CellResult, RunResult};
+use crate::text::ascii;
 
 pub(super) fn render(result: &RunResult) -> String {
     let strategies = result.strategies();

@@ -19,50 +19,15 @@ mod human;
 mod json;
 mod junit;
 mod markdown;
-mod matrix;
-pub(crate) mod text;
+mod style;
+mod table;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-use clap::ValueEnum;
+pub use style::{Format, Style};
 
 use crate::result::RunResult;
-
-/// How a result is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Tables for a terminal.
-    #[default]
-    Human,
-    /// The whole run as one JSON document.
-    Json,
-    /// One JSON object a line and cell.
-    Jsonl,
-    /// One row a cell, with a header.
-    Csv,
-    /// JUnit XML: a failure is a verdict that was not expected.
-    Junit,
-    /// A matrix in Markdown.
-    Markdown,
-}
-
-/// How text is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// Columns that there are.
-    pub width: usize,
-    /// Colour beside the words; it never says what they do not.
-    pub color: bool,
-    /// Everything: each repeat in JSON, every bad cell's reason in the human matrix.
-    pub full: bool,
-}
-
-impl Default for Style {
-    fn default() -> Self {
-        Self { width: 80, color: false, full: false }
-    }
-}
 
 /// The text of `result` in `format`, with a line end at its end.
 ///

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::Style;
+use super::style::Style;
 use crate::result::{CellResult, RunResult};
 
 /// The whole run, indented.

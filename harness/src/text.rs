@@ -6,6 +6,12 @@
 
 use textwrap::{Options, WordSplitter};
 
+/// Columns of what may be pasted anywhere.
+pub const WIDTH: usize = 80;
+
+/// The column at which the text behind a label begins.
+pub const LABEL: usize = 8;
+
 /// Stands for a space at which a line must not be broken, while wrapping.
 const HELD: char = '\u{a0}';
 
@@ -87,6 +93,11 @@ fn hold_numbers(text: &str) -> String {
         held.push(if group { HELD } else { c });
     }
     held
+}
+
+/// `text` behind a label, on a page of [`WIDTH`] columns.
+pub fn labelled(label: &str, text: &str) -> String {
+    wrap_after(text, WIDTH, &format!("{label:LABEL$}"), LABEL)
 }
 
 /// A command behind a label of `indent` columns; where it does not fit, it goes on behind a

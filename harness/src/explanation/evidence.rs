@@ -6,10 +6,9 @@ use loopnest_core::program::Program;
 use loopnest_core::trace::{Kind, Trace, What};
 use loopnest_core::verdict::{Judgement, WindowFigures};
 
-use super::WIDTH;
 use super::strip::{cured, nested};
-use crate::report::text::grouped;
 use crate::rules::limit;
+use crate::text::{WIDTH, grouped};
 
 /// Columns of a figure.
 const FIGURE: usize = 12;

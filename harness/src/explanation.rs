@@ -15,20 +15,14 @@ use loopnest_core::strategy::About;
 use loopnest_core::trace::{End, Trace};
 use loopnest_core::verdict::{Finding, Judgement, Word};
 
-use crate::report::text::{command, plural, wrap, wrap_after};
 use crate::rules::{recognise, why};
-
-/// Columns of an explanation.
-const WIDTH: usize = 80;
-
-/// The column at which the text behind a label stands.
-const LABEL: usize = 8;
+use crate::text::{LABEL, WIDTH, command, labelled, plural, wrap, wrap_after};
 
 /// No more notes of the strategy are shown than this.
 const NOTES: usize = 5;
 
 /// Explains the verdict on one run of `program`.
-pub fn explain(
+pub fn explanation(
     program: &Program,
     about: &About,
     judgement: &Judgement,
@@ -146,10 +140,6 @@ fn list(title: &str, items: &[&str]) -> String {
     format!("{title}\n{}", items.join("\n"))
 }
 
-fn labelled(label: &str, text: &str) -> String {
-    wrap_after(text, WIDTH, &format!("{label:LABEL$}"), LABEL)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -199,7 +189,7 @@ mod tests {
     fn explained(program: &Program, owner: Owner, real: &Trace) -> String {
         let ideal = ideal(program);
         let judgement = classify(program, &ideal, real);
-        let text = explain(program, &strategy(owner), &judgement, &ideal, real, "5eed");
+        let text = explanation(program, &strategy(owner), &judgement, &ideal, real, "5eed");
         let widest = text.lines().map(str::len).max();
         assert!(widest <= Some(WIDTH), "{widest:?}\n{text}");
         assert!(text.is_ascii() && !text.contains(" \n"), "{text}");
@@ -294,7 +284,7 @@ mod tests {
         let mut judgement = classify(&program, &ideal, &ideal);
         judgement.words = Word::ALL.to_vec();
         let about = strategy(Owner::Glib);
-        let text = explain(&program, &about, &judgement, &ideal, &ideal, &"5eed".repeat(4));
+        let text = explanation(&program, &about, &judgement, &ideal, &ideal, &"5eed".repeat(4));
         assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
     }
 }
