@@ -4,15 +4,12 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use loopnest_core::classify::RULES_VERSION;
-use loopnest_core::verdict::Word;
 
 use crate::machine;
 use crate::registry::{Registry, Unknown};
-use crate::result::{CellResult, RunResult, SCHEMA};
-use crate::rules;
+use crate::result::{RunResult, SCHEMA};
 use crate::supervisor::Launch;
 use crate::trial::{Attempt, Trial};
 
@@ -110,7 +107,7 @@ pub fn run(
         .iter()
         .zip(attempts)
         .filter(|(_, attempts)| !attempts.is_empty())
-        .map(|(cell, attempts)| (cell_result(cell, &attempts), attempts))
+        .map(|(cell, attempts)| (cell.result(&attempts), attempts))
         .unzip();
     let result = RunResult {
         schema: SCHEMA,
@@ -139,40 +136,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the attempts at a cell come to.
-pub(crate) fn cell_result(trial: &Trial, attempts: &[Attempt]) -> CellResult {
-    let verdict = majority(attempts);
-    let agreeing: Vec<&Attempt> =
-        attempts.iter().filter(|a| a.judgement.words == verdict).collect();
-    let shown = agreeing.first().map(|a| &a.judgement);
-    let (why, rule) = shown.map_or((String::new(), "inconclusive"), |judgement| {
-        rules::why(&trial.program, &trial.about, judgement)
-    });
-    CellResult {
-        strategy: trial.about.name.to_owned(),
-        scenario: trial.program.name.clone(),
-        why,
-        rule: rule.to_owned(),
-        repeats: attempts.len() as u32,
-        agree: agreeing.len() as u32,
-        figures: shown.map(|j| j.figures.clone()).unwrap_or_default(),
-        verdict,
-        expected: None,
-        judgements: attempts.iter().map(|a| a.judgement.clone()).collect(),
-    }
-}
-
-/// The verdict that most repeats agree on; of several, the worst.
-fn majority(attempts: &[Attempt]) -> Vec<Word> {
-    let votes = |words: &[Word]| attempts.iter().filter(|a| a.judgement.words == words).count();
-    attempts
-        .iter()
-        .map(|a| &a.judgement.words)
-        .max_by_key(|words| (votes(words), words.first().copied()))
-        .cloned()
-        .unwrap_or_default()
-}
-
 /// A progress that says nothing.
 #[derive(Debug)]
 pub struct Silent;
@@ -180,31 +143,4 @@ pub struct Silent;
 impl Progress for Silent {
     fn begin(&self, _id: &str) {}
     fn end(&self, _id: &str, _verdict: &str) {}
-}
-
-/// How long the cells that run now have been running, for a progress bar.
-#[derive(Debug, Default)]
-pub struct Running(Mutex<Vec<(String, Instant)>>);
-
-impl Running {
-    /// A cell begins.
-    pub fn begin(&self, id: &str) {
-        lock(&self.0).push((id.to_owned(), Instant::now()));
-    }
-
-    /// A cell has ended.
-    pub fn end(&self, id: &str) {
-        let mut running = lock(&self.0);
-        if let Some(index) = running.iter().position(|(name, _)| name == id) {
-            running.remove(index);
-        }
-    }
-
-    /// The cell that has been running longest, and for how long.
-    pub fn slowest(&self) -> Option<(String, Duration)> {
-        lock(&self.0)
-            .iter()
-            .min_by_key(|(_, begun)| *begun)
-            .map(|(id, b)| (id.clone(), b.elapsed()))
-    }
 }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use loopnest_core::Program;
+use loopnest_core::strategy::About;
 use loopnest_core::verdict::{Figures, Judgement, Word};
 use serde::{Deserialize, Serialize};
+
+use crate::rules;
 
 /// Version of the JSON contract (`harness/schema/run.schema.json`).
 pub const SCHEMA: u32 = 1;
@@ -75,6 +79,28 @@ pub struct CellResult {
 }
 
 impl CellResult {
+    /// What the judgements of a cell's repeats come to.
+    pub fn of(about: &About, program: &Program, judgements: Vec<Judgement>) -> Self {
+        let verdict = majority(&judgements);
+        let agreeing = || judgements.iter().filter(|judgement| judgement.words == verdict);
+        let shown = agreeing().next();
+        let (why, rule) = shown.map_or((String::new(), "inconclusive"), |judgement| {
+            rules::why(program, about, judgement)
+        });
+        Self {
+            strategy: about.name.to_owned(),
+            scenario: program.name.clone(),
+            why,
+            rule: rule.to_owned(),
+            repeats: judgements.len() as u32,
+            agree: agreeing().count() as u32,
+            figures: shown.map(|judgement| judgement.figures.clone()).unwrap_or_default(),
+            expected: None,
+            verdict,
+            judgements,
+        }
+    }
+
     /// `strategy/scenario`, its name everywhere.
     pub fn id(&self) -> String {
         format!("{}/{}", self.strategy, self.scenario)
@@ -121,6 +147,17 @@ impl RunResult {
     pub fn cell(&self, strategy: &str, scenario: &str) -> Option<&CellResult> {
         self.cells.iter().find(|c| c.strategy == strategy && c.scenario == scenario)
     }
+}
+
+/// The verdict that most repeats agree on; of several, the worst.
+fn majority(judgements: &[Judgement]) -> Vec<Word> {
+    let votes = |words: &[Word]| judgements.iter().filter(|j| j.words == words).count();
+    judgements
+        .iter()
+        .map(|judgement| &judgement.words)
+        .max_by_key(|words| (votes(words), words.first().copied()))
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

@@ -15,6 +15,7 @@ use loopnest_core::{Program, Trace, classify};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::registry::{Registry, Unknown};
+use crate::result::CellResult;
 use crate::supervisor::{Launch, Outcome, supervise};
 
 /// What says nothing is run again, this often at most.
@@ -99,5 +100,11 @@ impl Trial {
             }
             tries += 1;
         }
+    }
+
+    /// What several attempts at it come to.
+    pub fn result(&self, attempts: &[Attempt]) -> CellResult {
+        let judgements = attempts.iter().map(|attempt| attempt.judgement.clone()).collect();
+        CellResult::of(&self.about, &self.program, judgements)
     }
 }

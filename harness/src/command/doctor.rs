@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::Duration;
 
-use super::run::jobs;
-use super::{launch, misjudged, on_interrupt, print};
+use super::cells::{jobs, launch, misjudged, on_interrupt};
+use super::output::print;
 use crate::exit::Exit;
 use crate::machine;
 use crate::matrix::{self, Plan, Silent};

@@ -2,7 +2,8 @@
 
 use loopnest_core::model::ideal;
 
-use super::{launch, on_interrupt, print};
+use super::cells::{launch, on_interrupt};
+use super::output::print;
 use crate::cli::CellId;
 use crate::exit::Exit;
 use crate::explanation::explanation;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use loopnest_core::Word;
 use serde_json::json;
 
-use super::print;
+use super::output::print;
 use crate::cli::{ListArgs, ListWhat};
 use crate::exit::Exit;
 use crate::registry::Registry;

@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The commands, one file each, and below them what several of them share.
 
 mod cell;
 mod doctor;
@@ -9,26 +9,23 @@ mod replay;
 mod report;
 mod run;
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+mod cells;
+mod failure;
+mod output;
+mod progress;
+mod variables;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
-use loopnest_core::Word;
 
-use crate::cli::{Cli, Command, When};
+use failure::failed;
+use output::print;
+
+use crate::cli::{Cli, Command};
 use crate::exit::Exit;
-use crate::formats::Style;
-use crate::registry::{Registry, Unknown};
-use crate::result::{CellResult, RunResult};
-use crate::supervisor::Launch;
+use crate::registry::Registry;
 
 /// The whole program: parses the command line and does what it says.
 ///
@@ -40,7 +37,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     if let Some(Command::Cell(args)) = &cli.command {
         return cell::cell(&registry, args);
     }
-    warn_of_unknown_variables();
+    variables::warn_of_unknown();
     // The panic has spoken already; what is left is to end as one that failed, not with 101.
     let result = catch_unwind(AssertUnwindSafe(|| obey(&registry, cli)));
     let exit = result.map(|result| result.unwrap_or_else(|error| failed(&error)));
@@ -64,129 +61,4 @@ fn obey(registry: &Registry, cli: Cli) -> anyhow::Result<Exit> {
             print(&text).map(|()| Exit::Ok)
         }
     }
-}
-
-fn failed(error: &anyhow::Error) -> Exit {
-    // Nobody reads on: `harness | head` is no failure.
-    if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
-        return Exit::Ok;
-    }
-    say(format_args!("error: {error:#}"));
-    if error.is::<Unknown>() || error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
-}
-
-/// The user's mistake, not ours.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
-
-/// Makes a mistake of the user's out of any error.
-fn usage(error: impl Display) -> anyhow::Error {
-    Usage(error.to_string()).into()
-}
-
-/// Writes to stdout.
-fn print(text: &[u8]) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to stdout")
-}
-
-/// Writes a line to stderr. `eprintln!` panics when nobody reads it.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Writes to a file, or to stdout. What a file does not take goes to stdout, so that nothing that
-/// was measured is lost.
-fn write_out(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
-    let Some(path) = output else {
-        return print(text.as_bytes());
-    };
-    std::fs::write(path, text).or_else(|error| {
-        let went = if print(text.as_bytes()).is_ok() { ", so it went to stdout" } else { "" };
-        Err(error).with_context(|| format!("cannot write {}{went}", path.display()))
-    })
-}
-
-/// A mistyped variable would otherwise be a setting that silently is not one.
-fn warn_of_unknown_variables() {
-    let mut known = BTreeSet::new();
-    collect_variables(&Cli::command(), &mut known);
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"HARNESS_") && !known.contains(&name) {
-            let known: Vec<_> = known.iter().map(|name| name.to_string_lossy()).collect();
-            let (name, known) = (name.to_string_lossy(), known.join(" and "));
-            say(format_args!("warning: {name} means nothing here; there are {known}"));
-        }
-    }
-}
-
-/// The environment variables of a command and of those below it.
-fn collect_variables(command: &clap::Command, known: &mut BTreeSet<OsString>) {
-    known.extend(command.get_arguments().filter_map(|arg| arg.get_env()).map(OsString::from));
-    command.get_subcommands().for_each(|below| collect_variables(below, known));
-}
-
-/// The planted subjects among the cells that were not judged as what they are, with the verdict
-/// that is known of each.
-fn misjudged<'a>(registry: &Registry, result: &'a RunResult) -> Vec<(&'a CellResult, String)> {
-    let wrong = |cell: &&CellResult, known: &[Word]| cell.verdict != known || cell.is_mixed();
-    let known = |cell: &CellResult| {
-        let mut controls = registry.controls().iter();
-        controls.find(|(name, _)| *name == cell.strategy).map(|(_, known)| known)
-    };
-    result
-        .cells
-        .iter()
-        .filter(|cell| cell.scenario == "control")
-        .filter_map(|cell| Some((cell, known(cell)?)))
-        .filter(|(cell, known)| wrong(cell, known))
-        .map(|(cell, known)| {
-            let names: Vec<_> = known.iter().map(|word| word.name()).collect();
-            (cell, names.join("+"))
-        })
-        .collect()
-}
-
-/// How to start this program again for a cell.
-fn launch() -> anyhow::Result<Launch> {
-    let name = std::env::current_exe().context("cannot find this program")?;
-    // Not by its name: what is found there may be rebuilt or gone while the matrix runs.
-    let program = PathBuf::from("/proc/self/exe");
-    Ok(Launch { program, name, args: vec!["cell".to_owned()] })
-}
-
-/// Is set by Ctrl-C or a polite kill. A second one ends the harness at once; its children go with
-/// it.
-fn on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())
-            .and_then(|_| signal_hook::flag::register(signal, flag.clone()))
-            .context("cannot watch for signals")?;
-    }
-    Ok(flag)
-}
-
-/// Width and colour of what goes to stdout.
-fn style(color: When, to_file: bool, full: bool) -> Style {
-    let variable = |name| std::env::var_os(name).unwrap_or_default();
-    let terminal = !to_file && io::stdout().is_terminal();
-    let forced = !to_file && !matches!(variable("CLICOLOR_FORCE").as_encoded_bytes(), b"" | b"0");
-    let color = match color {
-        When::Always => true,
-        When::Never => false,
-        When::Auto => {
-            let able = terminal && variable("TERM") != "dumb";
-            variable("NO_COLOR").is_empty() && (able || forced)
-        }
-    };
-    let columns = std::env::var("COLUMNS").ok().and_then(|n| n.parse().ok());
-    let terminal_width = || terminal.then(|| usize::from(console_width()));
-    let width = columns.or_else(terminal_width).unwrap_or(80).max(40);
-    Style { width, color, full }
-}
-
-fn console_width() -> u16 {
-    rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| size.ws_col.max(40))
 }

@@ -5,18 +5,17 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use loopnest_core::classify::RULES_VERSION;
-use loopnest_core::{Program, Trace};
 
-use super::run::write_timeline;
-use super::{launch, on_interrupt, print, say, usage};
+use super::cells::{launch, on_interrupt, write_timeline, write_timelines};
+use super::failure::usage;
+use super::output::{print, say};
 use crate::cli::{CellId, ReplayArgs, Subject};
 use crate::counterexample::{self, Counterexample};
 use crate::exit::Exit;
 use crate::expect::Expectations;
-use crate::matrix::{self, Plan, Silent, cell_result};
+use crate::matrix::{self, Plan, Silent};
 use crate::registry::Registry;
 use crate::result::CellResult;
-use crate::timeline;
 use crate::trial::Trial;
 
 pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<Exit> {
@@ -71,7 +70,7 @@ fn of_cell(
     let mut found = matrix::run(registry, &plan, &Silent, &interrupted)?.whole()?;
     Expectations::built_in().map_err(usage)?.apply(&mut found.result);
     if let Some(path) = &args.timeline {
-        write_timeline(registry, &found, path)?;
+        write_timelines(registry, &found, path)?;
     }
     Ok(found.result.cells.into_iter().next().filter(|_| !found.result.partial))
 }
@@ -97,13 +96,7 @@ fn of_file(
         attempts.push(attempt);
     }
     if let (Some(path), Some(attempt)) = (&args.timeline, attempts.first()) {
-        one_timeline(&trial.id(), &trial.program, &attempt.trace, path)?;
+        write_timeline(&[(trial.id(), &trial.program, &attempt.trace)], path)?;
     }
-    Ok(Some(CellResult { expected: Some(file.verdict), ..cell_result(&trial, &attempts) }))
-}
-
-fn one_timeline(id: &str, program: &Program, trace: &Trace, path: &Path) -> anyhow::Result<()> {
-    let trace = timeline::chrome_trace(&[(id.to_owned(), program, trace)]);
-    let text = serde_json::to_string(&trace)?;
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    Ok(Some(CellResult { expected: Some(file.verdict), ..trial.result(&attempts) }))
 }

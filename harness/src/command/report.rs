@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 
-use super::{print, style, usage};
+use super::failure::usage;
+use super::output::{print, style};
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
 use crate::formats::render;

@@ -1,23 +1,19 @@
 //! `harness run`: the matrix, or a part of it.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
-use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use super::{launch, misjudged, on_interrupt, print, say, style, usage, write_out};
-use crate::cli::{FailOn, ProgressKind, RunArgs};
+use super::cells::{jobs, launch, misjudged, on_interrupt, write_timelines};
+use super::failure::usage;
+use super::output::{print, say, style, write_out};
+use super::progress::OfCells;
+use crate::cli::{FailOn, RunArgs};
 use crate::exit::Exit;
 use crate::expect::Expectations;
 use crate::formats::render;
-use crate::matrix::{self, Found, Plan, Progress, Running};
+use crate::matrix::{self, Found, Plan};
 use crate::registry::Registry;
-use crate::result::RunResult;
-use crate::timeline;
+use crate::result::{CellResult, RunResult};
 
 pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let cells = select(registry, &args.strategy, &args.scenario)?;
@@ -43,9 +39,10 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
         launch: launch()?,
         cells,
     };
-    let bar = Bar::new(args.progress, plan.cells.len() as u64 * u64::from(plan.repeat));
-    let found = matrix::run(registry, &plan, &bar, &interrupted);
-    bar.finish();
+    let n = plan.cells.len() as u64 * u64::from(plan.repeat);
+    let progress = OfCells::new(args.progress, n);
+    let found = matrix::run(registry, &plan, &progress, &interrupted);
+    progress.finish();
     let mut found = found?;
     if let Some(expectations) = &expectations {
         expectations.apply(&mut found.result);
@@ -72,7 +69,7 @@ fn finish(
     let text = render(&found.result, args.format, &style)?;
     write_out(args.output.as_deref(), &text)?;
     if let Some(path) = &args.timeline {
-        write_timeline(registry, &found, path)?;
+        write_timelines(registry, &found, path)?;
     }
     let result = found.whole()?.result;
     if result.partial {
@@ -97,13 +94,8 @@ fn learn(mut all: Expectations, path: &Path, mut found: RunResult) -> anyhow::Re
     Ok(exit(&found, FailOn::Unexpected))
 }
 
-/// As many cells at a time as there are processors.
-pub(super) fn jobs() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// The cells of a selection, strategies outside, in the order of the matrix.
-pub(super) fn select(
+fn select(
     registry: &Registry,
     strategies: &[String],
     scenarios: &[String],
@@ -117,7 +109,7 @@ pub(super) fn select(
 }
 
 /// What is expected: a file, nothing, or what was built in.
-pub(super) fn expectations(args: &RunArgs) -> anyhow::Result<Option<Expectations>> {
+fn expectations(args: &RunArgs) -> anyhow::Result<Option<Expectations>> {
     match &args.expect {
         Some(path) if path.as_os_str() == "none" && args.write_expectations => {
             Err(usage("--write-expectations needs a file, and `--expect none` names none"))
@@ -131,29 +123,9 @@ pub(super) fn expectations(args: &RunArgs) -> anyhow::Result<Option<Expectations
     }
 }
 
-pub(super) fn write_timeline(
-    registry: &Registry,
-    found: &Found,
-    path: &Path,
-) -> anyhow::Result<()> {
-    let mut programs = Vec::new();
-    for cell in &found.result.cells {
-        programs.push((cell.id(), registry.scenario(&cell.scenario)?));
-    }
-    let traces: Vec<_> = programs
-        .iter()
-        .zip(&found.attempts)
-        .filter_map(|((id, program), attempts)| {
-            Some((id.clone(), program, &attempts.first()?.trace))
-        })
-        .collect();
-    let text = serde_json::to_string(&timeline::chrome_trace(&traces))?;
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
 /// The exit code that a result asks for.
-pub(super) fn exit(result: &RunResult, fail_on: FailOn) -> Exit {
-    let any = |test: fn(&crate::result::CellResult) -> bool| result.cells.iter().any(test);
+fn exit(result: &RunResult, fail_on: FailOn) -> Exit {
+    let any = |test: fn(&CellResult) -> bool| result.cells.iter().any(test);
     let unexpected = any(|c| !c.is_expected() && !c.is_inconclusive());
     let inconclusive = any(|c| c.is_inconclusive());
     let mixed = any(|c| c.is_mixed());
@@ -168,67 +140,5 @@ pub(super) fn exit(result: &RunResult, fail_on: FailOn) -> Exit {
         (true, _) => Exit::Surprise,
         (false, true) => Exit::Inconclusive,
         (false, false) => Exit::Ok,
-    }
-}
-
-/// Progress on stderr: a bar that names the slowest cell, or lines.
-struct Bar {
-    bar: Option<ProgressBar>,
-    plain: bool,
-    running: std::sync::Arc<Running>,
-}
-
-impl Bar {
-    fn new(kind: ProgressKind, n: u64) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let wanted = match kind {
-            ProgressKind::Auto => terminal,
-            ProgressKind::Bar => true,
-            ProgressKind::Plain | ProgressKind::None => false,
-        };
-        let running = std::sync::Arc::new(Running::default());
-        let bar = wanted.then(|| {
-            let bar = ProgressBar::with_draw_target(Some(n), ProgressDrawTarget::stderr());
-            let template = "{bar:24} {pos}/{len} {elapsed} {wide_msg}";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("##-"));
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            let (bar_, running) = (bar.clone(), std::sync::Arc::downgrade(&running));
-            // Ages must grow while nothing ends: a stuck cell is to be seen while it is stuck.
-            thread::spawn(move || {
-                while let Some(running) = running.upgrade() {
-                    if let Some((id, age)) = running.slowest() {
-                        bar_.set_message(format!("slowest {id} {:.1} s", age.as_secs_f32()));
-                    }
-                    drop(running);
-                    thread::sleep(Duration::from_millis(200));
-                }
-            });
-            bar
-        });
-        Self { bar, plain: kind == ProgressKind::Plain, running }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Progress for Bar {
-    fn begin(&self, id: &str) {
-        self.running.begin(id);
-    }
-
-    fn end(&self, id: &str, verdict: &str) {
-        self.running.end(id);
-        if let Some(bar) = &self.bar {
-            bar.inc(1);
-        }
-        if self.plain {
-            say(format_args!("{id} {verdict}"));
-        }
     }
 }

@@ -1,0 +1,94 @@
+//! What the commands that run cells share: how cells are started and interrupted, and what is made
+//! of their results.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use anyhow::Context as _;
+use loopnest_core::{Program, Trace, Word};
+
+use crate::matrix::Found;
+use crate::registry::Registry;
+use crate::result::{CellResult, RunResult};
+use crate::supervisor::Launch;
+use crate::timeline;
+
+/// How to start this program again for a cell.
+pub(super) fn launch() -> anyhow::Result<Launch> {
+    let name = std::env::current_exe().context("cannot find this program")?;
+    // Not by its name: what is found there may be rebuilt or gone while the matrix runs.
+    let program = PathBuf::from("/proc/self/exe");
+    Ok(Launch { program, name, args: vec!["cell".to_owned()] })
+}
+
+/// A flag that Ctrl-C or a polite kill sets. A second one ends the harness at once; its children
+/// go with it.
+pub(super) fn on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())
+            .and_then(|_| signal_hook::flag::register(signal, flag.clone()))
+            .context("cannot watch for signals")?;
+    }
+    Ok(flag)
+}
+
+/// As many cells at a time as there are processors.
+pub(super) fn jobs() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The planted subjects among the cells that were not judged as what they are, with the verdict
+/// that is known of each.
+pub(super) fn misjudged<'a>(
+    registry: &Registry,
+    result: &'a RunResult,
+) -> Vec<(&'a CellResult, String)> {
+    let wrong = |cell: &&CellResult, known: &[Word]| cell.verdict != known || cell.is_mixed();
+    let known = |cell: &CellResult| {
+        let mut controls = registry.controls().iter();
+        controls.find(|(name, _)| *name == cell.strategy).map(|(_, known)| known)
+    };
+    result
+        .cells
+        .iter()
+        .filter(|cell| cell.scenario == "control")
+        .filter_map(|cell| Some((cell, known(cell)?)))
+        .filter(|(cell, known)| wrong(cell, known))
+        .map(|(cell, known)| {
+            let names: Vec<_> = known.iter().map(|word| word.name()).collect();
+            (cell, names.join("+"))
+        })
+        .collect()
+}
+
+/// Writes the first repeat of each cell as a Chrome trace.
+pub(super) fn write_timelines(
+    registry: &Registry,
+    found: &Found,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let mut programs = Vec::new();
+    for cell in &found.result.cells {
+        programs.push((cell.id(), registry.scenario(&cell.scenario)?));
+    }
+    let traces: Vec<_> = programs
+        .iter()
+        .zip(&found.attempts)
+        .filter_map(|((id, program), attempts)| {
+            Some((id.clone(), program, &attempts.first()?.trace))
+        })
+        .collect();
+    write_timeline(&traces, path)
+}
+
+/// Writes runs as a Chrome trace.
+pub(super) fn write_timeline(
+    runs: &[(String, &Program, &Trace)],
+    path: &Path,
+) -> anyhow::Result<()> {
+    let text = serde_json::to_string(&timeline::chrome_trace(runs))?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,89 @@
+//! The text of what a search found, or that it found nothing.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::request::Request;
+use crate::result::CellResult;
+use crate::rules::{by_name, why};
+use crate::search::{Find, Searched, n_steps};
+use crate::text::{LABEL, WIDTH, command, labelled, plural, wrap};
+
+/// Nothing was found.
+pub(super) fn nothing(request: &Request<'_>, searched: &Searched) -> anyhow::Result<String> {
+    let what = request.args.want.map_or("bad verdict".to_owned(), |word| format!("`{word}`"));
+    let (name, seed) = (request.about.name, request.seed());
+    let n = plural(u64::from(searched.cases), "program");
+    let mut text = format!("{name}: no {what} in {n} of seed {seed}\n");
+    if searched.interrupted {
+        writeln!(text, "interrupted after {} of {}", searched.cases, request.args.cases)?;
+    }
+    writeln!(text, "{}", again(request))?;
+    Ok(text)
+}
+
+/// What was found, what the real loops say of it, and where it was saved.
+pub(super) fn found(
+    request: &Request<'_>,
+    find: &Find,
+    interrupted: bool,
+    real: Option<&CellResult>,
+    saved: Option<&Path>,
+) -> anyhow::Result<String> {
+    let Find { program, judgement, case, shrunk_from, tries, .. } = find;
+    let mut text = format!("{}: {}\n", request.about.name, judgement.text());
+    let steps = plural(n_steps(program) as u64, "step");
+    let found = format!(
+        "program {case} of {}, shrunk from {shrunk_from} to {steps} in {}",
+        request.args.cases,
+        plural(u64::from(*tries), "try").replace("trys", "tries"),
+    );
+    writeln!(text, "{}\n", wrap(&found, WIDTH, 0))?;
+    for line in program.to_string().lines() {
+        writeln!(text, "  {line}")?;
+    }
+    let (reason, rule) = why(program, request.about, judgement);
+    writeln!(text, "\n{}", labelled("Why", &reason))?;
+    if let Some(rule) = by_name(rule) {
+        let named = format!("{} (METHODOLOGY.md#{})", rule.title, rule.name);
+        writeln!(text, "{}", labelled("Rule", &named))?;
+    }
+    writeln!(text, "{}", labelled("Real", &on_real_loops(request, find, real)))?;
+    if interrupted {
+        writeln!(text, "{}", labelled("Note", "interrupted: a longer search may find less"))?;
+    }
+    if let Some(path) = saved {
+        let path = path.display().to_string();
+        writeln!(text, "{}", labelled("Saved", &path))?;
+        writeln!(text, "{}", command("Replay", &["harness", "replay", &path], WIDTH, LABEL))?;
+    }
+    writeln!(text, "{}", again(request))?;
+    Ok(text)
+}
+
+/// What the real loops say of it.
+fn on_real_loops(request: &Request<'_>, find: &Find, real: Option<&CellResult>) -> String {
+    let Some(real) = real else {
+        return if request.args.real {
+            "seen three times in a row; this search is not on a model".to_owned()
+        } else {
+            "not run on the real loops: interrupted".to_owned()
+        };
+    };
+    let runs = format!("{} of {}", real.agree, plural(u64::from(real.repeats), "run"));
+    if real.verdict == find.judgement.words {
+        return format!("{} on the real loops too, in {runs}", real.text());
+    }
+    format!(
+        "{} on the real loops, in {runs}: the model differs from them here. {}",
+        real.text(),
+        real.why
+    )
+}
+
+/// The line that searches once more as this search did.
+fn again(request: &Request<'_>) -> String {
+    let words = request.words();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    command("Again", &words, WIDTH, LABEL)
+}

@@ -1,0 +1,28 @@
+//! The environment variables that set arguments.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use clap::CommandFactory as _;
+
+use super::output::say;
+use crate::cli::Cli;
+
+/// Warns of variables that set nothing: a mistyped one would otherwise be a setting that silently is not one.
+pub(super) fn warn_of_unknown() {
+    let mut known = BTreeSet::new();
+    collect_variables(&Cli::command(), &mut known);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"HARNESS_") && !known.contains(&name) {
+            let known: Vec<_> = known.iter().map(|name| name.to_string_lossy()).collect();
+            let (name, known) = (name.to_string_lossy(), known.join(" and "));
+            say(format_args!("warning: {name} means nothing here; there are {known}"));
+        }
+    }
+}
+
+/// The environment variables of a command and of those below it.
+fn collect_variables(command: &clap::Command, known: &mut BTreeSet<OsString>) {
+    known.extend(command.get_arguments().filter_map(|arg| arg.get_env()).map(OsString::from));
+    command.get_subcommands().for_each(|below| collect_variables(below, known));
+}
