@@ -8,22 +8,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::LoomArgs;
-use crate::command::{Cmd, workspace};
-
-/// How wide the searches are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Width {
-    /// The most preemptions of a search with a bound.
-    pub preemptions: u32,
-    /// The most executions of a search without one.
-    pub executions: u32,
-}
-
-/// As CI has time for.
-pub const QUICK: Width = Width { preemptions: 3, executions: 5_000 };
-
-/// As a lunch break has time for.
-const DEEP: Width = Width { preemptions: 4, executions: 30_000 };
+use crate::command::workspace;
+use crate::protocols::{DEEP, QUICK, Width, command};
 
 /// Runs the task.
 pub fn run(args: &LoomArgs) -> Result<ExitCode> {
@@ -38,23 +24,6 @@ fn width(args: &LoomArgs) -> Width {
     Width {
         preemptions: args.preemptions.unwrap_or(width.preemptions),
         executions: args.executions.unwrap_or(width.executions),
-    }
-}
-
-/// The command, for all models or for those with a certain word in their name.
-///
-/// A target folder of its own: the flags would throw away everything built so far, and the next
-/// step would build it again.
-pub fn command(width: Width, model: Option<&str>) -> Cmd {
-    let cmd = Cmd::line(
-        "cargo test --release --package loopnest-core --test loom --target-dir target/loom",
-    )
-    .env("RUSTFLAGS", "--cfg loopnest_loom")
-    .env("LOOM_MAX_PREEMPTIONS", &width.preemptions.to_string())
-    .env("LOOM_MAX_PERMUTATIONS", &width.executions.to_string());
-    match model {
-        Some(model) => cmd.args(["--", model]),
-        None => cmd,
     }
 }
 

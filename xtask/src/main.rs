@@ -16,6 +16,7 @@ mod markers;
 mod mutants;
 mod packages;
 mod plan;
+mod protocols;
 mod readme;
 mod run;
 mod setup;

@@ -30,8 +30,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::cli::MutantsArgs;
 use crate::command::{Cmd, ending, workspace};
-use crate::loom;
 use crate::markers::{first_difference, splice};
+use crate::protocols;
 
 const DOCUMENT: &str = "METHODOLOGY.md";
 /// What the markers name.
@@ -47,7 +47,7 @@ fn sources() -> Vec<Cmd> {
         Cmd::line(line.trim())
     };
     vec![
-        loom::command(loom::QUICK, Some("mutant")),
+        protocols::command(protocols::QUICK, Some("mutant")),
         shown("model_vs_glib", "every_mutant_of_the_model_is_told_apart"),
         shown("strategy_mutants", "every_faulty_model_of_a_strategy"),
     ]

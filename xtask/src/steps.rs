@@ -7,7 +7,7 @@
 use clap::ValueEnum;
 
 use crate::command::Cmd;
-use crate::loom;
+use crate::protocols;
 use crate::site::Site;
 
 /// One step, in the order in which they run: the quick ones first.
@@ -84,7 +84,9 @@ impl Step {
                 Work::Skip("core/tests/loom.rs is not there; the models are to stand in it".into())
             }
             // The mutants have a step of their own.
-            Self::Loom => one(loom::command(loom::QUICK, None).args(["--", "--skip", "mutant"])),
+            Self::Loom => {
+                one(protocols::command(protocols::QUICK, None).args(["--", "--skip", "mutant"]))
+            }
             Self::Mutants => one(Cmd::line("cargo xtask mutants --check")),
             Self::Deny if !site.deny => Work::Skip(
                 "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it".into(),

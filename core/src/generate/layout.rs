@@ -12,11 +12,15 @@
 //! Whoever computes keeps all others waiting: a place lasts longer by all that is computed in it,
 //! whenever that is.
 
-use super::sketch::{Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting};
-use super::{NAME, sketch::Work};
+use super::sketch::{
+    Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting, Work,
+};
 use crate::program::{
     Actor, ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Program, Reply, Step,
 };
+
+/// The name of every program that is made here.
+const NAME: &str = "generated";
 
 /// From the last work inside until the first loop closes: the margin of the verdicts, and a fifth
 /// more, because a busy machine may close it a little early against the work.

@@ -28,19 +28,9 @@ mod sketch;
 
 use proptest::strategy::{BoxedStrategy, Strategy as _};
 
+pub use sketch::Size;
+
 use crate::program::Program;
-
-/// How large programs may get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// Over in less than 450 ms: for the real loops.
-    Small,
-    /// Over in about two seconds: for the model.
-    Default,
-}
-
-/// The name of every program that is made here.
-pub const NAME: &str = "generated";
 
 /// Programs that are well formed, end ideally, and shrink to few actors, few steps and short times.
 pub fn programs(size: Size) -> BoxedStrategy<Program> {

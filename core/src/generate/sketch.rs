@@ -7,8 +7,16 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::sample::select;
 
-use super::Size;
 use crate::program::{How, Reply};
+
+/// How large programs may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Over in less than 450 ms: for the real loops.
+    Small,
+    /// Over in about two seconds: for the model.
+    Default,
+}
 
 /// How much of everything, in counts and in milliseconds.
 #[derive(Clone, Copy, Debug)]

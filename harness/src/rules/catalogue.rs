@@ -3,11 +3,41 @@
 //! References are to issues whose threads describe the same thing; the measured facts are those of
 //! METHODOLOGY.md.
 
+use loopnest_core::Program;
 use loopnest_core::program::{How, Side, Step};
-use loopnest_core::strategy::Owner;
-use loopnest_core::verdict::{Finding, Word};
+use loopnest_core::strategy::{About, Owner};
+use loopnest_core::verdict::{Finding, Judgement, Word};
 
-use super::Rule;
+use super::evidence::Evidence;
+
+/// A known cause.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Kebab-case name; also its heading in METHODOLOGY.md.
+    pub name: &'static str,
+    /// The cause in a few words.
+    pub title: &'static str,
+    /// Why it comes to that, in plain words.
+    pub text: &'static str,
+    /// Where the same was seen: `owner/repository#issue`.
+    pub seen: &'static [&'static str],
+    /// What to try; empty where nothing is wrong.
+    pub try_this: &'static str,
+    /// Whether the evidence shows this cause. Asked only when no earlier rule fired.
+    fires: fn(&Evidence<'_>) -> bool,
+}
+
+/// The rule that recognises the cause of a verdict; the last one if none does.
+pub fn recognise(program: &Program, about: &About, judgement: &Judgement) -> &'static Rule {
+    let evidence = Evidence { program, about, judgement };
+    let last = &RULES[RULES.len() - 1];
+    RULES.iter().find(|rule| (rule.fires)(&evidence)).unwrap_or(last)
+}
+
+/// The rule of that name.
+pub fn by_name(name: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.name == name)
+}
 
 /// Every rule; see the [module](super) for what the order means.
 pub const RULES: &[Rule] = &[

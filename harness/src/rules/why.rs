@@ -5,7 +5,8 @@ use loopnest_core::program::{How, Program, Side, Step};
 use loopnest_core::strategy::About;
 use loopnest_core::verdict::{Finding, Judgement, WindowFigures, Word};
 
-use super::{is_hung, recognise};
+use super::catalogue::recognise;
+use super::evidence::is_hung;
 use crate::text::{ascii, grouped, plural};
 
 /// No sentence quotes more than this of what a dying process said.
