@@ -57,9 +57,6 @@ pub enum RunError {
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The strategy cannot run here.
-    #[error("{0}")]
-    Unsupported(String),
 }
 
 /// One way of running GLib and an async runtime together.

@@ -10,7 +10,7 @@ use crate::formats::Format;
 use crate::rules::RULES;
 
 /// Exit codes, for `--help` and the documentation.
-pub const EXIT_CODES: &str = "\
+const EXIT_CODES: &str = "\
 Exit codes:
   0    every cell did what the expectation file says (known stalls included)
   1    at least one cell surprised (or whatever --fail-on names)
@@ -22,7 +22,7 @@ Exit codes:
   130  interrupted; what was found so far is printed, marked partial";
 
 /// Exit codes of `explore`.
-pub const EXPLORE_CODES: &str = "\
+const EXPLORE_CODES: &str = "\
 The search is on the model of the strategy; what it finds is run on the real loops.
 The same seed finds the same program.
 
@@ -36,7 +36,7 @@ Exit codes:
   130  interrupted; what was found so far is printed and saved";
 
 /// Exit codes of `replay`.
-pub const REPLAY_CODES: &str = "\
+const REPLAY_CODES: &str = "\
 Exit codes:
   0    the verdict was seen again
   1    it was not

@@ -175,17 +175,6 @@ impl Expectations {
         left
     }
 
-    /// Names of the cells that name a strategy or a scenario that does not exist: leftovers.
-    pub fn leftovers(&self, strategies: &[&str], scenarios: &[&str]) -> Vec<String> {
-        let gone = |s: &str, c: &str| !strategies.contains(&s) || !scenarios.contains(&c);
-        self.cells
-            .iter()
-            .flat_map(|(s, row)| row.keys().map(move |c| (s, c)))
-            .filter(|(s, c)| gone(s, c))
-            .map(|(s, c)| format!("{s}/{c}"))
-            .collect()
-    }
-
     /// The text of the file: the same cells always give the same text.
     pub fn render(&self) -> String {
         let mut text = HEADER.to_owned();
@@ -344,13 +333,6 @@ mod tests {
         assert_eq!(file.get("nested", "dialog"), Some(&[Word::Stall, Word::BusyLoop][..]));
         assert_eq!(file.get("nested", "idle"), Some(&[Word::Progress][..]));
         assert_eq!(file.get("dispatch", "ticker"), Some(&[Word::Lost, Word::BusyLoop][..]));
-    }
-
-    #[test]
-    fn leftovers_are_found() {
-        let file = parse(FILE).unwrap();
-        assert_eq!(file.leftovers(&["nested"], &["ticker"]), ["nested/dialog"]);
-        assert_eq!(file.leftovers(&[], &["ticker", "dialog"]).len(), 2);
     }
 
     #[test]

@@ -21,7 +21,7 @@
 //! see `harness/examples/own_strategy.rs`.
 
 pub mod child;
-pub mod cli;
+mod cli;
 mod command;
 pub mod counterexample;
 pub mod exit;

@@ -44,7 +44,10 @@ fn registry(stranger: &str) -> Registry {
             let dying = Own { name: "planted-exit", run: |_| std::process::exit(7) };
             registry.add_control(Box::new(dying), &[Word::Abort]);
         }
-        "unable" => own("own", |_| Err(RunError::Unsupported("needs a newer kernel".to_owned()))),
+        "unable" => own("own", |_| {
+            let source = std::io::Error::other("needs a newer kernel");
+            Err(RunError::Io { what: "the loops", source })
+        }),
         "leaving" => own("own", |_| {
             eprintln!("nothing left to do");
             std::process::exit(7)
