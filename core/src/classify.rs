@@ -146,12 +146,9 @@ fn floods(program: &Program) -> Vec<(Key, Duration)> {
 
 /// The levels that are drained by hand.
 fn drained(program: &Program) -> BTreeSet<u16> {
-    let hows = program.steps().filter_map(|step| match step {
-        Step::Dialog { how, .. } => Some(Some(*how)),
-        Step::BlockOn { .. } => Some(None),
-        _ => None,
-    });
-    let drained = hows.enumerate().filter(|(_, how)| *how == Some(How::Drain));
+    let opening = program.steps().filter(|step| step.level().is_some());
+    let drains = |step: &Step| matches!(step, Step::Dialog { how: How::Drain, .. });
+    let drained = opening.enumerate().filter(|(_, step)| drains(step));
     drained.map(|(level, _)| level as u16).collect()
 }
 

@@ -237,6 +237,32 @@ pub enum How {
     Drain,
 }
 
+impl Step {
+    /// The steps inside this one.
+    pub fn inner(&self) -> &[Self] {
+        match self {
+            Self::BlockOn { steps, .. } => steps,
+            _ => &[],
+        }
+    }
+
+    /// As [`inner`](Self::inner), to be changed; `None` if it cannot have any.
+    pub fn inner_mut(&mut self) -> Option<&mut Vec<Self>> {
+        match self {
+            Self::BlockOn { steps, .. } => Some(steps),
+            _ => None,
+        }
+    }
+
+    /// The level of the nested loop that it opens.
+    pub fn level(&self) -> Option<&str> {
+        match self {
+            Self::Dialog { level, .. } | Self::BlockOn { level, .. } => Some(level),
+            _ => None,
+        }
+    }
+}
+
 impl ActorKind {
     /// Which loop runs it.
     pub fn side(&self) -> Side {
@@ -375,27 +401,20 @@ impl Program {
             {
                 return Err(ProgramError::InThread { actor: name(), step: index });
             }
-            Step::BlockOn { steps, .. } => {
-                for inner in steps {
-                    self.check_step(actor, index, inner, Side::Async)?;
-                }
-            }
             _ => {}
+        }
+        for inner in step.inner() {
+            self.check_step(actor, index, inner, Side::Async)?;
         }
         Ok(())
     }
 
     /// The levels of all nested loops, in order of appearance.
     pub fn levels(&self) -> Vec<String> {
-        self.steps()
-            .filter_map(|step| match step {
-                Step::Dialog { level, .. } | Step::BlockOn { level, .. } => Some(level.clone()),
-                _ => None,
-            })
-            .collect()
+        self.steps().filter_map(Step::level).map(str::to_owned).collect()
     }
 
-    /// All steps of all actors, with those inside a [`Step::BlockOn`] after it.
+    /// All steps of all actors, with those inside a step after it.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.actors.iter().flat_map(|actor| flat(&actor.steps))
     }
@@ -405,9 +424,7 @@ fn flat(steps: &[Step]) -> Vec<&Step> {
     let mut all = Vec::new();
     for step in steps {
         all.push(step);
-        if let Step::BlockOn { steps, .. } = step {
-            all.extend(flat(steps));
-        }
+        all.extend(flat(step.inner()));
     }
     all
 }

@@ -27,9 +27,7 @@ fn write_steps(f: &mut Formatter<'_>, steps: &[Step], n: &mut usize, deep: usize
     for step in steps {
         *n += 1;
         writeln!(f, "{n:>5}  {:1$}{step}", "", 2 * deep)?;
-        if let Step::BlockOn { steps, .. } = step {
-            write_steps(f, steps, n, deep + 1)?;
-        }
+        write_steps(f, step.inner(), n, deep + 1)?;
     }
     Ok(())
 }

@@ -232,7 +232,7 @@ fn size(find: &Find) -> (usize, usize, std::time::Duration, u32) {
     (n_steps(&find.program), find.program.actors.len(), end, find.case)
 }
 
-/// How many steps a program has, those inside a block-on included.
+/// How many steps a program has, those inside another included.
 pub fn n_steps(program: &Program) -> usize {
     program.steps().count()
 }
@@ -257,14 +257,12 @@ fn without_one(program: &Program) -> Vec<Program> {
     all
 }
 
-/// Where each step stands: its index, after those of the block-ons that it is in.
+/// Where each step is: its index, after those of the steps that it is in.
 fn paths(steps: &[Step]) -> Vec<Vec<usize>> {
     let mut all = Vec::new();
     for (i, step) in steps.iter().enumerate() {
         all.push(vec![i]);
-        if let Step::BlockOn { steps, .. } = step {
-            all.extend(paths(steps).into_iter().map(|path| [vec![i], path].concat()));
-        }
+        all.extend(paths(step.inner()).into_iter().map(|path| [vec![i], path].concat()));
     }
     // The last first, so that what an earlier step makes possible goes before it.
     all.sort_by_key(|path| Reverse(path.clone()));
@@ -272,11 +270,13 @@ fn paths(steps: &[Step]) -> Vec<Vec<usize>> {
 }
 
 fn remove(steps: &mut Vec<Step>, path: &[usize]) {
-    match (path, path.first().and_then(|&i| steps.get_mut(i))) {
-        ([_, rest @ ..], Some(Step::BlockOn { steps, .. })) if !rest.is_empty() => {
-            remove(steps, rest);
+    match path {
+        &[i] if i < steps.len() => drop(steps.remove(i)),
+        &[i, ref rest @ ..] => {
+            if let Some(inner) = steps.get_mut(i).and_then(Step::inner_mut) {
+                remove(inner, rest);
+            }
         }
-        ([i], Some(_)) => drop(steps.remove(*i)),
-        _ => {}
+        [] => {}
     }
 }

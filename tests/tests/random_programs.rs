@@ -287,9 +287,8 @@ fn floods(program: &Program) -> bool {
 
 /// Whether a task of a library opens a nested loop.
 fn in_library_task(program: &Program) -> bool {
-    let opens = |step: &Step| matches!(step, Step::Dialog { .. } | Step::BlockOn { .. });
     let library = program.actors.iter().filter(|a| a.kind == ActorKind::LibraryTask);
-    library.flat_map(|actor| &actor.steps).any(opens)
+    library.flat_map(|actor| &actor.steps).any(|step| step.level().is_some())
 }
 
 /// Runs that did not happen: of each something else is wrong, and one check must say so.
