@@ -6,7 +6,7 @@
 //!
 //! Everything is made from one recorded run, in ASCII and 80 columns, so that it can be pasted.
 
-mod evidence;
+mod figures;
 mod strip;
 
 use loopnest_core::classify::classify;
@@ -37,7 +37,7 @@ pub fn explanation(
         .push(section("Scenario", &[program.about.clone(), format!("Source: {}", program.source)]));
     blocks.push(happened(program, about, judgement, real));
     blocks.push(strip::strip(program, ideal, real));
-    blocks.push(evidence::table(program, judgement, &reference, ideal, real));
+    blocks.push(figures::table(program, judgement, &reference, ideal, real));
     blocks.extend(said(real));
     let harmless = judgement.words.iter().all(|word| *word == Word::Progress);
     if !harmless && !about.limits.is_empty() {
