@@ -366,6 +366,10 @@ impl Work for Shared {
     }
 
     fn run(&self) {
+        // Awake, even if GLib has not called `check` since the flag was armed: a source of a higher
+        // priority may have ended that iteration. A wake in this slice needs no ring, because the
+        // task is polled here, or the next `prepare` finds it.
+        self.executor.check();
         // What tasks do wrong stays in them; what is left are misuses of tokio, such as a guard of
         // `Handle::enter` that a task keeps across an await. They must not end the source.
         match catch_unwind(AssertUnwindSafe(|| self.run_slice())) {
@@ -415,10 +419,9 @@ impl Callbacks for MainCallbacks {
         self.shared.backlog.pass();
         let backlog = self.shared.backlog.is_left();
         self.watch(this, !backlog && !self.shared.is_held(glib::main_depth()));
-        if !backlog && self.shared.executor.prepare() {
-            return Prepare::Ready;
-        }
-        if self.is_due() {
+        // What is due comes first: GLib does not call `check` after `Ready`, so the wake flag must
+        // not be armed then.
+        if self.is_due() || (!backlog && self.shared.executor.prepare()) {
             return Prepare::Ready;
         }
         Prepare::Wait(self.wait())

@@ -211,9 +211,14 @@ struct MainCallbacks(Rc<Jobs>);
 
 impl Callbacks for MainCallbacks {
     fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        self.0.backlog.pass();
-        let waits = !self.0.backlog.is_left() && self.0.queue.prepare();
-        if waits || self.0.backlog.is_due() { Prepare::Ready } else { Prepare::Wait(None) }
+        let Jobs { backlog, queue, .. } = &*self.0;
+        backlog.pass();
+        // What is due comes first: GLib does not call `check` after `Ready`, so the wake flag must
+        // not be armed then.
+        if backlog.is_due() || (!backlog.is_left() && queue.prepare()) {
+            return Prepare::Ready;
+        }
+        Prepare::Wait(None)
     }
 
     fn check(&self, _this: SourceRef<'_>) -> bool {
