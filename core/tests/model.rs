@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loopnest_core::model::{
-    Clock, Config, Context, EventFd, Events, Fd, MainLoop, Pipe, Prepare, Read, Rounding, Rules,
-    Source, SourceFuncs, Stuck, Thread,
+    Callbacks, Clock, Config, Context, EventFd, Events, Fd, MainLoop, Pipe, Prepare, Read,
+    Rounding, Rules, Source, Stuck, Thread,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -261,7 +261,7 @@ fn timeouts_go_by_their_times_and_equals_by_age() {
 #[test]
 fn a_prepare_that_waits_a_little_waits_a_millisecond_whatever_the_version() {
     struct Little(Duration);
-    impl SourceFuncs for Little {
+    impl Callbacks for Little {
         fn prepare(&self, _this: &Source) -> Prepare {
             Prepare::Wait(Some(self.0))
         }

@@ -28,9 +28,9 @@ mod sketch;
 
 use proptest::strategy::{BoxedStrategy, Strategy as _};
 
-pub use sketch::Size;
-
 use crate::program::Program;
+
+pub use self::sketch::Size;
 
 /// Programs that are well formed, end ideally, and shrink to few actors, few steps and short times.
 pub fn programs(size: Size) -> BoxedStrategy<Program> {

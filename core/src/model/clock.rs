@@ -44,6 +44,17 @@ impl Default for Config {
     }
 }
 
+/// How exactly a poll can wait for a ready time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rounding {
+    /// In milliseconds, rounded up: GLib before 2.82, and any GLib with a poll function of the
+    /// user's own.
+    #[default]
+    Millis,
+    /// In microseconds, by ppoll(2): GLib from 2.82 on.
+    Micros,
+}
+
 /// A thread of the model; [`Thread::MAIN`] is the one whose calls are plain Rust calls, all others
 /// exist in events only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

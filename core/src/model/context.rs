@@ -6,13 +6,13 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::clock::Clock;
+use super::clock::{Clock, Rounding};
+use super::counters::{Counters, Warning};
 use super::fd::{EventFd, Events, Fd};
 use super::iteration::Polled;
 use super::rules::Rules;
-use super::source::{FdTag, Source, SourceFuncs};
+use super::source::{Callbacks, FdTag, Source};
 use super::state::{Key, NONE, State};
-use super::{Counters, Rounding, Warning};
 
 /// A GMainContext. Clones are the same context.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Context {
     pub fn source(
         &self,
         name: impl Into<Cow<'static, str>>,
-        funcs: impl SourceFuncs + 'static,
+        funcs: impl Callbacks + 'static,
     ) -> Source {
         self.source_from_arc(name, Arc::new(funcs))
     }
@@ -71,7 +71,7 @@ impl Context {
     pub fn source_from_arc(
         &self,
         name: impl Into<Cow<'static, str>>,
-        funcs: Arc<dyn SourceFuncs>,
+        funcs: Arc<dyn Callbacks>,
     ) -> Source {
         let asks = funcs.asks();
         let key = self.state().new_source(name.into(), funcs, asks);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::clock::micros;
 use super::context::Context;
 use super::fd::{Events, Fd};
-use super::source::{FdTag, Prepare, Source, SourceFuncs};
+use super::source::{Callbacks, FdTag, Prepare, Source};
 
 /// `G_PRIORITY_DEFAULT`, that of timeouts.
 pub const PRIORITY_DEFAULT: i32 = 0;
@@ -20,7 +20,7 @@ struct Timeout<F> {
     callback: F,
 }
 
-impl<F: Fn(&Source) -> ControlFlow<()> + Send + Sync> SourceFuncs for Timeout<F> {
+impl<F: Fn(&Source) -> ControlFlow<()> + Send + Sync> Callbacks for Timeout<F> {
     /// The interval is counted from the time of the iteration, after the callback: nothing is
     /// caught up, and a nested loop in the callback counts (gmain.c:5023).
     fn dispatch(&self, this: &Source) -> ControlFlow<()> {
@@ -38,7 +38,7 @@ impl<F: Fn(&Source) -> ControlFlow<()> + Send + Sync> SourceFuncs for Timeout<F>
 
 struct Idle<F>(F);
 
-impl<F: Fn(&Source) -> ControlFlow<()> + Send + Sync> SourceFuncs for Idle<F> {
+impl<F: Fn(&Source) -> ControlFlow<()> + Send + Sync> Callbacks for Idle<F> {
     fn prepare(&self, _this: &Source) -> Prepare {
         Prepare::Ready
     }
@@ -57,7 +57,7 @@ struct Watch<F> {
     callback: F,
 }
 
-impl<F: Fn(&Source, Events) -> ControlFlow<()> + Send + Sync> SourceFuncs for Watch<F> {
+impl<F: Fn(&Source, Events) -> ControlFlow<()> + Send + Sync> Callbacks for Watch<F> {
     fn dispatch(&self, this: &Source) -> ControlFlow<()> {
         let events = self.tag.get().map_or(Events::empty(), |&tag| this.query_fd(tag));
         (self.callback)(this, events)

@@ -3,12 +3,12 @@
 //! The functions stand in that order and each follows its original in gmain.c line by line, so
 //! that one can be read beside the other. Callbacks are called with no lock held.
 
-use super::clock::{Wait, micros};
+use super::clock::{Rounding, Wait, micros};
 use super::context::Context;
+use super::counters::Warning;
 use super::fd::{Events, Fd};
 use super::source::Prepare;
 use super::state::{NONE, State};
-use super::{Rounding, Warning};
 
 /// What one poll looks at.
 pub(super) struct Polled {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use super::Warning;
 use super::context::Context;
+use super::counters::Warning;
 
 /// A loop over a context. Clones are the same loop.
 #[derive(Clone, Debug)]

@@ -113,6 +113,7 @@
 
 pub mod clock;
 mod context;
+mod counters;
 pub mod fd;
 mod funcs;
 mod iteration;
@@ -122,54 +123,12 @@ mod source;
 mod state;
 pub mod strategies;
 
-pub use clock::{Clock, Config, Stuck, Thread, Wait};
+pub use clock::{Clock, Config, Rounding, Stuck, Thread, Wait};
 pub use context::Context;
+pub use counters::{Counters, Warning};
 pub use fd::{EventFd, Events, Fd, Pipe, Read};
 pub use funcs::{PRIORITY_DEFAULT, PRIORITY_DEFAULT_IDLE, PRIORITY_HIGH_IDLE};
 pub use main_loop::MainLoop;
 pub use rules::Rules;
-pub use source::{FdTag, Prepare, Source, SourceFuncs};
+pub use source::{Callbacks, FdTag, Prepare, Source};
 pub use strategies::{ideal, run, run_beside};
-
-/// How exactly a poll can wait for a ready time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Rounding {
-    /// In milliseconds, rounded up: GLib before 2.82, and any GLib with a poll function of the
-    /// user's own.
-    #[default]
-    Millis,
-    /// In microseconds, by ppoll(2): GLib from 2.82 on.
-    Micros,
-}
-
-/// What a context did so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Iterations, those of [`Context::pending`] among them.
-    pub iterations: u64,
-    /// Calls of poll.
-    pub polls: u64,
-    /// Polls that slept: voluntary context switches.
-    pub sleeps: u64,
-    /// Dispatches.
-    pub dispatches: u64,
-    /// Writes to the wakeup eventfd.
-    pub wakeups: u64,
-}
-
-/// What GLib logs as a warning or a critical.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// `block_source: assertion '!SOURCE_BLOCKED (source)' failed`: a parent is dispatched inside
-    /// the dispatch of its child.
-    BlockedTwice,
-    /// `unblock_source: assertion 'SOURCE_BLOCKED (source)' failed`, for the same reason.
-    UnblockedTwice,
-    /// An iteration inside of a source's `prepare` or `check`: its own prepare is refused.
-    PrepareInside,
-    /// And so is its check.
-    CheckInside,
-    /// A loop run inside of a source's `prepare` or `check`.
-    RunInside,
-}

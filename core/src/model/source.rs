@@ -23,7 +23,7 @@ pub enum Prepare {
 
 /// `GSourceFuncs`: called with no lock held, with `&self` because a source that may recurse is
 /// dispatched again while its own dispatch is on the stack.
-pub trait SourceFuncs: Send + Sync {
+pub trait Callbacks: Send + Sync {
     /// Before the loop sleeps.
     fn prepare(&self, this: &Source) -> Prepare {
         let _ = this;
@@ -313,7 +313,7 @@ impl fmt::Debug for Source {
     }
 }
 
-impl<T: SourceFuncs + ?Sized> SourceFuncs for Arc<T> {
+impl<T: Callbacks + ?Sized> Callbacks for Arc<T> {
     fn prepare(&self, this: &Source) -> Prepare {
         (**self).prepare(this)
     }

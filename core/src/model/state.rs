@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use slab::Slab;
 
-use super::clock::Thread;
+use super::clock::{Rounding, Thread};
+use super::counters::{Counters, Warning};
 use super::fd::{EventFd, Events, Fd};
 use super::rules::Rules;
-use super::source::{FdTag, SourceFuncs};
-use super::{Counters, Rounding, Warning};
+use super::source::{Callbacks, FdTag};
 
 /// No source.
 pub(super) const NONE: u32 = u32::MAX;
@@ -33,7 +33,7 @@ pub(super) struct Slot {
     pub(super) serial: u32,
     pub(super) id: u32,
     pub(super) name: Cow<'static, str>,
-    pub(super) funcs: Arc<dyn SourceFuncs>,
+    pub(super) funcs: Arc<dyn Callbacks>,
     /// Whether there is a `prepare` and a `check` to call.
     pub(super) asks: bool,
     pub(super) priority: i32,
@@ -75,7 +75,7 @@ pub(super) struct Record {
 /// What is gone, to be dropped without the lock: its drop may call us.
 #[derive(Default)]
 pub(super) struct Dead {
-    funcs: Vec<Arc<dyn SourceFuncs>>,
+    funcs: Vec<Arc<dyn Callbacks>>,
     fds: Vec<Fd>,
 }
 
@@ -169,7 +169,7 @@ impl State {
     pub(super) fn new_source(
         &mut self,
         name: Cow<'static, str>,
-        funcs: Arc<dyn SourceFuncs>,
+        funcs: Arc<dyn Callbacks>,
         asks: bool,
     ) -> Key {
         let serial = self.serial();

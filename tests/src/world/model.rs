@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use loopnest_core::model::{
-    Clock, Config, Context, Events, Fd, FdTag, MainLoop, Pipe, Prepare, Read, Rounding, Rules,
-    Source, SourceFuncs, Thread,
+    Callbacks, Clock, Config, Context, Events, Fd, FdTag, MainLoop, Pipe, Prepare, Read, Rounding,
+    Rules, Source, Thread,
 };
 
 use super::{
@@ -100,7 +100,7 @@ struct Funcs {
     callback: Callback,
 }
 
-impl SourceFuncs for Funcs {
+impl Callbacks for Funcs {
     fn prepare(&self, _this: &Source) -> Prepare {
         match (&self.asks, self.world.upgrade()) {
             (Some((prepare, _)), Some(world)) => match prepare(&*world, self.s) {

@@ -12,7 +12,7 @@ use super::host::{Base, Guest};
 use super::runtime::Runtime;
 use super::tasks::{POLL, RunQueue, Tasks, lock};
 use crate::loops::{BoxFuture, Canceller, Home, Refused};
-use crate::model::{Clock, Context, Events, FdTag, Pipe, Prepare, Source, SourceFuncs};
+use crate::model::{Callbacks, Clock, Context, Events, FdTag, Pipe, Prepare, Source};
 use crate::pace::{AGE, LATER, PASSES, SLICE};
 
 /// The executor and tokio, as sources.
@@ -194,7 +194,7 @@ impl Shared {
 
 struct Main(Arc<Shared>);
 
-impl SourceFuncs for Main {
+impl Callbacks for Main {
     fn prepare(&self, this: &Source) -> Prepare {
         let shared = &self.0;
         if let Some((_, passes)) = &mut *lock(&shared.left) {
@@ -229,7 +229,7 @@ impl SourceFuncs for Main {
 /// Goes on with what was left.
 struct Later(Arc<Shared>);
 
-impl SourceFuncs for Later {
+impl Callbacks for Later {
     fn prepare(&self, _this: &Source) -> Prepare {
         if self.0.is_left() { Prepare::Ready } else { Prepare::Wait(None) }
     }

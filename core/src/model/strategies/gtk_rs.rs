@@ -15,7 +15,7 @@ use super::tape::Tape;
 use super::tasks::{POLL, Tasks, lock, quietly};
 use super::worker::{TOKIO, Worker};
 use crate::loops::{BoxFuture, Canceller, Home, Job};
-use crate::model::{Context, Pipe, Source, SourceFuncs};
+use crate::model::{Callbacks, Context, Pipe, Source};
 
 /// What glib's executor says before it aborts.
 const ENTERED: &str = "called `Result::unwrap()` on an `Err` value: EnterError";
@@ -121,7 +121,7 @@ struct Poll {
     drops_own_wake: bool,
 }
 
-impl SourceFuncs for Poll {
+impl Callbacks for Poll {
     fn dispatch(&self, this: &Source) -> ControlFlow<()> {
         this.set_ready_time(None);
         let Some(runnable) = lock(&self.slot.ready).take() else {

@@ -12,7 +12,7 @@ use super::host::{Base, Guest};
 use super::tasks::{lock, quietly};
 use super::worker::{TOKIO, Worker};
 use crate::loops::{BoxFuture, Canceller, Home, Job};
-use crate::model::{Context, Pipe, Prepare, Source, SourceFuncs};
+use crate::model::{Callbacks, Context, Pipe, Prepare, Source};
 
 /// A worker, and jobs for the GLib thread.
 pub(super) struct Handoff {
@@ -95,7 +95,7 @@ impl Jobs {
 
 struct Runs(Arc<Queue>);
 
-impl SourceFuncs for Runs {
+impl Callbacks for Runs {
     fn prepare(&self, _this: &Source) -> Prepare {
         if !lock(&self.0.jobs).is_empty() {
             return Prepare::Ready;

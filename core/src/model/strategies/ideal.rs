@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::host::{Base, Guest};
 use super::tasks::{RunQueue, Tasks, lock};
 use crate::loops::{BoxFuture, Canceller, Home};
-use crate::model::{Clock, Context, Pipe, Prepare, Source, SourceFuncs};
+use crate::model::{Callbacks, Clock, Context, Pipe, Prepare, Source};
 
 /// One source that may recurse, and a run queue.
 pub(super) struct Ideal {
@@ -85,7 +85,7 @@ impl Guest for Ideal {
 
 struct Runs(Arc<Shared>);
 
-impl SourceFuncs for Runs {
+impl Callbacks for Runs {
     fn prepare(&self, _this: &Source) -> Prepare {
         if self.0.ready.len() > 0 { Prepare::Ready } else { Prepare::Wait(None) }
     }

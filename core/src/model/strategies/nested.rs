@@ -10,7 +10,7 @@ use super::host::{Base, Guest};
 use super::runtime::Runtime;
 use super::tasks::lock;
 use crate::loops::{BoxFuture, Canceller, Home, Refused};
-use crate::model::{Clock, Context, Events, MainLoop, Pipe, Prepare, Source, SourceFuncs};
+use crate::model::{Callbacks, Clock, Context, Events, MainLoop, Pipe, Prepare, Source};
 
 /// tokio, whose selector is a source of the context.
 pub(super) struct Nested {
@@ -116,7 +116,7 @@ impl Ready {
     }
 }
 
-impl SourceFuncs for Ready {
+impl Callbacks for Ready {
     fn prepare(&self, this: &Source) -> Prepare {
         match self.wait(this) {
             Some(Duration::ZERO) => Prepare::Ready,

@@ -1,0 +1,33 @@
+//! What a context says of itself: counters, and what GLib would have logged.
+
+/// What a context did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Iterations, those of [`pending`](super::Context::pending) among them.
+    pub iterations: u64,
+    /// Calls of poll.
+    pub polls: u64,
+    /// Polls that slept: voluntary context switches.
+    pub sleeps: u64,
+    /// Dispatches.
+    pub dispatches: u64,
+    /// Writes to the wakeup eventfd.
+    pub wakeups: u64,
+}
+
+/// What GLib logs as a warning or a critical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// `block_source: assertion '!SOURCE_BLOCKED (source)' failed`: a parent is dispatched inside
+    /// the dispatch of its child.
+    BlockedTwice,
+    /// `unblock_source: assertion 'SOURCE_BLOCKED (source)' failed`, for the same reason.
+    UnblockedTwice,
+    /// An iteration inside of a source's `prepare` or `check`: its own prepare is refused.
+    PrepareInside,
+    /// And so is its check.
+    CheckInside,
+    /// A loop run inside of a source's `prepare` or `check`.
+    RunInside,
+}
