@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use loopnest_core::protocol::handoff::{HandoffReceiver, HandoffSender, PushError, handoff};
+use loopnest_core::protocol::handoff::{Gone, HandoffReceiver, HandoffSender, handoff};
 
 /// A queue, and the number of times it rang.
-fn queue<T>(capacity: usize) -> (HandoffSender<T>, HandoffReceiver<T>, Arc<AtomicUsize>) {
+fn queue<T>() -> (HandoffSender<T>, HandoffReceiver<T>, Arc<AtomicUsize>) {
     let rings = Arc::new(AtomicUsize::new(0));
     let count = rings.clone();
-    let (tx, rx) = handoff(capacity, move || {
+    let (tx, rx) = handoff(move || {
         count.fetch_add(1, Ordering::SeqCst);
     });
     (tx, rx, rings)
@@ -18,44 +18,25 @@ fn queue<T>(capacity: usize) -> (HandoffSender<T>, HandoffReceiver<T>, Arc<Atomi
 
 #[test]
 fn jobs_come_out_first_in_first_out() {
-    let (tx, rx, _) = queue(8);
+    let (tx, rx, _) = queue();
     let other = tx.clone();
     assert_eq!([tx.push(1), other.push(2), tx.push(3)], [Ok(()), Ok(()), Ok(())]);
     assert_eq!([rx.pop(), rx.pop(), rx.pop(), rx.pop()], [Some(1), Some(2), Some(3), None]);
 }
 
 #[test]
-fn a_full_queue_gives_the_job_back_until_there_is_room() {
-    let (tx, rx, _) = queue(1);
-    assert_eq!(tx.push("first"), Ok(()));
-    assert_eq!(tx.push("second"), Err(PushError::Full("second")));
-    assert_eq!(rx.pop(), Some("first"));
-    assert_eq!(tx.push("second"), Ok(()));
-}
-
-#[test]
 fn a_queue_without_its_loop_gives_the_job_back() {
-    let (tx, rx, rings) = queue(1);
+    let (tx, rx, rings) = queue();
     drop(rx);
-    assert_eq!(tx.push("job"), Err(PushError::Gone("job")));
+    assert_eq!(tx.push("job"), Err(Gone("job")));
     assert_eq!(rings.load(Ordering::SeqCst), 0);
 }
 
 #[test]
-fn a_full_queue_without_its_loop_is_gone_rather_than_full() {
-    // Whoever waits for room would wait for ever.
-    let (tx, rx, _) = queue(1);
-    tx.push("first").expect("there is room");
-    drop(rx);
-    assert_eq!(tx.push("second"), Err(PushError::Gone("second")));
-    assert_eq!(tx.push("third"), Err(PushError::Gone("third")));
-}
-
-#[test]
 fn jobs_left_in_the_queue_go_with_their_loop() {
-    let (tx, rx, _) = queue(8);
+    let (tx, rx, _) = queue();
     let job = Arc::new(());
-    tx.push(job.clone()).expect("there is room");
+    tx.push(job.clone()).expect("the loop lives");
     drop(rx);
     // The sender still lives.
     assert_eq!(Arc::strong_count(&job), 1);
@@ -64,8 +45,8 @@ fn jobs_left_in_the_queue_go_with_their_loop() {
 
 #[test]
 fn jobs_outlive_their_senders() {
-    let (tx, rx, _) = queue(8);
-    tx.push(1).expect("there is room");
+    let (tx, rx, _) = queue();
+    tx.push(1).expect("the loop lives");
     drop(tx);
     assert!(rx.check());
     assert_eq!([rx.pop(), rx.pop()], [Some(1), None]);
@@ -73,7 +54,7 @@ fn jobs_outlive_their_senders() {
 
 #[test]
 fn a_sleeping_loop_is_rung_once() {
-    let (tx, rx, rings) = queue(8);
+    let (tx, rx, rings) = queue();
     let rings = || rings.load(Ordering::SeqCst);
     assert_eq!((tx.push(1), rings()), (Ok(()), 0), "the loop is awake");
     assert!(rx.prepare(), "there is work, so it must not sleep");

@@ -1,4 +1,4 @@
-//! Work for the GLib thread, from any other: a bounded queue and one `GSource`.
+//! Work for the GLib thread, from any other: a queue with a bound and one `GSource`.
 //!
 //! Never `MainContext::invoke`: it runs the closure on the calling thread whenever nobody owns the
 //! context at that moment (gmain.c 2.74.6, line 6362).
@@ -57,7 +57,7 @@ impl JobQueue {
     /// Attaches a queue to `context`.
     pub fn new(context: &MainContext) -> Self {
         let ring = context.clone();
-        let (jobs, receiver) = handoff(CAPACITY, move || ring.wakeup());
+        let (jobs, receiver) = handoff(move || ring.wakeup());
         let room = Arc::new(Semaphore::new(CAPACITY));
         let queue = Rc::new(Jobs {
             queue: receiver,
@@ -139,7 +139,6 @@ impl GlibHandle {
         };
         // Given back by the other side, when it takes the job out.
         room.forget();
-        // There is room by the semaphore, so only a receiver that is gone refuses.
         self.jobs.push(Box::new(job)).map_err(|_| CallError::Gone)
     }
 

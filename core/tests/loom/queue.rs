@@ -1,7 +1,7 @@
 //! The hand-off queue.
 
 use loom::sync::Arc;
-use loopnest_core::protocol::handoff::{PushError, handoff};
+use loopnest_core::protocol::handoff::{Gone, handoff};
 use loopnest_core::protocol::{HandoffReceiver, HandoffSender, WakeFlag};
 use loopnest_core::sync::channel::{Receiver, Sender, unbounded};
 
@@ -18,7 +18,6 @@ pub const MODELS: &[Model] = &[
     Model::holds("queue::is_rung_once_per_sleep", is_rung_once_per_sleep::<Real>),
     Model::holds("queue::is_not_rung_while_awake", is_not_rung_while_awake::<Real>),
     Model::holds("queue::goes_on_in_a_nested_loop", goes_on_in_a_nested_loop::<Real>),
-    Model::holds("queue::gives_back_what_does_not_fit_and_loses_none", full),
     Model::holds("queue::gives_back_or_drops_what_comes_while_the_receiver_goes", gone),
     Model::mutant(
         "queue::mutant_looks_too_early",
@@ -26,25 +25,19 @@ pub const MODELS: &[Model] = &[
         LOST,
         loses_no_wake_up::<LooksTooEarly>,
     ),
-    Model::mutant(
-        "queue::mutant_forgets_its_bound_on_the_way",
-        "the sender looks for room first and counts its job later",
-        "holds 2 jobs",
-        overfull,
-    ),
 ];
 
 impl Host for Real {
     type Guest = HandoffSender<()>;
 
     fn new(bell: Arc<Bell>) -> (Self, Self::Guest) {
-        let (tx, rx) = handoff(4, move || bell.ring());
+        let (tx, rx) = handoff(move || bell.ring());
         (rx, tx)
     }
 
     fn bring(guest: &Self::Guest) {
         note("pushes a job");
-        guest.push(()).expect("there is room, and the receiver lives");
+        guest.push(()).expect("the receiver lives");
     }
 
     fn prepare(&self) -> bool {
@@ -64,32 +57,14 @@ impl Host for Real {
     }
 }
 
-fn full(search: &Search) {
-    search.check(|| {
-        let bell = Bell::new("host");
-        let ring = bell.clone();
-        let (tx, rx) = handoff(1, move || ring.ring());
-        let thread = spawn("guest", move || {
-            let pushed = [tx.push(1), tx.push(2)];
-            pushed.iter().filter(|p| p.is_ok()).count()
-        });
-        let mut taken = rx.pop().into_iter().count();
-        let pushed = join(thread);
-        taken += std::iter::from_fn(|| rx.pop()).count();
-        assert!(pushed >= 1);
-        assert_eq!(pushed, taken);
-    });
-}
-
 fn gone(search: &Search) {
     // loom counts its `Arc`s: a job left behind would fail the model.
     search.check(|| {
-        let (tx, rx) = handoff(4, || {});
+        let (tx, rx) = handoff(|| {});
         let job = Arc::new(());
         let pushed = job.clone();
         let thread = spawn("guest", move || match tx.push(pushed) {
-            Ok(()) | Err(PushError::Gone(_)) => {}
-            Err(PushError::Full(_)) => unreachable!("there is room"),
+            Ok(()) | Err(Gone(_)) => {}
         });
         drop(rx);
         join(thread);
@@ -156,28 +131,4 @@ impl Host for LooksTooEarly {
     fn work_a_little(&self) -> usize {
         self.rx.try_recv().into_iter().count()
     }
-}
-
-/// A bound of one that two senders look at before either has counted its job.
-fn overfull(search: &Search) {
-    search.check(|| {
-        let (tx, rx) = unbounded();
-        let queued = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
-        let threads = ["first", "second"].map(|name| {
-            let (tx, queued) = (tx.clone(), queued.clone());
-            spawn(name, move || {
-                use loom::sync::atomic::Ordering::AcqRel;
-                // Read by an addition, which sees the last value.
-                if queued.fetch_add(0, AcqRel) == 0 {
-                    note("looks: there is room");
-                    queued.fetch_add(1, AcqRel);
-                    note("counts its job");
-                    tx.send(()).expect("the receiver lives");
-                }
-            })
-        });
-        threads.into_iter().for_each(join);
-        let n = std::iter::from_fn(|| rx.try_recv().ok()).count();
-        assert!(n <= 1, "a queue for one holds {n} jobs");
-    });
 }
