@@ -373,10 +373,10 @@ impl Work for Shared {
         // What tasks do wrong stays in them; what is left are misuses of tokio, such as a guard of
         // `Handle::enter` that a task keeps across an await. They must not end the source.
         match catch_unwind(AssertUnwindSafe(|| self.run_slice())) {
-            Ok(more) => self.backlog.set(more),
+            Ok(more) => self.backlog.set(more.then(Instant::now)),
             Err(_) => {
                 tracing::error!("a panic outside of all tasks; the loop goes on");
-                self.backlog.set(true);
+                self.backlog.set(Some(Instant::now()));
             }
         }
     }
@@ -410,7 +410,7 @@ impl MainCallbacks {
     }
 
     fn is_due(&self) -> bool {
-        self.wait().is_some_and(|wait| wait.is_zero()) || self.shared.backlog.is_due()
+        self.wait().is_some_and(|wait| wait.is_zero()) || self.shared.backlog.is_due(Instant::now)
     }
 }
 

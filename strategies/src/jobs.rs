@@ -201,7 +201,7 @@ impl Work for Jobs {
         // Once for all jobs of a slice: it takes the context's lock four times.
         let ran = self.context.with_thread_default(|| self.run_slice());
         debug_assert!(ran.is_ok(), "sources are dispatched by the owner of the context");
-        self.backlog.set(self.queue.check());
+        self.backlog.set(self.queue.check().then(Instant::now));
     }
 }
 
@@ -214,7 +214,7 @@ impl Callbacks for MainCallbacks {
         backlog.pass();
         // What is due comes first: GLib does not call `check` after `Ready`, so the wake flag must
         // not be armed then.
-        if backlog.is_due() || (!backlog.is_left() && queue.prepare()) {
+        if backlog.is_due(Instant::now) || (!backlog.is_left() && queue.prepare()) {
             return Prepare::Ready;
         }
         Prepare::Wait(None)
@@ -222,7 +222,7 @@ impl Callbacks for MainCallbacks {
 
     fn check(&self, _this: SourceRef<'_>) -> bool {
         let waits = self.0.queue.check() && !self.0.backlog.is_left();
-        waits || self.0.backlog.is_due()
+        waits || self.0.backlog.is_due(Instant::now)
     }
 
     fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
