@@ -11,7 +11,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use loopnest_core::generate::{Size, programs};
-use loopnest_core::model::{ideal, run_beside, strategies::NAMES};
+use loopnest_core::model::{Model, ideal, run_beside};
 use loopnest_core::{Program, Trace};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
@@ -41,8 +41,8 @@ fn main() -> anyhow::Result<()> {
             "{n} made-up programs of size `{name}`; the fastest of {rounds} rounds each"
         )?;
         row(&mut out, "the ideal", rounds, n, |i| drop(ideal(&all[i])))?;
-        for strategy in NAMES {
-            row(&mut out, strategy, rounds, n, |i| drop(run_beside(strategy, &all[i], &due[i])))?;
+        for model in Model::ALL {
+            row(&mut out, model.name(), rounds, n, |i| drop(run_beside(model, &all[i], &due[i])))?;
         }
         writeln!(out)?;
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use harness::expect::Expectations;
 use harness::scenarios;
-use loopnest_core::model;
+use loopnest_core::model::{self, Model};
 use loopnest_core::program::{Actor, ActorKind, How, Step};
 use loopnest_core::{Program, Word, classify};
 
@@ -16,11 +16,11 @@ fn the_model_of_every_strategy_gets_the_recorded_verdict_in_every_scenario() {
     let mut n = 0;
     for program in scenarios::all() {
         let due = model::ideal(&program);
-        for strategy in model::strategies::NAMES {
-            let Some(expected) = expected.get(strategy, &program.name) else {
+        for strategy in Model::ALL {
+            let Some(expected) = expected.get(strategy.name(), &program.name) else {
                 panic!("{strategy} x {} is not in the record", program.name);
             };
-            let trace = model::run_beside(strategy, &program, &due).expect("a model");
+            let trace = model::run_beside(strategy, &program, &due);
             let judged = classify(&program, &due, &trace);
             n += 1;
             if judged.words != expected {
@@ -43,7 +43,7 @@ fn the_model_of_every_strategy_gets_the_recorded_verdict_in_every_scenario() {
 }
 
 /// What the model of a strategy says of a program that has no name.
-fn judged(strategy: &str, actors: Vec<Actor>) -> Vec<Word> {
+fn judged(strategy: Model, actors: Vec<Actor>) -> Vec<Word> {
     let program = Program {
         name: "made-up".to_owned(),
         about: "The model and the real loops once differed on it.".to_owned(),
@@ -51,8 +51,7 @@ fn judged(strategy: &str, actors: Vec<Actor>) -> Vec<Word> {
         tags: Vec::new(),
         actors,
     };
-    let trace = model::strategies::run(strategy, &program).expect("a model");
-    classify(&program, &model::ideal(&program), &trace).words
+    classify(&program, &model::ideal(&program), &model::run(strategy, &program)).words
 }
 
 fn task(name: &str, steps: Vec<Step>) -> Actor {
@@ -72,7 +71,7 @@ fn a_model_that_dies_says_when() {
         task("opener", vec![Step::Sleep { ms: 20 }, dialog(How::Drain, None)]),
         task("closer", vec![Step::Sleep { ms: 180 }, quit]),
     ];
-    assert_eq!(judged("gtk-rs", actors), [Word::Abort]);
+    assert_eq!(judged(Model::GtkRs, actors), [Word::Abort]);
 }
 
 /// glib drops a future with its source, and polls nothing for it.
@@ -88,5 +87,5 @@ fn a_cancelled_task_of_gtk_rs_is_not_polled_once_more() {
         task("victim", vec![Step::Await { signal: "never".to_owned() }]),
         cancel,
     ];
-    assert_eq!(judged("gtk-rs", actors), [Word::Progress]);
+    assert_eq!(judged(Model::GtkRs, actors), [Word::Progress]);
 }

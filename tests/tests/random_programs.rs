@@ -23,12 +23,12 @@ use harness::supervisor::Launch;
 use harness::trial::{Attempt, Trial};
 use libtest_mimic::{Arguments, Failed};
 use loopnest_core::generate::{Size, programs};
-use loopnest_core::model::ideal;
+use loopnest_core::model::{self, Model, ideal};
 use loopnest_core::program::{Actor, ActorKind, How, Step};
 use loopnest_core::strategy::About;
 use loopnest_core::trace::{CANCELLED, End, Event, Key, Kind, Trace, What};
 use loopnest_core::verdict::{Judgement, Word};
-use loopnest_core::{Program, classify, model};
+use loopnest_core::{Program, classify};
 use proptest::test_runner::{
     Config, FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner,
 };
@@ -139,8 +139,9 @@ fn run(trial: &Trial) -> Result<Attempt, String> {
 
 /// What the model of a strategy says of a program, if there is one.
 fn model_says(strategy: &str, program: &Program) -> Option<Vec<Word>> {
-    let trace = model::run(strategy, program)?;
-    Some(classify(program, &ideal(program), &trace).words)
+    let due = ideal(program);
+    let trace = model::run_beside(Model::of(strategy)?, program, &due);
+    Some(classify(program, &due, &trace).words)
 }
 
 /// The verdict on the model is the verdict on the real loops.
@@ -381,7 +382,8 @@ fn promises_can_be_broken(dispatch: &About) -> Result<(), String> {
             actors,
         };
         let trial = Trial::of(dispatch.clone(), program).map_err(|error| error.to_string())?;
-        let trace = model::run(strategy, &trial.program).ok_or("it has a model")?;
+        let model = Model::of(strategy).ok_or("it has a model")?;
+        let trace = model::run_beside(model, &trial.program, &trial.ideal);
         let judgement = classify(&trial.program, &trial.ideal, &trace);
         Ok::<_, String>(verdict_is_as_promised(&trial, &judgement).is_ok())
     };

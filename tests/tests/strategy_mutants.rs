@@ -29,13 +29,11 @@ fn every_faulty_model_of_a_strategy_is_found_out_by_a_small_program() {
             &mut |program| {
                 let due = ideal(program);
                 let judge = |trace| classify(program, &due, &trace);
-                let sound = run_beside(fault.strategy(), program, &due).map(judge);
-                let faulty = run_mutant(fault, program, &due).map(judge);
-                Ok(sound.zip(faulty).and_then(|(sound, mut faulty)| {
-                    faulty.words.retain(|word| !sound.has(*word));
-                    let counts = beside_a_stall || sound.worst() == Word::Progress;
-                    (counts && !faulty.words.is_empty()).then_some(faulty)
-                }))
+                let sound = judge(run_beside(fault.strategy(), program, &due));
+                let mut faulty = judge(run_mutant(fault, program, &due));
+                faulty.words.retain(|word| !sound.has(*word));
+                let counts = beside_a_stall || sound.worst() == Word::Progress;
+                Ok((counts && !faulty.words.is_empty()).then_some(faulty))
             },
             &mut |_| {},
         )

@@ -380,9 +380,9 @@ fn order(n: usize, which: usize) -> Vec<usize> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::sketch::Size;
     use super::*;
     use crate::classify::MARGIN;
+    use crate::generate::Size;
     use crate::model::ideal;
     use crate::trace::What;
 

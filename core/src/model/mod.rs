@@ -131,4 +131,4 @@ pub use funcs::{PRIORITY_DEFAULT, PRIORITY_DEFAULT_IDLE, PRIORITY_HIGH_IDLE};
 pub use main_loop::MainLoop;
 pub use rules::Rules;
 pub use source::{Callbacks, FdTag, Prepare, Source};
-pub use strategies::{ideal, run, run_beside};
+pub use strategies::{Model, ideal, run, run_beside};

@@ -6,8 +6,8 @@ mod save;
 
 use std::sync::atomic::AtomicBool;
 
-use loopnest_core::model::ideal;
-use loopnest_core::{Judgement, Program, classify, model};
+use loopnest_core::model::{self, Model, ideal};
+use loopnest_core::{Judgement, Program, classify};
 
 use self::request::Request;
 use self::save::save;
@@ -29,16 +29,19 @@ const RUNS: usize = 3;
 
 pub(super) fn explore(registry: &Registry, args: &ExploreArgs) -> anyhow::Result<Exit> {
     let about = registry.strategy(&args.strategy)?.about();
-    if !args.real && model::run(about.name, &empty()).is_none() {
-        return Err(usage(no_model(registry, about.name)));
-    }
+    let model = match Model::of(about.name) {
+        _ if args.real => None,
+        None => return Err(usage(no_model(registry, about.name))),
+        model => model,
+    };
     if let Some(path) = args.out.as_deref().filter(|path| path.is_dir()) {
         return Err(usage(format!("--out names a folder, {}; name a file in it", path.display())));
     }
     let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let (launch, interrupted) = (launch()?, on_interrupt()?);
     let request = Request { about: &about, args, seed };
-    let explorer = Explorer { request: &request, launch: &launch, interrupted: &interrupted };
+    let (launch, interrupted) = (&launch, &interrupted);
+    let explorer = Explorer { request: &request, model, launch, interrupted };
     let searched = explorer.search()?;
     let Some(find) = &searched.find else {
         print(answer::nothing(&request, &searched)?.as_bytes())?;
@@ -65,19 +68,9 @@ fn exit(request: &Request<'_>, find: &Find, interrupted: bool, real: Option<&Cel
     }
 }
 
-fn empty() -> Program {
-    Program {
-        name: String::new(),
-        about: String::new(),
-        source: String::new(),
-        tags: Vec::new(),
-        actors: Vec::new(),
-    }
-}
-
 fn no_model(registry: &Registry, name: &str) -> String {
     let names = registry.strategies().map(|strategy| strategy.about().name);
-    let known: Vec<_> = names.filter(|name| model::run(name, &empty()).is_some()).collect();
+    let known: Vec<_> = names.filter(|name| Model::of(name).is_some()).collect();
     format!(
         "there is no model of `{name}` to search on; there are models of {}, and `--real` searches \
          on the real loops",
@@ -88,6 +81,8 @@ fn no_model(registry: &Registry, name: &str) -> String {
 /// Searches on the model or on the real loops, and confirms on the real ones.
 struct Explorer<'a> {
     request: &'a Request<'a>,
+    /// None is the real loops.
+    model: Option<Model>,
     launch: &'a Launch,
     interrupted: &'a AtomicBool,
 }
@@ -95,7 +90,7 @@ struct Explorer<'a> {
 impl Explorer<'_> {
     fn search(&self) -> anyhow::Result<Searched> {
         let &Request { about, args, seed } = self.request;
-        let &ExploreArgs { cases, want, real, .. } = args;
+        let &ExploreArgs { cases, want, .. } = args;
         let progress = OfSearch::new(args.progress, cases);
         let mut warned = false;
         let mut news = |news: News<'_>| {
@@ -108,19 +103,19 @@ impl Explorer<'_> {
                 say(format_args!("warning: {error}"));
             }
         };
-        let searched = if real {
+        let searched = if let Some(model) = self.model {
+            let plan = Plan::on_model(seed, cases, want);
+            let mut judge = |program: &Program| {
+                let judgement = judge(model, program);
+                Ok(self.is_of_interest(program, &judgement).then_some(judgement))
+            };
+            search(&plan, self.interrupted, &mut judge, &mut news)
+        } else {
             let plan = Plan::on_real_loops(seed, cases, want);
             let mut judge = |program: &Program| {
                 let trial = Trial::of(about.clone(), program.clone())?;
                 let attempt = trial.run(self.launch, self.interrupted)?;
                 let judgement = attempt.map(|attempt| attempt.judgement);
-                Ok(judgement.filter(|judgement| self.is_of_interest(program, judgement)))
-            };
-            search(&plan, self.interrupted, &mut judge, &mut news)
-        } else {
-            let plan = Plan::on_model(seed, cases, want);
-            let mut judge = |program: &Program| {
-                let judgement = judge(about.name, program);
                 Ok(judgement.filter(|judgement| self.is_of_interest(program, judgement)))
             };
             search(&plan, self.interrupted, &mut judge, &mut news)
@@ -156,9 +151,9 @@ impl Explorer<'_> {
 }
 
 /// What the model says of a program.
-fn judge(strategy: &str, program: &Program) -> Option<Judgement> {
-    let trace = model::run(strategy, program)?;
-    Some(classify(program, &ideal(program), &trace))
+fn judge(model: Model, program: &Program) -> Judgement {
+    let due = ideal(program);
+    classify(program, &due, &model::run_beside(model, program, &due))
 }
 
 #[cfg(test)]
@@ -166,8 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_model_of_what_has_none_judges_nothing() {
-        assert!(judge("control-starved", &empty()).is_none());
+    fn a_strategy_without_a_model_is_told_which_have_one() {
         let said = no_model(&Registry::default(), "control-starved");
         assert!(said.contains("`control-starved`") && said.contains("models of nested"), "{said}");
         assert!(!said.contains("control-correct"), "{said}");

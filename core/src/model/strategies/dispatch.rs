@@ -7,13 +7,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::Fault;
-use super::host::{Base, Guest};
+use super::base::Base;
+use super::fault::Fault;
+use super::guest::Guest;
 use super::runtime::Runtime;
 use super::tasks::{POLL, RunQueue, Tasks, lock};
 use crate::loops::{BoxFuture, Canceller, Home, Refused};
-use crate::model::{Callbacks, Clock, Context, Events, FdTag, Pipe, Prepare, Source};
-use crate::pace::{AGE, LATER, PASSES, SLICE};
+use crate::model::clock::Clock;
+use crate::model::context::Context;
+use crate::model::fd::{Events, Pipe};
+use crate::model::source::{Callbacks, FdTag, Prepare, Source};
+use crate::pace::{Backlog, LATER, SLICE};
+use crate::protocol::wake::WakeFlag;
 
 /// The executor and tokio, as sources.
 pub(super) struct Dispatch {
@@ -26,15 +31,14 @@ struct Shared {
     clock: Clock,
     runtime: Runtime,
     ready: RunQueue,
-    /// The loop is about to sleep: whoever makes something ready has to wake it.
-    armed: AtomicBool,
+    /// Armed while the loop sleeps.
+    flag: WakeFlag,
     turns: AtomicU32,
     watching: AtomicBool,
     tag: OnceLock<FdTag>,
     /// When tokio wants to be run again though no descriptor is ready.
     deadline: Mutex<Option<Duration>>,
-    /// Work is left, since when, and how many iterations passed it over.
-    left: Mutex<Option<(Duration, u32)>>,
+    backlog: Mutex<Backlog<Duration>>,
     /// Two faults that it can have.
     leaves_descriptor: bool,
     keeps_deadline: bool,
@@ -46,12 +50,12 @@ impl Dispatch {
             clock: base.clock.clone(),
             runtime: Runtime::new(base),
             ready: RunQueue::default(),
-            armed: AtomicBool::new(false),
+            flag: WakeFlag::new(),
             turns: AtomicU32::new(0),
             watching: AtomicBool::new(true),
             tag: OnceLock::new(),
             deadline: Mutex::new(None),
-            left: Mutex::new(None),
+            backlog: Mutex::default(),
             leaves_descriptor: base.has(Fault::DescriptorLeft),
             keeps_deadline: base.has(Fault::DeadlineKept),
         });
@@ -76,7 +80,7 @@ impl Guest for Dispatch {
         self.tasks.spawn(task, move |runnable| {
             let Some(shared) = shared.upgrade() else { return };
             shared.ready.push(runnable);
-            if shared.armed.swap(false, Relaxed) {
+            if shared.flag.trip() {
                 context.wakeup();
             }
         })
@@ -155,6 +159,8 @@ impl Shared {
     }
 
     fn run(&self) {
+        // Awake, even if GLib has not called `check` since the flag was armed.
+        self.flag.disarm();
         let end = self.clock.now() + SLICE;
         let more = loop {
             let more = self.poll_tasks(end);
@@ -170,19 +176,26 @@ impl Shared {
                 break false;
             }
         };
-        *lock(&self.left) = more.then(|| (self.clock.now(), 0));
+        lock(&self.backlog).set(more.then(|| self.clock.now()));
     }
 
     fn is_left(&self) -> bool {
-        lock(&self.left).is_some()
+        lock(&self.backlog).is_left()
     }
 
     /// What is left is brought forward when it has waited long enough.
     fn is_due(&self) -> bool {
-        let now = self.clock.now();
-        let left = *lock(&self.left);
-        left.is_some_and(|(since, passes)| passes > PASSES && now >= since + AGE)
-            || self.wait() == Some(Duration::ZERO)
+        self.wait() == Some(Duration::ZERO) || lock(&self.backlog).is_due(|| self.clock.now())
+    }
+
+    /// The loop is about to sleep: whether a task is ready and it must not.
+    fn must_not_sleep(&self) -> bool {
+        self.flag.arm();
+        let ready = self.ready.len() > 0;
+        if ready {
+            self.flag.disarm();
+        }
+        ready
     }
 
     fn wait(&self) -> Option<Duration> {
@@ -197,26 +210,24 @@ struct Main(Arc<Shared>);
 impl Callbacks for Main {
     fn prepare(&self, this: &Source) -> Prepare {
         let shared = &self.0;
-        if let Some((_, passes)) = &mut *lock(&shared.left) {
-            *passes += 1;
-        }
-        let wanted = !shared.is_left() && shared.turns.load(Relaxed) == 0;
+        lock(&shared.backlog).pass();
+        let left = shared.is_left();
+        let wanted = !left && shared.turns.load(Relaxed) == 0;
         if shared.watching.swap(wanted, Relaxed) != wanted
             && !shared.leaves_descriptor
             && let Some(&tag) = shared.tag.get()
         {
             this.modify_fd(tag, if wanted { Events::IN } else { Events::empty() });
         }
-        if shared.is_due() || (!shared.is_left() && shared.ready.len() > 0) {
+        if shared.is_due() || (!left && shared.must_not_sleep()) {
             return Prepare::Ready;
         }
-        shared.armed.store(!shared.is_left(), Relaxed);
         Prepare::Wait(shared.wait())
     }
 
     fn check(&self, _this: &Source) -> bool {
         let shared = &self.0;
-        shared.armed.store(false, Relaxed);
+        shared.flag.disarm();
         shared.is_due() || (!shared.is_left() && shared.ready.len() > 0)
     }
 

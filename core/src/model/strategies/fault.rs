@@ -2,7 +2,8 @@
 //!
 //! Without the feature `mutants` there are none: asking for one is a constant `false`.
 
-use super::Base;
+#[cfg(feature = "mutants")]
+use super::model::Model;
 
 /// Something done wrong by the model of one strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +41,14 @@ impl Fault {
     ];
 
     /// The strategy whose model can have it.
-    pub fn strategy(self) -> &'static str {
+    pub fn strategy(self) -> Model {
         match self {
-            Self::SourceCannotRecurse | Self::DescriptorLeft | Self::DeadlineKept => "dispatch",
-            Self::JobsCannotRecurse | Self::JobDoesNotWake => "handoff",
-            Self::ThreadDoesNotWake | Self::TimerNotArmed => "nested",
-            Self::OwnWakeDropped => "gtk-rs",
+            Self::SourceCannotRecurse | Self::DescriptorLeft | Self::DeadlineKept => {
+                Model::Dispatch
+            }
+            Self::JobsCannotRecurse | Self::JobDoesNotWake => Model::Handoff,
+            Self::ThreadDoesNotWake | Self::TimerNotArmed => Model::Nested,
+            Self::OwnWakeDropped => Model::GtkRs,
         }
     }
 
@@ -61,19 +64,5 @@ impl Fault {
             Self::TimerNotArmed => "the wait does not end when a timer is due",
             Self::OwnWakeDropped => "a task that wakes itself while it is polled is forgotten",
         }
-    }
-}
-
-impl Base {
-    /// Whether the model is to do this wrong.
-    #[cfg(feature = "mutants")]
-    pub(super) fn has(&self, fault: Fault) -> bool {
-        self.fault == Some(fault)
-    }
-
-    /// Whether the model is to do this wrong: never.
-    #[cfg(not(feature = "mutants"))]
-    pub(super) const fn has(&self, _fault: Fault) -> bool {
-        false
     }
 }

@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use async_task::Runnable;
 
-use super::Fault;
-use super::handoff::Jobs;
-use super::host::{Base, Guest};
+use super::base::Base;
+use super::fault::Fault;
+use super::guest::Guest;
+use super::jobs::Jobs;
 use super::tape::Tape;
 use super::tasks::{POLL, Tasks, lock, quietly};
-use super::worker::{TOKIO, Worker};
+use super::threads::TOKIO;
+use super::worker::Worker;
 use crate::loops::{BoxFuture, Canceller, Home, Job};
-use crate::model::{Callbacks, Context, Pipe, Source};
+use crate::model::context::Context;
+use crate::model::fd::Pipe;
+use crate::model::source::{Callbacks, Source};
 
 /// What glib's executor says before it aborts.
 const ENTERED: &str = "called `Result::unwrap()` on an `Err` value: EnterError";

@@ -10,10 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::host::{Base, Guest};
+use super::base::Base;
+use super::guest::Guest;
 use super::tasks::{RunQueue, Tasks, lock};
 use crate::loops::{BoxFuture, Canceller, Home};
-use crate::model::{Callbacks, Clock, Context, Pipe, Prepare, Source};
+use crate::model::clock::Clock;
+use crate::model::context::Context;
+use crate::model::fd::Pipe;
+use crate::model::source::{Callbacks, Prepare, Source};
 
 /// One source that may recurse, and a run queue.
 pub(super) struct Ideal {

@@ -5,12 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::Fault;
-use super::host::{Base, Guest};
+use super::base::Base;
+use super::fault::Fault;
+use super::guest::Guest;
 use super::runtime::Runtime;
 use super::tasks::lock;
 use crate::loops::{BoxFuture, Canceller, Home, Refused};
-use crate::model::{Callbacks, Clock, Context, Events, MainLoop, Pipe, Prepare, Source};
+use crate::model::clock::Clock;
+use crate::model::context::Context;
+use crate::model::fd::{Events, Pipe};
+use crate::model::main_loop::MainLoop;
+use crate::model::source::{Callbacks, Prepare, Source};
 
 /// tokio, whose selector is a source of the context.
 pub(super) struct Nested {

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
 
-use super::host::Host;
+use super::sides::Sides;
 use super::tasks::{Driven, lock};
 use crate::loops::{BoxFuture, Callback, Channel, Pipe};
-use crate::model::{Events, Pipe as Bytes, Read};
+use crate::model::fd::{Events, Pipe as Bytes, Read};
 
 /// Keeps messages; wakes whoever waits for one.
 #[derive(Clone, Default)]
@@ -46,13 +46,13 @@ impl Channel for Messages {
 /// A pipe that both loops can watch.
 pub(super) struct Stream {
     pub(super) bytes: Bytes,
-    pub(super) host: Weak<Host>,
+    pub(super) sides: Weak<Sides>,
 }
 
 impl Stream {
     fn written(&self) {
-        if let Some(host) = self.host.upgrade() {
-            host.written();
+        if let Some(sides) = self.sides.upgrade() {
+            sides.written();
         }
     }
 }
@@ -69,7 +69,7 @@ impl Pipe for Stream {
     }
 
     fn read(&self) -> BoxFuture<bool> {
-        let (bytes, host) = (self.bytes.clone(), self.host.clone());
+        let (bytes, sides) = (self.bytes.clone(), self.sides.clone());
         let mut ready: Option<Arc<Driven>> = None;
         Box::pin(std::future::poll_fn(move |cx| {
             if ready.as_ref().is_some_and(|ready| !ready.has_happened()) {
@@ -79,9 +79,9 @@ impl Pipe for Stream {
                 Read::Bytes(_) => Poll::Ready(true),
                 Read::End => Poll::Ready(false),
                 Read::Empty => {
-                    if let Some(host) = host.upgrade() {
+                    if let Some(sides) = sides.upgrade() {
                         let driven = ready.insert(Arc::default());
-                        host.wake_readable(&bytes, driven.waker(cx));
+                        sides.wake_readable(&bytes, driven.waker(cx));
                     }
                     Poll::Pending
                 }
@@ -90,13 +90,15 @@ impl Pipe for Stream {
     }
 
     fn watch(&self, callback: Callback) {
-        let Some(host) = self.host.upgrade() else { return };
-        let (bytes, called) = (self.bytes.clone(), host.called(callback));
+        let Some(sides) = self.sides.upgrade() else { return };
+        let (bytes, called) = (self.bytes.clone(), sides.called(callback));
         let events = Events::IN | Events::HUP;
         let source =
-            host.context().watch(self.bytes.read_end(), events, move |_, _| match bytes.read(1) {
-                Read::Empty => ControlFlow::Continue(()),
-                _ => called(),
+            sides.base.context.watch(self.bytes.read_end(), events, move |_, _| {
+                match bytes.read(1) {
+                    Read::Empty => ControlFlow::Continue(()),
+                    _ => called(),
+                }
             });
         source.attach();
     }

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::Fault;
-use super::host::Base;
+use super::base::Base;
+use super::fault::Fault;
 use super::tasks::{POLL, RunQueue, Tasks, lock};
 use crate::loops::{BoxFuture, Canceller};
-use crate::model::{Clock, Events, Fd, Pipe, Thread};
+use crate::model::clock::{Clock, Thread};
+use crate::model::fd::{Events, Fd, Pipe};
 
 /// tokio looks at its driver after this many polls.
 const EVENT_INTERVAL: usize = 61;

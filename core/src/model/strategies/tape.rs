@@ -8,9 +8,10 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::tasks::lock;
-use super::worker::RESCUE;
+use super::threads::RESCUE;
 use crate::classify::{MAX_POKES, OVERDUE_TICKS, POKE_EFFECT, TICK};
-use crate::model::{Clock, Context, Stuck};
+use crate::model::clock::{Clock, Stuck};
+use crate::model::context::Context;
 use crate::program::Side;
 use crate::trace::{End, Event, Key, Meter, Recorder, Trace, What};
 

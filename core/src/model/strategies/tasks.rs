@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_task::{Runnable, Task};
 
 use crate::loops::{BoxFuture, Canceller};
-use crate::model::Clock;
+use crate::model::clock::Clock;
 
 /// How long one poll of a task takes, so that floods of polls take time.
 pub(super) const POLL: Duration = Duration::from_micros(100);

@@ -4,22 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::host::Base;
+use super::base::Base;
 use super::tasks::{POLL, RunQueue, Tasks, lock, quietly};
 use crate::loops::{BoxFuture, Canceller};
-use crate::model::{Clock, Pipe, Thread};
+use crate::model::clock::{Clock, Thread};
+use crate::model::fd::Pipe;
 
 /// From a wake until the thread runs.
 const HOP: Duration = Duration::from_micros(20);
-
-/// The thread of the strategy's tokio.
-pub(super) const TOKIO: Thread = Thread(2);
-
-/// That of another one.
-pub(super) const REMOTE: Thread = Thread(3);
-
-/// That of the instrument that pokes.
-pub(super) const RESCUE: Thread = Thread(4);
 
 /// Clones are the same thread.
 #[derive(Clone)]

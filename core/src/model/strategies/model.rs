@@ -1,0 +1,46 @@
+//! The strategies that there is a model of, and their names.
+
+use std::fmt;
+
+/// The model of a strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// `nested`: async drives GLib.
+    Nested,
+    /// `nested-no-wake`: the same, with a run of the main loop as tokio's wait.
+    NestedNoWake,
+    /// `dispatch`: GLib drives async.
+    Dispatch,
+    /// `handoff`: tokio on a thread of its own.
+    Handoff,
+    /// `gtk-rs`: glib's own executor, with tokio on a thread of its own.
+    GtkRs,
+}
+
+impl Model {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Nested, Self::NestedNoWake, Self::Dispatch, Self::Handoff, Self::GtkRs];
+
+    /// The model of the strategy with this name; none if there is no such model.
+    pub fn of(strategy: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|model| model.name() == strategy)
+    }
+
+    /// The name of the strategy.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nested => "nested",
+            Self::NestedNoWake => "nested-no-wake",
+            Self::Dispatch => "dispatch",
+            Self::Handoff => "handoff",
+            Self::GtkRs => "gtk-rs",
+        }
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
