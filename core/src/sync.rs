@@ -13,7 +13,7 @@ pub use crossbeam_channel as channel;
 #[cfg(not(loopnest_loom))]
 pub use std::sync::{
     Arc, Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 #[cfg(not(loopnest_loom))]
 pub use std::thread::yield_now;
@@ -21,7 +21,7 @@ pub use std::thread::yield_now;
 #[cfg(loopnest_loom)]
 pub use loom::sync::{
     Arc, Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 #[cfg(loopnest_loom)]
 pub use loom::thread::yield_now;

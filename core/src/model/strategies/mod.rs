@@ -2,19 +2,20 @@
 //!
 //! | file | what it models |
 //! |---|---|
+//! | `run.rs` | a whole run, from a program to its trace |
 //! | `ideal.rs` | how it ought to be: says when each event of a program is due |
 //! | `nested.rs`, `dispatch.rs`, `handoff.rs`, `gtk_rs.rs` | the strategies of those names |
-//! | `model.rs` | the names of these strategies |
-//! | `run.rs` | a whole run, from a program to its trace |
-//! | `host.rs`, `sides.rs`, `pipes.rs` | [`Loops`](crate::Loops) over the model, the same for all |
-//! | `guest.rs`, `base.rs` | what a strategy's model supplies, and what it is built on |
+//! | `host.rs`, `pipes.rs`, `sides.rs` | [`Loops`](crate::Loops) over the model, the same for all |
 //! | `runtime.rs` | tokio on the GLib thread |
 //! | `worker.rs`, `jobs.rs` | tokio on a thread of its own, and its way to the GLib thread |
+//! | `guest.rs`, `base.rs` | what a strategy's model supplies, and what it is built on |
 //! | `tape.rs` | the trace, and the rescue thread that pokes |
 //! | `tasks.rs`, `threads.rs` | run queues, and the threads of a run |
-//! | `fault.rs` | what a mutant does wrong |
+//! | `fault.rs`, `model.rs` | what a mutant does wrong, and the names of the models |
 //!
-//! A file imports those below it and never the other way round.
+//! A file imports only what is in its own row or in those below it.
+//! What `dispatch` and `handoff` share with their models is not modelled but used: the backlog, the
+//! wake flag, the hand-off queue, the stack of nested loops.
 //!
 //! A strategy's model says who polls what when, in terms of a GMainContext that is checked against
 //! the real one, and nothing about programs. So a stall or a spin of the real strategy is either

@@ -37,7 +37,7 @@ const ITERATION: Duration = Duration::from_micros(100);
 /// The end is [`End::Deadline`] when the program cannot end even ideally.
 pub fn ideal(program: &Program) -> Trace {
     let config = Config { horizon: HORIZON, ..Config::default() };
-    let mut trace = on(config, Subject::IDEAL, program, None);
+    let mut trace = on(config, Subject::sound(None), program, None);
     if matches!(trace.end, End::Deadline { .. }) {
         trace.end = End::Deadline { last: Meter::default(), in_lock: false };
     }
@@ -51,7 +51,7 @@ pub fn run(model: Model, program: &Program) -> Trace {
 
 /// As [`run`], for callers that have the ideal run already.
 pub fn run_beside(model: Model, program: &Program, due: &Trace) -> Trace {
-    beside(Subject { model: Some(model), ..Subject::IDEAL }, program, due)
+    beside(Subject::sound(Some(model)), program, due)
 }
 
 /// As [`run_beside`], with one thing done wrong by the model of [`Fault::strategy`].
@@ -70,11 +70,14 @@ struct Subject {
 }
 
 impl Subject {
-    const IDEAL: Self = Self {
-        model: None,
-        #[cfg(feature = "mutants")]
-        fault: None,
-    };
+    /// Nothing is done wrong.
+    const fn sound(model: Option<Model>) -> Self {
+        Self {
+            model,
+            #[cfg(feature = "mutants")]
+            fault: None,
+        }
+    }
 
     fn guest(self, base: &Base) -> Arc<dyn Guest> {
         match self.model {
