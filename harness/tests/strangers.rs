@@ -45,8 +45,7 @@ fn registry(stranger: &str) -> Registry {
             registry.add_control(Box::new(dying), &[Word::Abort]);
         }
         "unable" => own("own", |_| {
-            let source = std::io::Error::other("needs a newer kernel");
-            Err(RunError::Io { what: "the loops", source })
+            Err(RunError::SetUp { what: "the loops", source: "needs a newer kernel".into() })
         }),
         "leaving" => own("own", |_| {
             eprintln!("nothing left to do");

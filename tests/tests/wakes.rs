@@ -8,10 +8,10 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use glib::{MainContext, Priority};
-use loopnest_strategies::raw_source::{is_readable, poll_set};
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 use loopnest_strategies::{Dispatch, JoinHandle};
 use loopnest_tests::Probe;
+use loopnest_tests::raw_source::{is_readable, poll_set};
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
