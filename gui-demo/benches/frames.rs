@@ -10,7 +10,7 @@ use std::fs;
 
 use common::Desk;
 use common::session::DEMO;
-use gui_demo::dialogs::Kind;
+use gui_demo::kind::Kind;
 use gui_demo::report::{Report, Stretch};
 
 const HERTZ: f64 = 60.0;

@@ -9,7 +9,7 @@
 //!
 //! It is spawned through [`Loops`], so that it is the same for every strategy and no strategy knows
 //! of it. All async deadlines are counted from the start, so that the ideal run of the same program
-//! has them at the same times ([`episode`](crate::episode)).
+//! has them at the same times ([`program`](crate::program)).
 
 use std::io;
 use std::ops::ControlFlow;
@@ -23,17 +23,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::episode::Beside;
-use crate::log::{Fact, Log};
+use crate::facts::{Beside, CALL_EVERY, CLOCK_EVERY, ECHO_EVERY, Fact, TICK_EVERY};
+use crate::log::Log;
 
-/// Time between the ticker's deadlines.
-pub const TICK_EVERY: Duration = Duration::from_millis(50);
-/// Time between the firings of the GLib timeout.
-pub const CLOCK_EVERY: Duration = Duration::from_millis(100);
-/// Time between two bytes of the echo; a multiple of the ticker's.
-pub const ECHO_EVERY: Duration = Duration::from_millis(200);
-/// Time between two D-Bus calls.
-pub const CALL_EVERY: Duration = Duration::from_millis(1000);
 /// How long each of the many tasks sleeps between its steps.
 const REST: Duration = Duration::from_millis(20);
 /// How often each of the many tasks gives way between two sleeps.

@@ -21,7 +21,7 @@ use loopnest_core::strategy::{About, Start};
 use crate::blackbox::PostMortem;
 use crate::cli::Options;
 use crate::demo::{self, Demo, after};
-use crate::dialogs::Kind;
+use crate::kind::Kind;
 use crate::play::Play;
 use crate::session;
 use crate::supervisor::NEXT;

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use loopnest_core::trace::End;
 use serde::{Deserialize, Serialize};
 
-use crate::episode::Case;
+use crate::case::Case;
 
 /// The file, if there is a supervisor to read it.
 #[derive(Debug)]

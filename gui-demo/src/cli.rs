@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::dialogs::Kind;
+use crate::kind::Kind;
 
 const AFTER: &str = "\
 Strategies that own the outer loop cannot be exchanged while they run, so choosing another one in

@@ -21,15 +21,18 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::activity::{Activity, ManyTasks};
 use crate::blackbox::BlackBox;
+use crate::case::Case;
 use crate::cli::Options;
 use crate::dialog_run::abort_all;
-use crate::dialogs::{Dialog, Kind};
-use crate::episode::{Case, Episode, LONGEST};
+use crate::dialogs::Dialog;
+use crate::episode::Episode;
+use crate::facts::LONGEST;
 use crate::frames::{self, Frames};
-use crate::judge::{Judge, Request, Verdict};
+use crate::judge::{Judge, Request};
+use crate::kind::Kind;
 use crate::log::{Log, Probe};
 use crate::play::Play;
-use crate::report::{Report, Stretch};
+use crate::report::{Report, Stretch, Verdict};
 use crate::sampler::Sampler;
 use crate::window::MainWindow;
 use crate::{screenshot, show};
@@ -320,7 +323,7 @@ impl Demo {
             running.asked = now;
             let beside = self.activity.borrow().as_ref().map(Activity::beside);
             running.episode.forget_ended(beside);
-            let case = running.episode.case(&self.log, until);
+            let case = Case::of(&running.episode, &self.log, until);
             Some(Request { episode: running.number, live, case })
         });
         if let Some(request) = request.flatten() {
@@ -386,7 +389,7 @@ impl Demo {
         let case = self.with_episode(|running| {
             let is_open = !running.episode.open_levels().is_empty();
             let until = self.log.now() + Duration::from_secs(1);
-            is_open.then(|| running.episode.case(&self.log, until))
+            is_open.then(|| Case::of(&running.episode, &self.log, until))
         });
         match case.flatten() {
             Some(case) => self.black_box.write(&case),

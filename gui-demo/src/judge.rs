@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use harness::rules;
+use loopnest_core::classify;
 use loopnest_core::model::ideal;
 use loopnest_core::strategy::About;
-use loopnest_core::{Word, classify};
-use serde::{Deserialize, Serialize};
 
-use crate::episode::{Case, owed};
+use crate::case::{Case, owed};
+use crate::report::Verdict;
 
 /// What is to be judged.
 #[derive(Debug)]
@@ -22,39 +22,6 @@ pub struct Request {
     pub live: bool,
     /// Program and run.
     pub case: Case,
-}
-
-/// A verdict with its reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// Which episode it belongs to.
-    pub episode: u64,
-    /// The run still went on.
-    pub live: bool,
-    /// The words, worst first.
-    pub words: Vec<Word>,
-    /// Why, with the figures that prove it.
-    pub reason: String,
-    /// The rule that recognised the cause; a heading in METHODOLOGY.md.
-    pub rule: String,
-    /// The cause in a few words.
-    pub cause: String,
-    /// What to try; empty where nothing is wrong.
-    pub advice: String,
-    /// How much of what is due has not come yet.
-    pub owed: usize,
-}
-
-impl Verdict {
-    /// The words in one string, worst first.
-    pub fn text(&self) -> String {
-        self.words.iter().map(|word| word.name()).collect::<Vec<_>>().join(" + ")
-    }
-
-    /// Whether an application would notice harm.
-    pub fn is_bad(&self) -> bool {
-        self.words.iter().any(|word| word.is_bad())
-    }
 }
 
 /// Judges a case by the rules of the matrix.

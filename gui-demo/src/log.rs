@@ -1,7 +1,7 @@
 //! What the window records of itself: beats of the activity, counters, and the edges of dialogs.
 //!
 //! Everything may be called from any thread, because some strategies run tasks on another one.
-//! [`episode`](crate::episode) makes a trace of it that `core` can judge.
+//! [`case`](crate::case) makes a trace of it that `core` can judge.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::{Discriminant, discriminant};
@@ -17,8 +17,7 @@ use loopnest_core::classify::TICK;
 use loopnest_core::trace::Meter;
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 
-use crate::activity::TICK_EVERY;
-use crate::episode::LONGEST;
+use crate::facts::{Beat, Fact, LONGEST, TICK_EVERY};
 use crate::report::Stretch;
 
 /// Below every priority in the program, so that the probe is prepared in every iteration.
@@ -31,72 +30,6 @@ const KEPT: Duration = Duration::from_secs(3);
 /// described. Not a time, because what is owed may come long after; and of each kind, because one
 /// goes on while another stands still.
 const KEPT_OF_A_KIND: usize = 2 * (LONGEST.as_millis() / TICK_EVERY.as_millis()) as usize;
-
-/// One thing that happened. The numbers of beats count from the start of the activity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// The async ticker reached its nth deadline.
-    Tick(u64),
-    /// The GLib timeout fired.
-    Clock(u64),
-    /// The echo client was woken by its timer and sent.
-    Sent(u64),
-    /// The echo server read.
-    Served(u64),
-    /// The echo client read the answer.
-    Echoed(u64),
-    /// The D-Bus task was woken by its timer and called.
-    Called(u64),
-    /// The D-Bus task got the answer.
-    Answered(u64),
-    /// A callback is about to open a dialog, or to ask a task to.
-    Pressed(usize),
-    /// The task that was asked got the message.
-    Woken(usize),
-    /// The future that a callback waits for has slept.
-    Slept(usize),
-    /// A nested loop begins.
-    Open(usize),
-    /// Somebody answered the dialog.
-    Quit(usize),
-    /// The nested loop has returned.
-    Close(usize),
-    /// The strategy refused.
-    Refused(usize),
-}
-
-impl Fact {
-    /// Whether it is an async event: what stands still in a stall.
-    pub(crate) fn is_async(self) -> bool {
-        matches!(
-            self,
-            Self::Tick(_)
-                | Self::Sent(_)
-                | Self::Served(_)
-                | Self::Echoed(_)
-                | Self::Called(_)
-                | Self::Answered(_)
-        )
-    }
-
-    /// Whether processor time and context switches are read with it, which costs system calls.
-    fn is_edge(self) -> bool {
-        matches!(self, Self::Open(_) | Self::Close(_) | Self::Refused(_))
-    }
-}
-
-/// A fact with its circumstances.
-#[derive(Clone, Copy, Debug)]
-pub struct Beat {
-    /// Since the log began.
-    pub at: Duration,
-    /// How many dialogs were open.
-    pub depth: u16,
-    /// What happened.
-    pub fact: Fact,
-    /// Counters at that moment.
-    pub meter: Meter,
-}
 
 /// The log.
 #[derive(Debug)]

@@ -20,10 +20,10 @@ use loopnest_core::model::ideal;
 use loopnest_core::program::{ActorKind, How, Reply, Side, Step};
 use loopnest_core::trace::{End, Event, Meter, Recorder, Trace, What};
 
+use crate::case::Case;
 use crate::demo;
 use crate::dialog_run::{Answer, dialog_run};
 use crate::dialogs::Dialog;
-use crate::episode::Case;
 use crate::log::Log;
 
 /// A scenario that is not over this long after it should be never will.

@@ -1,8 +1,7 @@
 //! What the window counted, as JSON, written when it ends. Tests and benchmarks read it.
 
+use loopnest_core::Word;
 use serde::{Deserialize, Serialize};
-
-use crate::judge::Verdict;
 
 /// The report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,6 +55,27 @@ pub struct DialogReport {
     pub inside: Stretch,
 }
 
+/// A verdict with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Which episode it belongs to.
+    pub episode: u64,
+    /// The run still went on.
+    pub live: bool,
+    /// The words, worst first.
+    pub words: Vec<Word>,
+    /// Why, with the figures that prove it.
+    pub reason: String,
+    /// The rule that recognised the cause; a heading in METHODOLOGY.md.
+    pub rule: String,
+    /// The cause in a few words.
+    pub cause: String,
+    /// What to try; empty where nothing is wrong.
+    pub advice: String,
+    /// How much of what is due has not come yet.
+    pub owed: usize,
+}
+
 impl Stretch {
     /// From one reading of the counters to a later one.
     pub fn between(from: Self, to: Self) -> Self {
@@ -77,5 +97,17 @@ impl Stretch {
     /// Iterations a second besides the charts' own.
     pub fn own_iterations_per_second(&self) -> f64 {
         (self.iterations - self.chart_iterations) as f64 / self.seconds
+    }
+}
+
+impl Verdict {
+    /// The words in one string, worst first.
+    pub fn text(&self) -> String {
+        self.words.iter().map(|word| word.name()).collect::<Vec<_>>().join(" + ")
+    }
+
+    /// Whether an application would notice harm.
+    pub fn is_bad(&self) -> bool {
+        self.words.iter().any(|word| word.is_bad())
     }
 }

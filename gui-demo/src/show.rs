@@ -15,9 +15,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::activity::Activity;
 use crate::demo::{Demo, Running, after, with};
 use crate::dialog_run::{Outcome, dialog_run};
-use crate::dialogs::{self, BLOCK_ON, Dialog, Kind};
+use crate::dialogs::{self, Dialog};
 use crate::episode::Episode;
-use crate::log::{Fact, Log};
+use crate::facts::Fact;
+use crate::kind::{BLOCK_ON, Kind};
+use crate::log::Log;
 use crate::report::{DialogReport, Stretch};
 
 impl Demo {
@@ -112,7 +114,7 @@ impl Demo {
     fn run_dialog(self: &Rc<Self>, kind: Kind) -> String {
         let title = match kind {
             Kind::ThreeDeep => format!("Three deep: {}", self.n_open() + 1),
-            kind => title(kind).to_owned(),
+            kind => kind.title().to_owned(),
         };
         let dialog = Dialog::new(&self.parent(), &title, &format!("{}.", kind.about()));
         let demo = Rc::downgrade(self);
@@ -167,7 +169,7 @@ impl Demo {
 
     /// Opens a dialog that nobody waits for.
     fn open_async(self: &Rc<Self>) {
-        let dialog = Dialog::new(&self.parent(), title(Kind::Async), Kind::Async.about());
+        let dialog = Dialog::new(&self.parent(), Kind::Async.title(), Kind::Async.about());
         self.begin(|_, _| ());
         self.with_episode(|running| running.n_async += 1);
         self.open.borrow_mut().push((dialog.clone(), self.log.async_ticks()));
@@ -241,13 +243,4 @@ async fn open_when_asked(
 
 fn outcome_of(result: anyhow::Result<()>) -> String {
     result.map_or_else(|error| format!("{error:#}"), |()| "written".to_owned())
-}
-
-fn title(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Callback => "Dialog from a callback",
-        Kind::Task => "Dialog from a task",
-        Kind::LibraryTask => "Dialog from a library\u{2019}s task",
-        _ => "Dialog without nesting",
-    }
 }

@@ -19,8 +19,8 @@ use signal_hook::consts::{
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::blackbox::PostMortem;
+use crate::case::Case;
 use crate::cli::Options;
-use crate::episode::Case;
 use crate::session::Session;
 
 /// The child ends with this code when another strategy was chosen.

@@ -11,8 +11,8 @@ use gtk4::{
 use loopnest_core::strategy::{About, Owner};
 
 use crate::charts::{Scale, Strip};
-use crate::dialogs::Kind;
-use crate::judge::Verdict;
+use crate::kind::Kind;
+use crate::report::Verdict;
 
 /// Lines that the log keeps.
 const LOG_LINES: usize = 80;

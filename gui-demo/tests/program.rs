@@ -8,7 +8,7 @@ use std::thread;
 
 use common::session::DEMO;
 use common::{Desk, Running, complaints, wait_for};
-use gui_demo::dialogs::Kind;
+use gui_demo::kind::Kind;
 use gui_demo::report::{Report, Stretch};
 use loopnest_core::Word;
 use rustix::process::{Pid, Signal, kill_process};

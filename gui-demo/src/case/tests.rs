@@ -4,6 +4,8 @@ use loopnest_core::model::ideal;
 use loopnest_core::{Word, classify};
 
 use super::*;
+use crate::facts::Beside;
+use crate::kind::Origin;
 
 /// When things happen in a made-up run, in milliseconds.
 const BEGAN: u64 = 1000;
@@ -86,18 +88,11 @@ fn last(beats: &[Beat]) -> Meter {
 }
 
 #[test]
-fn the_zero_is_where_all_deadlines_coincide() {
-    let episode = Episode::begin(at(OPEN), Some(beside()));
-    assert_eq!(episode.zero, at(5000));
-    assert_eq!(Episode::begin(at(OPEN), None).zero, at(OPEN));
-}
-
-#[test]
 fn what_comes_on_time_is_progress_and_nothing_is_owed_whoever_opens() {
     for origin in [Origin::Callback, Origin::Task, Origin::LibraryTask] {
         let (episode, edges) = one(origin, true);
         let beats = beats([on_time(), edges].concat(), 2);
-        let case = episode.case_of(&beats, last(&beats), at(CLOSE));
+        let case = Case::of_beats(&episode, &beats, last(&beats), at(CLOSE));
         assert_eq!(words(case, false), (vec![Word::Progress], 0), "{origin:?}");
     }
 }
@@ -116,7 +111,7 @@ fn stalled(origin: Origin, closed: bool) -> (Episode, Vec<(u64, Fact)>) {
 fn what_comes_after_the_dialog_is_a_stall() {
     let (episode, facts) = stalled(Origin::Task, true);
     let beats = beats(facts, 2);
-    let case = episode.case_of(&beats, last(&beats), at(CLOSE));
+    let case = Case::of_beats(&episode, &beats, last(&beats), at(CLOSE));
     assert_eq!(words(case, false), (vec![Word::Stall], 0));
 }
 
@@ -128,12 +123,12 @@ fn many_iterations_inside_are_a_busy_loop_and_outside_they_are_not_asked_for() {
     for beat in &mut inside {
         beat.meter.iterations += if beat.at > at(OPEN) { 100_000 } else { 0 };
     }
-    let case = episode.case_of(&inside, last(&inside), at(CLOSE));
+    let case = Case::of_beats(&episode, &inside, last(&inside), at(CLOSE));
     assert_eq!(words(case, false).0, [Word::Stall, Word::BusyLoop]);
     for beat in &mut outside {
         beat.meter.iterations += if beat.at > at(CLOSE) { 100_000 } else { 0 };
     }
-    let case = episode.case_of(&outside, last(&outside), at(CLOSE));
+    let case = Case::of_beats(&episode, &outside, last(&outside), at(CLOSE));
     assert_eq!(words(case, false).0, [Word::Stall]);
 }
 
@@ -143,7 +138,7 @@ fn a_stall_is_seen_while_the_dialog_is_open() {
     let until = 7500;
     let so_far = facts.into_iter().filter(|(ms, _)| *ms <= until).collect();
     let beats = beats(so_far, 2);
-    let (words, owed) = words(episode.case_of(&beats, last(&beats), at(until)), true);
+    let (words, owed) = words(Case::of_beats(&episode, &beats, last(&beats), at(until)), true);
     assert_eq!(words, [Word::Stall]);
     assert!(owed > 40, "{owed}");
 }
@@ -155,7 +150,7 @@ fn an_open_dialog_in_which_all_goes_on_is_progress_so_far() {
     let facts = [on_time(), edges].concat();
     let so_far = facts.into_iter().filter(|(ms, _)| *ms <= until).collect();
     let beats = beats(so_far, 2);
-    let case = episode.case_of(&beats, last(&beats), at(until));
+    let case = Case::of_beats(&episode, &beats, last(&beats), at(until));
     assert_eq!(words(case, true), (vec![Word::Progress], 0));
 }
 
@@ -166,7 +161,7 @@ fn what_never_comes_is_lost() {
     let lost = |(ms, fact): &(u64, Fact)| *ms > OPEN && echo(fact);
     let facts = on_time().into_iter().filter(|fact| !lost(fact)).chain(edges).collect();
     let beats = beats(facts, 2);
-    let (words, owed) = words(episode.case_of(&beats, last(&beats), at(CLOSE)), false);
+    let (words, owed) = words(Case::of_beats(&episode, &beats, last(&beats), at(CLOSE)), false);
     assert!(words.contains(&Word::Lost), "{words:?}");
     assert_eq!(owed, 30);
 }
@@ -184,22 +179,10 @@ fn what_ends_in_a_dialog_owes_nothing() {
     let facts = on_time().into_iter().filter(|fact| !ended(fact)).chain(edges).collect();
     let beats = beats(facts, 2);
     episode.forget_ended(Some(Beside { has_echo: false, has_bus: false, ..beside() }));
-    let case = episode.case_of(&beats, last(&beats), at(CLOSE));
+    let case = Case::of_beats(&episode, &beats, last(&beats), at(CLOSE));
     assert_eq!(words(case, false), (vec![Word::Progress], 0));
     // What comes up only now has missed the beginning.
     episode.forget_ended(Some(beside()));
-    let case = episode.case_of(&beats, last(&beats), at(CLOSE));
+    let case = Case::of_beats(&episode, &beats, last(&beats), at(CLOSE));
     assert_eq!(words(case, false).1, 0);
-}
-
-#[test]
-fn dialogs_of_one_name_are_told_apart() {
-    let mut episode = Episode::begin(at(OPEN), None);
-    for _ in 0..3 {
-        episode.press(Origin::Callback, "dialog", at(OPEN));
-    }
-    let levels: Vec<&str> = episode.openers.iter().map(|o| o.level.as_str()).collect();
-    assert_eq!(levels, ["dialog", "dialog 2", "dialog 3"]);
-    assert!(!episode.is_over());
-    assert!(episode.open_levels().is_empty());
 }

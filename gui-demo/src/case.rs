@@ -1,0 +1,160 @@
+//! What is judged: a program, and what happened of it.
+//!
+//! The program of an episode says what was due, the [`Log`] says when it came, and the rules of the
+//! matrix say what that means. There are no rules here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use loopnest_core::Program;
+use loopnest_core::trace::{End, Event, Key, Meter, Trace, What};
+use serde::{Deserialize, Serialize};
+
+use crate::episode::Episode;
+use crate::facts::{Beat, Fact, LONGEST};
+use crate::log::Log;
+use crate::program;
+
+/// What `classify` takes, and the crash box keeps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Case {
+    /// The program.
+    pub program: Program,
+    /// What happened.
+    pub real: Trace,
+}
+
+impl Case {
+    /// The program of an episode up to `until`, and what has happened of it.
+    pub fn of(episode: &Episode, log: &Log, until: Duration) -> Self {
+        Self::of_beats(episode, &log.since(episode.zero), log.meter(true), until)
+    }
+
+    fn of_beats(episode: &Episode, beats: &[Beat], now: Meter, until: Duration) -> Self {
+        let until = until.min(episode.zero + LONGEST);
+        let (program, keys) = program::write(episode, beats, until);
+        let levels = program.levels();
+        let level = |i: usize| {
+            let name = &episode.openers[i].level;
+            levels.iter().position(|level| level == name).map(|i| i as u16)
+        };
+        // The program begins at zero, and so do its counters.
+        let base = beats.first().map(|beat| beat.meter).unwrap_or_default();
+        let mut inside = Inside::new(base.iterations, !episode.openers.is_empty());
+        let mut events = Vec::new();
+        for beat in beats {
+            let what = match beat.fact {
+                Fact::Open(i) => level(i).map(What::Open),
+                Fact::Close(i) => level(i).map(What::Close),
+                Fact::Quit(i) => level(i).map(What::Quit),
+                Fact::Refused(i) => level(i).map(What::Refused),
+                fact => keys.key(fact).map(What::Reached),
+            };
+            let meter = inside.only(beat, less(beat.meter, base));
+            let Some(what) = what else { continue };
+            let at = beat.at.saturating_sub(episode.zero);
+            events.push(Event { at, depth: beat.depth, what, meter });
+        }
+        let meter = inside.now(less(now, base), base);
+        let notes = episode.openers.iter().filter_map(|opener| opener.refused.clone()).collect();
+        Self { program, real: Trace { events, meter, end: End::Finished, notes } }
+    }
+
+    /// Completes a run that still goes on in the way that is best for it: every dialog closes now,
+    /// and at once everything comes that is owed. Whatever is bad then is bad already.
+    pub fn as_if_closed_now(mut self, ideal: &Trace) -> Self {
+        let last = self.real.events.last();
+        let at = last.map_or(Duration::ZERO, |event| event.at);
+        let at = ideal.events.iter().map(|event| event.at).fold(at, Duration::max);
+        let meter = self.real.meter;
+        let levels = 0..self.program.levels().len() as u16;
+        let mut open: Vec<u16> = levels
+            .filter(|level| {
+                self.real.find(What::Open(*level)).is_some()
+                    && self.real.find(What::Close(*level)).is_none()
+            })
+            .collect();
+        // Innermost first.
+        open.sort_by_key(|level| std::cmp::Reverse(self.real.find(What::Open(*level))));
+        let mut depth = open.len() as u16;
+        for level in open {
+            for what in [What::Quit(level), What::Close(level)] {
+                self.real.events.push(Event { at, depth, what, meter });
+            }
+            depth -= 1;
+        }
+        for key in owed(ideal, &self.real) {
+            self.real.events.push(Event { at, depth: 0, what: What::Reached(key), meter });
+        }
+        self
+    }
+}
+
+/// What the ideal run delivers and the real one has not.
+pub fn owed(ideal: &Trace, real: &Trace) -> Vec<Key> {
+    let reached = |trace: &Trace| -> Vec<Key> {
+        let keys = trace.events.iter().filter_map(|event| match event.what {
+            What::Reached(key) => Some(key),
+            _ => None,
+        });
+        keys.collect()
+    };
+    let came: BTreeSet<Key> = reached(real).into_iter().collect();
+    reached(ideal).into_iter().filter(|key| !came.contains(key)).collect()
+}
+
+fn less(meter: Meter, base: Meter) -> Meter {
+    Meter {
+        iterations: meter.iterations.saturating_sub(base.iterations),
+        useful: meter.useful.saturating_sub(base.useful),
+        ticks: meter.ticks.saturating_sub(base.ticks),
+        // Read only at edges, so there is no base; only their differences count.
+        switches: meter.switches,
+        cpu: meter.cpu,
+    }
+}
+
+/// Leaves out the iterations between nested loops. What the user and a screen reader do there is
+/// no part of the program, so it cannot justify them.
+struct Inside {
+    /// There are nested loops to be inside of.
+    levels: bool,
+    /// Iterations left out so far.
+    out: u64,
+    /// When the outermost loop closed: the iterations then.
+    closed: Option<u64>,
+}
+
+impl Inside {
+    fn new(base: u64, levels: bool) -> Self {
+        Self { levels, out: 0, closed: Some(base) }
+    }
+
+    fn only(&mut self, beat: &Beat, meter: Meter) -> Meter {
+        let iterations = beat.meter.iterations;
+        if let (Fact::Open(_), 1) = (beat.fact, beat.depth)
+            && let Some(closed) = self.closed.take()
+        {
+            self.out += iterations - closed;
+        }
+        let seen = self.seen(iterations, meter);
+        if let (Fact::Close(_), 1) = (beat.fact, beat.depth) {
+            self.closed = Some(iterations);
+        }
+        seen
+    }
+
+    /// The counters at the end.
+    fn now(&self, meter: Meter, base: Meter) -> Meter {
+        self.seen(meter.iterations + base.iterations, meter)
+    }
+
+    fn seen(&self, iterations: u64, meter: Meter) -> Meter {
+        let outside = self.closed.map_or(0, |closed| iterations - closed);
+        let out = if self.levels { self.out + outside } else { 0 };
+        Meter { iterations: meter.iterations.saturating_sub(out), ..meter }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! What is recorded while the window is open, in words that whoever records and whoever reads share.
+//!
+//! The activity has beats, each at a fixed period from its start; dialogs have edges. Both are
+//! plain values: [`log`](crate::log) keeps them, [`program`](crate::program) writes what was due.
+
+use std::time::Duration;
+
+use loopnest_core::trace::Meter;
+
+/// Time between the ticker's deadlines.
+pub const TICK_EVERY: Duration = Duration::from_millis(50);
+/// Time between the firings of the GLib timeout.
+pub const CLOCK_EVERY: Duration = Duration::from_millis(100);
+/// Time between two bytes of the echo; a multiple of the ticker's.
+pub const ECHO_EVERY: Duration = Duration::from_millis(200);
+/// Time between two D-Bus calls.
+pub const CALL_EVERY: Duration = Duration::from_millis(1000);
+
+/// No more than this of a dialog is described: what nobody closes need not grow.
+pub const LONGEST: Duration = Duration::from_secs(120);
+
+/// One thing that happened. The numbers of beats count from the start of the activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The async ticker reached its nth deadline.
+    Tick(u64),
+    /// The GLib timeout fired.
+    Clock(u64),
+    /// The echo client was woken by its timer and sent.
+    Sent(u64),
+    /// The echo server read.
+    Served(u64),
+    /// The echo client read the answer.
+    Echoed(u64),
+    /// The D-Bus task was woken by its timer and called.
+    Called(u64),
+    /// The D-Bus task got the answer.
+    Answered(u64),
+    /// A callback is about to open a dialog, or to ask a task to.
+    Pressed(usize),
+    /// The task that was asked got the message.
+    Woken(usize),
+    /// The future that a callback waits for has slept.
+    Slept(usize),
+    /// A nested loop begins.
+    Open(usize),
+    /// Somebody answered the dialog.
+    Quit(usize),
+    /// The nested loop has returned.
+    Close(usize),
+    /// The strategy refused.
+    Refused(usize),
+}
+
+impl Fact {
+    /// Whether it is an async event: what stands still in a stall.
+    pub(crate) fn is_async(self) -> bool {
+        matches!(
+            self,
+            Self::Tick(_)
+                | Self::Sent(_)
+                | Self::Served(_)
+                | Self::Echoed(_)
+                | Self::Called(_)
+                | Self::Answered(_)
+        )
+    }
+
+    /// Whether processor time and context switches are read with it, which costs system calls.
+    pub(crate) fn is_edge(self) -> bool {
+        matches!(self, Self::Open(_) | Self::Close(_) | Self::Refused(_))
+    }
+}
+
+/// A fact with its circumstances.
+#[derive(Clone, Copy, Debug)]
+pub struct Beat {
+    /// Since the log began.
+    pub at: Duration,
+    /// How many dialogs were open.
+    pub depth: u16,
+    /// What happened.
+    pub fact: Fact,
+    /// Counters at that moment.
+    pub meter: Meter,
+}
+
+/// The activity that goes on beside the dialogs.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// When it began.
+    pub began: Duration,
+    /// Whether the echo answers.
+    pub has_echo: bool,
+    /// Whether there is a session bus to call.
+    pub has_bus: bool,
+}
+
+/// How often `every` fits into `time`.
+pub fn whole(time: Duration, every: Duration) -> u32 {
+    u32::try_from(time.as_millis() / every.as_millis()).unwrap_or(u32::MAX)
+}
