@@ -14,7 +14,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use gtk4::gio;
@@ -25,11 +25,6 @@ use tokio::sync::oneshot;
 
 use crate::facts::{Beside, CALL_EVERY, CLOCK_EVERY, ECHO_EVERY, Fact, TICK_EVERY};
 use crate::log::Log;
-
-/// How long each of the many tasks sleeps between its steps.
-const REST: Duration = Duration::from_millis(20);
-/// How often each of the many tasks gives way between two sleeps.
-const YIELDS: u32 = 5;
 
 /// The work, until this is dropped.
 pub struct Activity {
@@ -187,51 +182,4 @@ async fn call(loops: Arc<dyn Loops>, log: Arc<Log>, start: Duration, has_bus: Ar
         log.record(Fact::Answered(n.into()));
     }
     has_bus.store(false, Relaxed);
-}
-
-/// Many tasks that keep the executor busy, until this is dropped.
-pub struct ManyTasks {
-    cancellers: Vec<Canceller>,
-    steps: Arc<AtomicU64>,
-}
-
-impl std::fmt::Debug for ManyTasks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ManyTasks").field("n", &self.cancellers.len()).finish_non_exhaustive()
-    }
-}
-
-impl ManyTasks {
-    /// Starts `n` tasks. Each gives way a few times and then sleeps for 20 ms, at a time of its own.
-    pub fn start(loops: &Arc<dyn Loops>, log: &Arc<Log>, n: u32) -> Self {
-        let steps = Arc::new(AtomicU64::new(0));
-        let task = |i: u32| {
-            let (loops, log, steps) = (loops.clone(), log.clone(), steps.clone());
-            let mut next = loops.now() + REST * i / n.max(1);
-            async move {
-                loop {
-                    loops.sleep_until(next).await;
-                    for _ in 0..YIELDS {
-                        loops.yield_now().await;
-                    }
-                    log.useful();
-                    steps.fetch_add(1, Relaxed);
-                    next = (next + REST).max(loops.now());
-                }
-            }
-        };
-        let spawn = |i| loops.spawn(Home::Local, Box::pin(task(i)));
-        Self { cancellers: (0..n).map(spawn).collect(), steps }
-    }
-
-    /// How many steps all of them have made.
-    pub fn steps(&self) -> u64 {
-        self.steps.load(Relaxed)
-    }
-}
-
-impl Drop for ManyTasks {
-    fn drop(&mut self) {
-        self.cancellers.drain(..).for_each(|cancel| cancel());
-    }
 }

@@ -98,6 +98,11 @@ impl Options {
     pub fn plays(&self) -> bool {
         self.scenario.is_some() && !self.again
     }
+
+    /// After which time every dialog closes by itself.
+    pub fn dialog_time(&self) -> Option<Duration> {
+        self.dialog_ms.map(|ms| Duration::from_millis(ms.into()))
+    }
 }
 
 fn kind(name: &str) -> Result<Kind, String> {

@@ -1,100 +1,276 @@
-//! What a dialog looks like, and the print operation that brings its own.
+//! From a press to a dialog and back: where nested loops are opened.
+//!
+//! Who opens them is the point. A click does it in its own callback; a task does it inside its
+//! poll, where the strategy runs tasks on this thread; a library's task on tokio's queue.
+//!
+//! **No borrow is held while a nested loop runs**, that is, across any call that shows a dialog:
+//! whatever is dispatched inside would meet it.
 
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use gtk4::glib::{self, ControlFlow, Priority};
 use gtk4::prelude::*;
-use gtk4::{Align, Button, Label, Orientation, PrintOperation, PrintOperationAction, Window};
+use loopnest_core::loops::{Home, Loops};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::dialog_run::Answer;
+use crate::dialog::{Dialog, OpenDialogs, export_print};
+use crate::dialog_run::{Outcome, abort_for_good, dialog_run};
+use crate::facts::Fact;
+use crate::frames::windows;
+use crate::kind::{BLOCK_ON, Kind};
+use crate::log::Log;
+use crate::meters::Meters;
+use crate::report::{DialogReport, Draft, Stretch};
+use crate::sampler::Sampler;
+use crate::timer::after;
+use crate::watch::Watch;
+use crate::window::MainWindow;
 
-/// Pages of the document that GTK exports. Each is drawn from an idle source of its nested loop.
-const PAGES: i32 = 400;
-
-/// A dialog of ours.
-#[derive(Clone, Debug)]
-pub struct Dialog {
-    /// The window.
-    pub window: Window,
-    /// Closes it.
-    pub close: Button,
-    /// Opens another from inside it.
-    pub another: Button,
-    /// How the async side is doing; kept up to date while it is open.
-    pub pulse: Label,
+thread_local! {
+    /// The dialogs of this thread. Tasks, which are `Send`, find them here.
+    static HERE: RefCell<Weak<Dialogs>> = const { RefCell::new(Weak::new()) };
 }
 
-impl Dialog {
-    /// A dialog that is transient for `parent`. It is not shown.
-    pub fn new(parent: &impl IsA<Window>, title: &str, text: &str) -> Self {
-        let body = Label::builder()
-            .label(text)
-            .wrap(true)
-            .max_width_chars(44)
-            .justify(gtk4::Justification::Center)
-            .build();
-        let pulse =
-            Label::builder().css_classes(["dim-label"]).label("async ticks in here: 0").build();
-        let close = Button::builder().label("Close").css_classes(["suggested-action"]).build();
-        let another = Button::builder().label("Open another").build();
-        let buttons = gtk4::Box::builder()
-            .spacing(8)
-            .homogeneous(true)
-            .halign(Align::Center)
-            .margin_top(6)
-            .build();
-        buttons.append(&another);
-        buttons.append(&close);
-        let column = gtk4::Box::builder()
-            .orientation(Orientation::Vertical)
-            .spacing(8)
-            .margin_top(14)
-            .margin_bottom(14)
-            .margin_start(22)
-            .margin_end(22)
-            .build();
-        column.append(&body);
-        column.append(&pulse);
-        column.append(&buttons);
-        let window = Window::builder()
-            .title(title)
-            .transient_for(parent)
-            .modal(true)
-            .destroy_with_parent(true)
-            .resizable(false)
-            .child(&column)
-            .default_widget(&close)
-            .build();
-        GtkWindowExt::set_focus(&window, Some(&close));
-        Self { window, close, another, pulse }
-    }
+/// Opens the dialogs of the window.
+pub struct Dialogs {
+    open: OpenDialogs,
+    /// Asks the task of the application and that of the library to open a dialog.
+    ask: [UnboundedSender<(usize, Kind)>; 2],
+    /// The program is about to end: nothing is opened any more.
+    ended: Cell<bool>,
+    /// Each closes by itself after this time.
+    close_after: Option<Duration>,
+    loops: Arc<dyn Loops>,
+    ui: Rc<MainWindow>,
+    meters: Rc<Meters>,
+    watch: Rc<Watch>,
+    sampler: Rc<Sampler>,
+    draft: Rc<Draft>,
+}
 
-    /// Connects the button that closes.
-    pub fn answer_with(&self, answer: Answer<()>) {
-        self.close.connect_clicked(move |_| answer.give(()));
+impl fmt::Debug for Dialogs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialogs").field("open", &self.open).finish_non_exhaustive()
     }
 }
 
-/// Exports a document of many pages. GTK runs a nested loop until it is written
-/// (gtkprintoperation.c 4.8.3, line 2936).
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn export_print(parent: &impl IsA<Window>) -> anyhow::Result<()> {
-    // Not a name that somebody else may have taken in a folder that everybody writes to.
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let print = PrintOperation::new();
-    print.set_n_pages(PAGES);
-    print.set_export_filename(folder.path().join("print.pdf"));
-    print.connect_draw_page(|_, context, page| {
-        let cr = context.cairo_context();
-        cr.set_font_size(14.0);
-        cr.move_to(40.0, 60.0);
-        // The surface remembers an error by itself, and the operation reports it.
-        let _ = cr.show_text(&format!("page {}", page + 1));
-        // A page with something on it takes a while.
-        std::thread::sleep(Duration::from_millis(2));
-    });
-    print.run(PrintOperationAction::Export, Some(parent)).context("cannot export")?;
-    Ok(())
+impl Dialogs {
+    /// The dialogs of this thread, none yet; and the tasks that open some.
+    pub fn start(
+        loops: &Arc<dyn Loops>,
+        close_after: Option<Duration>,
+        ui: &Rc<MainWindow>,
+        meters: &Rc<Meters>,
+        watch: &Rc<Watch>,
+        sampler: &Rc<Sampler>,
+        draft: &Rc<Draft>,
+    ) -> Rc<Self> {
+        let dialogs = Rc::new(Self {
+            open: OpenDialogs::default(),
+            ask: [Home::Local, Home::Library].map(|home| opener(loops, &meters.log, home)),
+            ended: Cell::new(false),
+            close_after,
+            loops: loops.clone(),
+            ui: ui.clone(),
+            meters: meters.clone(),
+            watch: watch.clone(),
+            sampler: sampler.clone(),
+            draft: draft.clone(),
+        });
+        HERE.set(Rc::downgrade(&dialogs));
+        dialogs
+    }
+
+    /// A button was pressed.
+    pub fn press(self: &Rc<Self>, kind: Kind) {
+        if self.ended.get() {
+            return;
+        }
+        self.ui.log(&format!("{}: pressed", kind.label()));
+        if kind == Kind::Async {
+            return self.open_async();
+        }
+        let i = self.watch.press(kind);
+        self.sampler.keep_going();
+        match kind {
+            // Fails only when the task has ended, with the program.
+            Kind::Task => drop(self.ask[0].send((i, kind))),
+            Kind::LibraryTask => drop(self.ask[1].send((i, kind))),
+            _ => self.show(i, kind),
+        }
+    }
+
+    /// Shows in each open dialog how the async side is doing.
+    pub fn show_pulse(&self) {
+        self.open.show_pulse(self.meters.log.async_ticks());
+    }
+
+    /// Ends all that are open, and opens none any more.
+    pub fn end_all(&self) {
+        self.ended.set(true);
+        abort_for_good();
+        for window in windows() {
+            // GTK's own dialogs are not ours to abort; closing is an answer to them too.
+            if window != *self.ui.window.upcast_ref::<gtk4::Window>() {
+                window.close();
+            }
+        }
+    }
+
+    /// Opens a nested loop on this thread and returns when it has.
+    fn show(self: &Rc<Self>, i: usize, kind: Kind) {
+        // A task that was asked before the end may come to it after.
+        if self.ended.get() {
+            return;
+        }
+        let before = self.meters.stretch();
+        let level = self.watch.open(i);
+        self.ui.set_levels(&self.watch.open_levels());
+        self.ui.log(&format!("{level}: opened"));
+        let (outcome, refused) = match kind {
+            Kind::Print => (outcome_of(export_print(&self.parent())), None),
+            Kind::PageSetup => {
+                let settings = gtk4::PrintSettings::new();
+                gtk4::print_run_page_setup_dialog(Some(&self.parent()), None, &settings);
+                ("closed".to_owned(), None)
+            }
+            Kind::BlockOn => self.block_on(i),
+            _ => (self.run_dialog(kind), None),
+        };
+        self.watch.close(i, kind, refused);
+        let inside = Stretch::between(before, self.meters.stretch());
+        let ticks = inside.async_ticks;
+        self.ui.log(&format!("{level}: {outcome}, {ticks} async ticks inside"));
+        self.draft.add_dialog(DialogReport { level, outcome, inside });
+        self.ui.set_levels(&self.watch.open_levels());
+    }
+
+    fn run_dialog(self: &Rc<Self>, kind: Kind) -> String {
+        let title = match kind {
+            Kind::ThreeDeep => format!("Three deep: {}", self.open.n() + 1),
+            kind => kind.title().to_owned(),
+        };
+        let dialog = Dialog::new(&self.parent(), &title, &format!("{}.", kind.about()));
+        self.open_another_with(&dialog, Kind::Callback);
+        if kind == Kind::ThreeDeep {
+            let dialogs = Rc::downgrade(self);
+            dialog.window.connect_map(move |_| {
+                let dialogs = dialogs.clone();
+                glib::idle_add_local_full(Priority::DEFAULT, move || {
+                    if let Some(dialogs) = dialogs.upgrade().filter(|dialogs| dialogs.open.n() < 3)
+                    {
+                        dialogs.press(Kind::ThreeDeep);
+                    }
+                    ControlFlow::Break
+                });
+            });
+        }
+        self.open.push(&dialog, self.meters.log.async_ticks());
+        let outcome = dialog_run(&dialog.window, |answer| {
+            if let Some(time) = self.close_after {
+                let answer = answer.clone();
+                after(time, move || answer.give(()));
+            }
+            dialog.answer_with(answer);
+        });
+        self.open.remove(&dialog.window);
+        match outcome {
+            Outcome::Response(()) => "closed by its button",
+            Outcome::Closed => "closed by Escape or the window manager",
+            Outcome::Destroyed => "taken away",
+            Outcome::Aborted => "aborted",
+        }
+        .to_owned()
+    }
+
+    /// Waits for a future inside this callback. Gives the outcome, and why it was refused.
+    fn block_on(&self, i: usize) -> (String, Option<String>) {
+        let (loops, log) = (self.loops.clone(), self.meters.log.clone());
+        let end = loops.now() + BLOCK_ON;
+        let slept = async move {
+            loops.sleep_until(end).await;
+            log.record(Fact::Slept(i));
+        };
+        match self.loops.block_on(Box::pin(slept)) {
+            Ok(()) => ("done".to_owned(), None),
+            Err(refused) => ("refused".to_owned(), Some(refused.to_string())),
+        }
+    }
+
+    /// Opens a dialog that nobody waits for.
+    fn open_async(self: &Rc<Self>) {
+        let dialog = Dialog::new(&self.parent(), Kind::Async.title(), Kind::Async.about());
+        self.watch.open_async();
+        self.sampler.keep_going();
+        self.open.push(&dialog, self.meters.log.async_ticks());
+        self.open_another_with(&dialog, Kind::Async);
+        dialog.close_by_itself();
+        let dialogs = Rc::downgrade(self);
+        dialog.window.connect_unmap(move |window| {
+            let Some(dialogs) = dialogs.upgrade() else { return };
+            dialogs.open.remove(window);
+            dialogs.ui.log("without nesting: closed");
+            dialogs.watch.close_async();
+        });
+        if let Some(time) = self.close_after {
+            let window = dialog.window.clone();
+            after(time, move || window.close());
+        }
+        dialog.window.present();
+    }
+
+    /// Has the second button of a dialog open another.
+    fn open_another_with(self: &Rc<Self>, dialog: &Dialog, kind: Kind) {
+        let dialogs = Rc::downgrade(self);
+        dialog.another.connect_clicked(move |_| {
+            if let Some(dialogs) = dialogs.upgrade() {
+                dialogs.press(kind);
+            }
+        });
+    }
+
+    /// The innermost window.
+    fn parent(&self) -> gtk4::Window {
+        self.open.innermost().unwrap_or_else(|| self.ui.window.clone().upcast())
+    }
+}
+
+/// Starts a task that opens dialogs when asked, from inside its own poll where the strategy runs
+/// tasks on the GTK thread.
+fn opener(loops: &Arc<dyn Loops>, log: &Arc<Log>, home: Home) -> UnboundedSender<(usize, Kind)> {
+    let (ask, asked) = unbounded_channel();
+    drop(loops.spawn(home, Box::pin(open_when_asked(loops.clone(), log.clone(), home, asked))));
+    ask
+}
+
+async fn open_when_asked(
+    loops: Arc<dyn Loops>,
+    log: Arc<Log>,
+    home: Home,
+    mut asked: UnboundedReceiver<(usize, Kind)>,
+) {
+    while let Some((i, kind)) = asked.recv().await {
+        log.record(Fact::Woken(i));
+        let job = Box::new(move || show_here(i, kind));
+        if let Err(refused) = loops.on_host(home, job).await {
+            eprintln!("{refused}");
+        }
+    }
+}
+
+/// Opens a nested loop on this thread, if it has dialogs.
+fn show_here(i: usize, kind: Kind) {
+    // Upgraded first, so that no borrow is held while the nested loop runs.
+    let dialogs = HERE.with_borrow(Weak::upgrade);
+    if let Some(dialogs) = dialogs {
+        dialogs.show(i, kind);
+    }
+}
+
+fn outcome_of(result: anyhow::Result<()>) -> String {
+    result.map_or_else(|error| format!("{error:#}"), |()| "written".to_owned())
 }

@@ -3,14 +3,17 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`dialog_run`] | a modal window that is waited for; to be copied |
-//! | [`supervisor`], [`blackbox`] | the process without a window: starts the other, explains its death |
-//! | [`app`], [`demo`], `show` | the process with the window: presses become dialogs, dialogs verdicts |
-//! | [`activity`] | the work beside the dialogs: ticker, TCP echo, D-Bus calls |
-//! | [`log`], [`episode`], [`judge`] | what happened, as a program and a trace, and its verdict |
-//! | [`window`], [`dialogs`], [`charts`] | widgets |
-//! | [`sampler`], [`frames`] | five times a second: figures, and drawing where GTK cannot |
-//! | [`play`] | a scenario of the matrix in the window |
-//! | [`screenshot`], [`report`], [`cli`], `session` | in and out; which buses there are |
+//! | [`supervisor`], [`blackbox`], `session` | the process without a window: starts the other, explains its death |
+//! | [`app`], [`controls`], [`ending`] | the process with the window: made, connected, ended |
+//! | [`demo`] | its parts, and what each is told |
+//! | [`dialogs`], [`dialog`], [`kind`] | from a press to a dialog and back |
+//! | [`watch`], [`verdicts`], [`judge`] | from dialogs to an episode, and to a verdict that is seen |
+//! | [`facts`], [`log`], [`episode`], [`program`], [`case`] | what happened, as a program and a trace |
+//! | [`play`], [`window_loops`] | a scenario of the matrix in the window |
+//! | [`work`], [`activity`] | the work beside the dialogs: ticker, TCP echo, D-Bus calls, a thousand tasks |
+//! | [`meters`], [`sampler`], [`frames`], [`timer`] | five times a second: figures, and drawing where GTK cannot |
+//! | [`window`], [`charts`], [`spinner`] | widgets |
+//! | [`cli`], [`report`], [`screenshot`] | in and out |
 
 pub mod activity;
 pub mod app;
@@ -18,21 +21,30 @@ pub mod blackbox;
 pub mod case;
 pub mod charts;
 pub mod cli;
+pub mod controls;
 pub mod demo;
+pub mod dialog;
 pub mod dialog_run;
 pub mod dialogs;
+pub mod ending;
 pub mod episode;
 pub mod facts;
 pub mod frames;
 pub mod judge;
 pub mod kind;
 pub mod log;
+pub mod meters;
 pub mod play;
 pub mod program;
 pub mod report;
 pub mod sampler;
 pub mod screenshot;
 mod session;
-mod show;
+pub mod spinner;
 pub mod supervisor;
+pub mod timer;
+pub mod verdicts;
+pub mod watch;
 pub mod window;
+pub mod window_loops;
+pub mod work;

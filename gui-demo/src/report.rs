@@ -1,5 +1,9 @@
 //! What the window counted, as JSON, written when it ends. Tests and benchmarks read it.
 
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::path::Path;
+
 use loopnest_core::Word;
 use serde::{Deserialize, Serialize};
 
@@ -109,5 +113,56 @@ impl Verdict {
     /// Whether an application would notice harm.
     pub fn is_bad(&self) -> bool {
         self.words.iter().any(|word| word.is_bad())
+    }
+}
+
+/// The report while the program runs.
+#[derive(Debug)]
+pub struct Draft {
+    report: RefCell<Report>,
+    /// The verdict on the dialogs that are still open.
+    so_far: RefCell<Option<Verdict>>,
+    half: Cell<Option<Stretch>>,
+}
+
+impl Draft {
+    /// An empty one.
+    pub fn new(strategy: &str) -> Self {
+        let report = Report { strategy: strategy.to_owned(), ..Report::default() };
+        Self { report: RefCell::new(report), so_far: RefCell::default(), half: Cell::default() }
+    }
+
+    /// A nested loop has closed.
+    pub fn add_dialog(&self, dialog: DialogReport) {
+        self.report.borrow_mut().dialogs.push(dialog);
+    }
+
+    /// A verdict that is not final.
+    pub fn set_so_far(&self, verdict: Verdict) {
+        self.so_far.replace(Some(verdict));
+    }
+
+    /// A final verdict.
+    pub fn conclude(&self, verdict: Verdict) {
+        self.so_far.replace(None);
+        self.report.borrow_mut().verdicts.push(verdict);
+    }
+
+    /// Half of `--exit-after` has passed, with these counters.
+    pub fn half_time(&self, now: Stretch) {
+        self.half.set(Some(now));
+    }
+
+    /// Completes the report with the last counters and writes it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, now: Stretch, file: &Path) -> io::Result<()> {
+        let mut report = self.report.borrow_mut();
+        report.run = now;
+        report.verdicts.extend(self.so_far.take());
+        report.settled = self.half.get().map(|half| Stretch::between(half, now));
+        let json = serde_json::to_string_pretty(&*report).unwrap_or_default();
+        std::fs::write(file, json)
     }
 }

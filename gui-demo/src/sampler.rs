@@ -1,15 +1,18 @@
 //! Five times a second: the charts, the line at the foot, and the drawing by hand.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
+use gtk4::glib::{ControlFlow, SourceId};
+
 use crate::charts::short;
-use crate::demo::Demo;
-use crate::frames::{Frames, process_time};
-use crate::log::Log;
+use crate::frames::process_time;
+use crate::meters::Meters;
 use crate::report::Stretch;
+use crate::timer;
+use crate::window::MainWindow;
 
 /// Samples between two lines at the foot: each lays the window out anew.
 const STATUS_EVERY: u32 = 5;
@@ -21,16 +24,29 @@ const STARVED_SAMPLES: u32 = 2;
 /// samples: nobody can see what to press.
 const BLIND_SAMPLES: u32 = 40;
 
-/// What was read last.
-#[derive(Debug)]
+/// Takes samples while there is something to show.
 pub struct Sampler {
-    log: Arc<Log>,
-    frames: Rc<Frames>,
+    meters: Rc<Meters>,
+    ui: Rc<MainWindow>,
+    /// Called for each sample; `false` when nobody needs another.
+    each: Box<dyn Fn() -> bool>,
+    timer: RefCell<Option<SourceId>>,
     last: Cell<Reading>,
     status: Cell<Reading>,
     n: Cell<u32>,
     starved: Cell<u32>,
     blind: Cell<u32>,
+}
+
+/// What goes on while a sample is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene {
+    /// The charts stand still.
+    pub paused: bool,
+    /// A dialog is open.
+    pub in_dialog: bool,
+    /// Async tasks are at work.
+    pub active: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,34 +55,67 @@ struct Reading {
     cpu: Duration,
 }
 
+impl fmt::Debug for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sampler").field("n", &self.n).finish_non_exhaustive()
+    }
+}
+
 impl Sampler {
     /// Time between two samples.
-    pub const EVERY: Duration = Duration::from_millis(200);
+    const EVERY: Duration = Duration::from_millis(200);
 
-    /// Reads these.
-    pub fn new(log: &Arc<Log>, frames: &Rc<Frames>) -> Self {
-        Self {
-            log: log.clone(),
-            frames: frames.clone(),
+    /// Shows what the meters say. `each` is called when it is time for a sample, and says whether
+    /// there will be another.
+    pub fn new(
+        meters: &Rc<Meters>,
+        ui: &Rc<MainWindow>,
+        each: impl Fn() -> bool + 'static,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            meters: meters.clone(),
+            ui: ui.clone(),
+            each: Box::new(each),
+            timer: RefCell::default(),
             last: Cell::default(),
             status: Cell::default(),
             n: Cell::new(0),
             starved: Cell::new(0),
             blind: Cell::new(0),
+        })
+    }
+
+    /// Goes on, or begins anew, until nobody needs another sample.
+    pub fn keep_going(self: &Rc<Self>) {
+        if self.timer.borrow().is_some() {
+            return;
+        }
+        self.begin();
+        let sampler = Rc::downgrade(self);
+        let sample = move || {
+            let Some(sampler) = sampler.upgrade() else { return ControlFlow::Break };
+            if (sampler.each)() {
+                return ControlFlow::Continue;
+            }
+            sampler.timer.replace(None);
+            ControlFlow::Break
+        };
+        self.timer.replace(Some(timer::every(Self::EVERY, sample)));
+    }
+
+    /// Takes no more samples.
+    pub fn stop(&self) {
+        if let Some(timer) = self.timer.take() {
+            timer.remove();
         }
     }
 
-    /// What comes now is not compared with what was before a pause.
-    pub fn begin(&self) {
-        self.n.set(0);
-        self.starved.set(0);
-        self.blind.set(0);
-    }
-
     /// Takes a sample.
-    pub fn sample(&self, demo: &Demo, paused: bool, in_dialog: bool) {
-        self.log.charts_are_at_work(0);
-        let now = Reading { stretch: demo.stretch(), cpu: process_time() };
+    pub fn sample(&self, scene: Scene) {
+        let Meters { log, frames, .. } = &*self.meters;
+        let Scene { paused, in_dialog, active } = scene;
+        log.charts_are_at_work(0);
+        let now = Reading { stretch: self.meters.stretch(), cpu: process_time() };
         let last = self.last.replace(now);
         let n = self.n.get();
         self.n.set(n.wrapping_add(1));
@@ -77,27 +126,34 @@ impl Sampler {
         let part = Stretch::between(last.stretch, now.stretch);
         if !paused {
             let per_second = |n: u64| n as f64 / part.seconds;
-            let gap = self.log.take_gap().map(|gap| gap.as_secs_f64() * 1000.0);
+            let gap = log.take_gap().map(|gap| gap.as_secs_f64() * 1000.0);
             let cpu = (now.cpu - last.cpu).as_secs_f64() / part.seconds * 100.0;
-            let [gaps, iterations, processor, frames] = &demo.ui.charts;
+            let [gaps, iterations, processor, drawn] = &self.ui.charts;
             gaps.push(gap, in_dialog);
             iterations.push(Some(per_second(part.iterations)), in_dialog);
             processor.push(Some(cpu), in_dialog);
-            frames.push(demo.is_active().then(|| per_second(part.frames)), in_dialog);
-            self.frames.charts_changed();
+            drawn.push(active.then(|| per_second(part.frames)), in_dialog);
+            frames.charts_changed();
         } else if in_dialog {
             // Nobody else need want one, and then none would say nothing.
-            self.frames.ask(&demo.ui.window);
+            frames.ask(&self.ui.window);
         }
         self.draw_if_starved(part.frames, in_dialog);
         if n.is_multiple_of(STATUS_EVERY) {
-            self.show_status(demo, now);
+            self.show_status(now);
         }
     }
 
     /// Whether it is time to give up: once, when nothing could be drawn for long.
     pub fn is_blind(&self) -> bool {
         self.blind.get() == BLIND_SAMPLES
+    }
+
+    /// What comes now is not compared with what was before a pause.
+    fn begin(&self) {
+        self.n.set(0);
+        self.starved.set(0);
+        self.blind.set(0);
     }
 
     /// In a dialog each sample asks for a frame, so none at all means that GTK's idle source is not
@@ -109,12 +165,12 @@ impl Sampler {
             return;
         }
         self.starved.set(self.starved.get() + 1);
-        if self.starved.get() >= STARVED_SAMPLES && !self.frames.draw_by_hand() {
+        if self.starved.get() >= STARVED_SAMPLES && !self.meters.frames.draw_by_hand() {
             self.blind.set(self.blind.get() + 1);
         }
     }
 
-    fn show_status(&self, demo: &Demo, now: Reading) {
+    fn show_status(&self, now: Reading) {
         let part = Stretch::between(self.status.replace(now).stretch, now.stretch);
         let chart_share = part.chart_seconds / part.seconds * 100.0;
         let own = (part.iterations - part.chart_iterations) as f64 / part.seconds;
@@ -131,7 +187,7 @@ impl Sampler {
             let steps = short(part.task_steps as f64 / part.seconds);
             text.push_str(&format!("; {steps} task steps /s"));
         }
-        demo.ui.set_status(&text);
-        demo.ui.charts.iter().for_each(|chart| chart.describe());
+        self.ui.set_status(&text);
+        self.ui.charts.iter().for_each(|chart| chart.describe());
     }
 }

@@ -111,7 +111,7 @@ impl MainWindow {
         let scrolled = part::<ScrolledWindow>(&parts, "log_scroll").vadjustment();
         scrolled.connect_changed(|scrolled| scrolled.set_value(scrolled.upper()));
         this.set_verdict(None);
-        this.set_levels(&[]);
+        this.set_levels::<&str>(&[]);
         this
     }
 
@@ -153,12 +153,12 @@ impl MainWindow {
     }
 
     /// Shows the nested loops, outermost first, on top of what is always there.
-    pub fn set_levels(&self, open: &[&str]) {
+    pub fn set_levels<S: AsRef<str>>(&self, open: &[S]) {
         while let Some(child) = self.levels.first_child() {
             self.levels.remove(&child);
         }
         for (i, level) in open.iter().enumerate().rev() {
-            let label = level_label(&format!("{}  nested loop: {level}", i + 1));
+            let label = level_label(&format!("{}  nested loop: {}", i + 1, level.as_ref()));
             label.add_css_class("nested");
             self.levels.append(&label);
         }

@@ -1,0 +1,93 @@
+//! What the buttons, the keys and the window manager do.
+
+use std::rc::Rc;
+
+use gtk4::prelude::*;
+use gtk4::{Application, DropDown, ToggleButton, gio, glib};
+
+use crate::demo::Demo;
+use crate::kind::Kind;
+use crate::supervisor::NEXT;
+
+/// Connects the widgets of the main window. `names` are those of the list of strategies.
+pub fn connect(demo: &Rc<Demo>, names: &[&'static str]) {
+    let ui = &demo.ui;
+    for (kind, button) in &ui.buttons {
+        let kind = *kind;
+        button.connect_clicked(handler(demo, move |demo, _| demo.press(kind)));
+    }
+    let names = names.to_vec();
+    ui.strategies.connect_selected_notify(handler(demo, move |demo, list: &DropDown| {
+        if let Some(name) = names.get(list.selected() as usize) {
+            change_strategy(demo, name);
+        }
+    }));
+    let toggled = |job: fn(&Demo, bool)| {
+        handler(demo, move |demo, toggle: &ToggleButton| job(demo, toggle.is_active()))
+    };
+    ui.activity.connect_toggled(toggled(Demo::set_activity));
+    ui.many_tasks.connect_toggled(toggled(Demo::set_many_tasks));
+    ui.pause.connect_toggled(handler(demo, |demo, _| demo.keep_sampling()));
+    ui.dark.connect_toggled(|toggle| {
+        if let Some(settings) = gtk4::Settings::default() {
+            settings.set_gtk_application_prefer_dark_theme(toggle.is_active());
+        }
+    });
+    let close = handler(demo, |demo, _| demo.quit());
+    ui.window.connect_close_request(move |window| {
+        close(window);
+        glib::Propagation::Stop
+    });
+}
+
+/// Gives the window its keys.
+pub fn shortcuts(app: &Application, demo: &Rc<Demo>) {
+    let action = |name: &str, keys: &[&str], job: Job| {
+        let action = gio::SimpleAction::new(name, None);
+        let job = handler(demo, move |demo, _| job(demo));
+        action.connect_activate(move |action, _| job(action));
+        demo.ui.window.add_action(&action);
+        app.set_accels_for_action(&format!("win.{name}"), keys);
+    };
+    for (i, kind) in Kind::ALL.into_iter().enumerate() {
+        let keys = format!("<Control>{}", i + 1);
+        action(kind.name(), &[&keys], Box::new(move |demo| demo.press(kind)));
+    }
+    let toggle = |toggle: &ToggleButton| {
+        let toggle = toggle.clone();
+        Box::new(move |_: &Demo| toggle.set_active(!toggle.is_active())) as Job
+    };
+    action("activity", &["<Control>t"], toggle(&demo.ui.activity));
+    action("many-tasks", &["<Control>m"], toggle(&demo.ui.many_tasks));
+    action("pause", &["<Control>p"], toggle(&demo.ui.pause));
+    action("dark", &["<Control>d"], toggle(&demo.ui.dark));
+    action("quit", &["<Control>q", "<Control>w"], Box::new(Demo::quit));
+}
+
+/// What a shortcut does.
+type Job = Box<dyn Fn(&Demo)>;
+
+/// A signal handler that has the demo, and does not keep it.
+fn handler<W>(demo: &Rc<Demo>, job: impl Fn(&Demo, &W) + 'static) -> impl Fn(&W) + 'static {
+    let demo = Rc::downgrade(demo);
+    move |widget| {
+        if let Some(demo) = demo.upgrade() {
+            job(&demo, widget);
+        }
+    }
+}
+
+/// The strategy that owns the outer loop is on the stack, so another one needs another process.
+fn change_strategy(demo: &Demo, name: &str) {
+    if name == demo.about.name {
+        return;
+    }
+    let Some(file) = &demo.options.next else {
+        demo.ui.log("started without its supervisor: the strategy cannot be changed");
+        return;
+    };
+    match std::fs::write(file, name) {
+        Ok(()) => demo.quit_with(NEXT),
+        Err(error) => demo.ui.log(&format!("cannot start anew: {error}")),
+    }
+}

@@ -1,0 +1,67 @@
+//! How the program ends: once, with a code, and whatever the strategy makes of it.
+
+use std::cell::Cell;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use loopnest_core::signal::Signal;
+
+/// How long nested loops that are not ours get to return when the program ends.
+const UNWINDING: Duration = Duration::from_secs(3);
+
+/// The end of the program.
+#[derive(Debug)]
+pub struct Ending {
+    has_begun: Cell<bool>,
+    code: Arc<AtomicU8>,
+    finish: Signal,
+}
+
+impl Ending {
+    /// The exit code goes to `code`; the strategy returns when `finish` is set.
+    pub fn new(code: Arc<AtomicU8>, finish: Signal) -> Self {
+        Self { has_begun: Cell::new(false), code, finish }
+    }
+
+    /// Begins it; `false` when it has begun before.
+    pub fn begin(&self) -> bool {
+        !self.has_begun.replace(true)
+    }
+
+    /// Whether the program is about to end: nothing is opened any more.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.get()
+    }
+
+    /// Ends with this code.
+    pub fn set_code(&self, code: u8) {
+        self.code.store(code, Relaxed);
+    }
+
+    /// Something that was asked for could not be done: says so, and ends with code 1.
+    pub fn fail(&self, why: &str) {
+        eprintln!("{why}");
+        self.set_code(1);
+    }
+
+    /// Whether nothing has gone wrong, and nothing else comes after.
+    pub fn is_plain(&self) -> bool {
+        self.code.load(Relaxed) == 0
+    }
+
+    /// Has the strategy return.
+    pub fn finish(&self) {
+        let (finish, code) = (self.finish.clone(), self.code.load(Relaxed));
+        // From another thread, so that a strategy whose own callbacks cannot wake it still ends.
+        thread::spawn(move || {
+            finish.set();
+            thread::sleep(UNWINDING);
+            // A nested loop that is GTK's own ends when GTK has done its work in it, and under a
+            // strategy that starves GTK's idle sources that is never.
+            process::exit(code.into());
+        });
+    }
+}

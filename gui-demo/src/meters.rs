@@ -1,0 +1,47 @@
+//! What is measured: everything that counts, read at one moment.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gtk4::Widget;
+use gtk4::prelude::*;
+use loopnest_core::loops::Loops;
+use loopnest_strategies::source::Source;
+
+use crate::frames::Frames;
+use crate::log::{Log, Probe};
+use crate::report::Stretch;
+use crate::work::Work;
+
+/// All that counts, for as long as it lives.
+#[derive(Debug)]
+pub struct Meters {
+    /// What happened.
+    pub log: Arc<Log>,
+    /// The main window's frames.
+    pub frames: Rc<Frames>,
+    /// The work beside the dialogs.
+    pub work: Rc<Work>,
+    _probe: Source<Probe>,
+}
+
+impl Meters {
+    /// Counts what the calling thread's loops do, and the frames of `window`.
+    pub fn new(loops: &Arc<dyn Loops>, window: &impl IsA<Widget>) -> Rc<Self> {
+        let (log, probe) = Log::new();
+        let frames = Frames::of(window, &log);
+        let work = Rc::new(Work::new(loops, &log));
+        Rc::new(Self { log, frames, work, _probe: probe })
+    }
+
+    /// The counters now.
+    pub fn stretch(&self) -> Stretch {
+        Stretch {
+            task_steps: self.work.task_steps(),
+            frames: self.frames.n(),
+            frames_by_hand: self.frames.n_by_hand(),
+            chart_seconds: self.frames.chart_time().as_secs_f64(),
+            ..self.log.stretch()
+        }
+    }
+}

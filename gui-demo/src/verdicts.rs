@@ -1,0 +1,108 @@
+//! From what has happened to a verdict that is seen: asks the judge, and shows what it says.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use loopnest_core::strategy::About;
+
+use crate::case::Case;
+use crate::facts::LONGEST;
+use crate::judge::{Judge, Request};
+use crate::log::Log;
+use crate::play::Player;
+use crate::report::{Draft, Verdict};
+use crate::watch::{Watch, Weight};
+use crate::window::MainWindow;
+
+/// The number of what is no episode: a scenario, and the death of the process before this one.
+const NO_EPISODE: u64 = 0;
+
+/// The verdicts on episodes and on the scenario.
+#[derive(Debug)]
+pub struct Verdicts {
+    judge: Judge,
+    log: Arc<Log>,
+    watch: Rc<Watch>,
+    player: Rc<Player>,
+    draft: Rc<Draft>,
+    ui: Rc<MainWindow>,
+}
+
+impl Verdicts {
+    /// Verdicts on a strategy.
+    pub fn new(
+        about: &About,
+        log: &Arc<Log>,
+        watch: &Rc<Watch>,
+        player: &Rc<Player>,
+        draft: &Rc<Draft>,
+        ui: &Rc<MainWindow>,
+    ) -> Self {
+        Self {
+            judge: Judge::start(about.clone()),
+            log: log.clone(),
+            watch: watch.clone(),
+            player: player.clone(),
+            draft: draft.clone(),
+            ui: ui.clone(),
+        }
+    }
+
+    /// Shows the newest verdict and asks for the next. Gives whether the scenario has ended with it.
+    pub fn renew(&self) -> bool {
+        let has_ended = self.judge.take().is_some_and(|verdict| self.hear(verdict));
+        let request = if self.player.is_on() {
+            let case = self.player.case_if_over(&self.log);
+            case.map(|case| Request { episode: NO_EPISODE, live: false, case })
+        } else {
+            self.watch.request()
+        };
+        if let Some(request) = request {
+            self.judge.ask(request);
+        }
+        has_ended
+    }
+
+    /// Asks what became of the process before this one.
+    pub fn ask_post_mortem(&self, case: Case) {
+        self.judge.ask(Request { episode: NO_EPISODE, live: false, case });
+    }
+
+    /// The judge has spoken. Gives whether the scenario has ended.
+    fn hear(&self, verdict: Verdict) -> bool {
+        if verdict.episode == NO_EPISODE {
+            self.conclude(verdict);
+            let has_ended = self.player.end();
+            if has_ended {
+                self.log.release();
+            }
+            return has_ended;
+        }
+        match self.watch.hear(&verdict) {
+            Weight::None => {}
+            Weight::SoFar => {
+                self.ui.set_verdict(Some(&verdict));
+                self.draft.set_so_far(verdict);
+            }
+            Weight::Final { is_cut } => {
+                self.conclude(verdict);
+                if is_cut {
+                    let seconds = LONGEST.as_secs();
+                    self.ui.log(&format!("only the first {seconds} seconds were judged"));
+                }
+            }
+        }
+        false
+    }
+
+    /// A final verdict.
+    fn conclude(&self, verdict: Verdict) {
+        self.ui.set_verdict(Some(&verdict));
+        self.ui.log(&format!("verdict: {}", verdict.text()));
+        if verdict.is_bad() {
+            self.ui.log(&format!("why: {} ({})", verdict.cause, verdict.rule));
+            self.ui.log(&format!("try: {}", verdict.advice));
+        }
+        self.draft.conclude(verdict);
+    }
+}

@@ -1,0 +1,229 @@
+//! Watches the dialogs: an episode begins with the first, and ends when the last has closed and the
+//! verdict on it is final.
+//!
+//! Every edge of a nested loop is recorded here, and kept for whoever finds it if this process dies
+//! in there.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::blackbox::BlackBox;
+use crate::case::Case;
+use crate::episode::Episode;
+use crate::facts::Fact;
+use crate::judge::Request;
+use crate::kind::Kind;
+use crate::log::Log;
+use crate::report::Verdict;
+use crate::work::Work;
+
+/// Between two live verdicts.
+const LIVE_EVERY: Duration = Duration::from_millis(500);
+
+/// Between two verdicts when the last dialog has closed and something is owed.
+const OWED_EVERY: Duration = Duration::from_millis(200);
+
+/// What is owed gets this long to come after the last dialog has closed, before it counts as lost.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// The episode that goes on, if any.
+#[derive(Debug)]
+pub struct Watch {
+    log: Arc<Log>,
+    work: Rc<Work>,
+    black_box: BlackBox,
+    /// Episodes so far.
+    n: Cell<u64>,
+    running: RefCell<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    episode: Episode,
+    /// Dialogs without a nested loop that are open.
+    n_async: usize,
+    /// When the last dialog closed.
+    over: Option<Duration>,
+    /// When the last verdict was asked for.
+    asked: Duration,
+}
+
+/// What a verdict is to the episode that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It comes too late, or too early to be the last.
+    None,
+    /// A dialog is still open.
+    SoFar,
+    /// The episode has ended with it.
+    Final {
+        /// Only its beginning was judged.
+        is_cut: bool,
+    },
+}
+
+impl Watch {
+    /// No dialog yet.
+    pub fn new(log: &Arc<Log>, work: &Rc<Work>, black_box: BlackBox) -> Self {
+        let (n, running) = Default::default();
+        Self { log: log.clone(), work: work.clone(), black_box, n, running }
+    }
+
+    /// A nested loop was asked for. Gives its index in the episode.
+    pub fn press(&self, kind: Kind) -> usize {
+        let press =
+            |running: &mut Running, now| running.episode.press(kind.origin(), kind.level(), now);
+        let i = self.begin(press);
+        self.log.record(Fact::Pressed(i));
+        i
+    }
+
+    /// A nested loop is about to run. Gives its name.
+    pub fn open(&self, i: usize) -> String {
+        let opened = self.log.now();
+        self.log.record(Fact::Open(i));
+        let level = self.with(|running| {
+            running.episode.openers[i].opened = Some(opened);
+            running.episode.openers[i].level.clone()
+        });
+        self.keep_black_box();
+        level.unwrap_or_default()
+    }
+
+    /// A nested loop has returned; or the strategy has refused it, and said why.
+    pub fn close(&self, i: usize, kind: Kind, refused: Option<String>) {
+        if refused.is_some() {
+            self.log.record(Fact::Refused(i));
+        } else if kind != Kind::BlockOn {
+            self.log.record(Fact::Quit(i));
+        }
+        self.log.record(Fact::Close(i));
+        let closed = self.log.now();
+        self.with(|running| {
+            running.episode.openers[i].closed = Some(closed);
+            running.episode.openers[i].refused = refused;
+        });
+        self.keep_black_box();
+        self.check_over();
+    }
+
+    /// A dialog was opened that nobody waits for.
+    pub fn open_async(&self) {
+        self.begin(|running, _| running.n_async += 1);
+    }
+
+    /// A dialog that nobody waits for has closed.
+    pub fn close_async(&self) {
+        self.with(|running| running.n_async -= 1);
+        self.check_over();
+    }
+
+    /// The names of the nested loops that are open, outermost first.
+    pub fn open_levels(&self) -> Vec<String> {
+        let levels = |running: &mut Running| {
+            running.episode.open_levels().into_iter().map(str::to_owned).collect()
+        };
+        self.with(levels).unwrap_or_default()
+    }
+
+    /// Whether an episode has not had its final verdict.
+    pub fn is_on(&self) -> bool {
+        self.running.borrow().is_some()
+    }
+
+    /// Whether any dialog is open.
+    pub fn is_in_dialog(&self) -> bool {
+        self.running.borrow().as_ref().is_some_and(|running| running.over.is_none())
+    }
+
+    /// The activity was switched off or on: from now on it is not judged.
+    pub fn forget_beside(&self) {
+        self.with(|running| running.episode.forget_beside());
+    }
+
+    /// What is to be judged now, if it is time to.
+    pub fn request(&self) -> Option<Request> {
+        let now = self.log.now();
+        let request = |running: &mut Running| {
+            let (every, until, live) = match running.over {
+                None => (LIVE_EVERY, now, true),
+                Some(over) => (OWED_EVERY, over, false),
+            };
+            if now < running.asked + every {
+                return None;
+            }
+            running.asked = now;
+            running.episode.forget_ended(self.work.beside());
+            let case = Case::of(&running.episode, &self.log, until);
+            Some(Request { episode: running.number, live, case })
+        };
+        self.with(request).flatten()
+    }
+
+    /// A verdict has come. The episode ends with it if it is final.
+    pub fn hear(&self, verdict: &Verdict) -> Weight {
+        let now = self.log.now();
+        let over = self.with(|running| {
+            let is_ours = running.number == verdict.episode;
+            is_ours.then_some(running.over)
+        });
+        let Some(over) = over.flatten() else { return Weight::None };
+        match over {
+            None => Weight::SoFar,
+            // Asked before the last dialog closed.
+            Some(_) if verdict.live => Weight::None,
+            Some(over) if verdict.owed == 0 || now > over + GRACE => {
+                let ended = self.running.take();
+                self.log.release();
+                let is_cut = ended.is_some_and(|running| running.episode.is_cut(over));
+                Weight::Final { is_cut }
+            }
+            Some(_) => Weight::None,
+        }
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut Running) -> R) -> Option<R> {
+        self.running.borrow_mut().as_mut().map(change)
+    }
+
+    /// Changes the episode, which begins now if there is none.
+    fn begin<R>(&self, change: impl FnOnce(&mut Running, Duration) -> R) -> R {
+        self.log.keep();
+        let now = self.log.now();
+        let mut running = self.running.borrow_mut();
+        let running = running.get_or_insert_with(|| {
+            self.n.set(self.n.get() + 1);
+            let episode = Episode::begin(now, self.work.beside());
+            Running { number: self.n.get(), episode, n_async: 0, over: None, asked: now }
+        });
+        running.over = None;
+        change(running, now)
+    }
+
+    fn check_over(&self) {
+        let now = self.log.now();
+        self.with(|running| {
+            if running.n_async == 0 && running.episode.is_over() {
+                running.over = Some(now);
+                running.asked = now;
+            }
+        });
+    }
+
+    /// Leaves what is on the stack for whoever finds it if this process dies in there, and nothing
+    /// when nothing is.
+    fn keep_black_box(&self) {
+        let case = self.with(|running| {
+            let is_open = !running.episode.open_levels().is_empty();
+            let until = self.log.now() + Duration::from_secs(1);
+            is_open.then(|| Case::of(&running.episode, &self.log, until))
+        });
+        match case.flatten() {
+            Some(case) => self.black_box.write(&case),
+            None => self.black_box.clear(),
+        }
+    }
+}
