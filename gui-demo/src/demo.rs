@@ -1,4 +1,4 @@
-//! The demo at work: its parts, and what each is told when something is switched, sampled or ended.
+//! The demo at work: its parts, and what they do when something is switched, sampled or ended.
 //!
 //! It lives on the GTK thread. [`dialogs`](crate::dialogs) opens nested loops, [`watch`](crate::watch)
 //! makes episodes of them, [`verdicts`](crate::verdicts) has these judged.
@@ -160,7 +160,7 @@ impl Demo {
         if !self.ending.begin() {
             return;
         }
-        if self.options.plays() && !self.player.has_ended() && self.ending.is_plain() {
+        if self.options.plays() && !self.player.has_ended() && self.ending.is_good() {
             self.ending.fail("error: the scenario did not end");
         }
         self.take_screenshot();

@@ -1,4 +1,4 @@
-//! How the program ends: once, with a code, and whatever the strategy makes of it.
+//! How the program ends: once, with an exit code, and even if the strategy does not return.
 
 use std::cell::Cell;
 use std::process;
@@ -47,8 +47,8 @@ impl Ending {
         self.set_code(1);
     }
 
-    /// Whether nothing has gone wrong, and nothing else comes after.
-    pub fn is_plain(&self) -> bool {
+    /// Whether the exit code is still that of a good end.
+    pub fn is_good(&self) -> bool {
         self.code.load(Relaxed) == 0
     }
 

@@ -1,7 +1,7 @@
-//! What is recorded while the window is open, in words that whoever records and whoever reads share.
+//! What is recorded while the window is open: the beats of the activity and the edges of dialogs.
 //!
-//! The activity has beats, each at a fixed period from its start; dialogs have edges. Both are
-//! plain values: [`log`](crate::log) keeps them, [`program`](crate::program) writes what was due.
+//! These are plain values, so that the code that records them and the code that reads them need not
+//! know each other. [`log`](crate::log) keeps them; [`program`](crate::program) writes what was due.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 //! | [`dialog_run`] | a modal window that is waited for; to be copied |
 //! | [`supervisor`], [`blackbox`], `session` | the process without a window: starts the other, explains its death |
 //! | [`app`], [`controls`], [`ending`] | the process with the window: made, connected, ended |
-//! | [`demo`] | its parts, and what each is told |
+//! | [`demo`] | its parts, and how they work together |
 //! | [`dialogs`], [`dialog`], [`kind`] | from a press to a dialog and back |
 //! | [`watch`], [`verdicts`], [`judge`] | from dialogs to an episode, and to a verdict that is seen |
 //! | [`facts`], [`log`], [`episode`], [`program`], [`case`] | what happened, as a program and a trace |

@@ -41,7 +41,7 @@ pub struct Sampler {
 /// What goes on while a sample is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene {
-    /// The charts stand still.
+    /// The charts are paused.
     pub paused: bool,
     /// A dialog is open.
     pub in_dialog: bool,

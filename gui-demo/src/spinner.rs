@@ -1,4 +1,4 @@
-//! The spinner: an arc that stands elsewhere in every frame while async tasks are at work.
+//! The spinner: an arc that moves with every frame while async tasks are at work.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -29,7 +29,7 @@ impl Spinner {
         Self { area: area.clone(), turns, tick: RefCell::default() }
     }
 
-    /// Turns, or stands still and is dim.
+    /// Turns; or stops, and is dim.
     pub fn turn(&self, on: bool) {
         self.turns.set(on);
         let before = self.tick.take();

@@ -11,10 +11,11 @@ use crate::judge::{Judge, Request};
 use crate::log::Log;
 use crate::play::Player;
 use crate::report::{Draft, Verdict};
-use crate::watch::{Watch, Weight};
+use crate::watch::{Meaning, Watch};
 use crate::window::MainWindow;
 
-/// The number of what is no episode: a scenario, and the death of the process before this one.
+/// The number of a request that belongs to no episode: a scenario, or the death of the process
+/// before this one.
 const NO_EPISODE: u64 = 0;
 
 /// The verdicts on episodes and on the scenario.
@@ -79,12 +80,12 @@ impl Verdicts {
             return has_ended;
         }
         match self.watch.hear(&verdict) {
-            Weight::None => {}
-            Weight::SoFar => {
+            Meaning::Nothing => {}
+            Meaning::SoFar => {
                 self.ui.set_verdict(Some(&verdict));
                 self.draft.set_so_far(verdict);
             }
-            Weight::Final { is_cut } => {
+            Meaning::Final { is_cut } => {
                 self.conclude(verdict);
                 if is_cut {
                     let seconds = LONGEST.as_secs();

@@ -1,8 +1,8 @@
 //! Watches the dialogs: an episode begins with the first, and ends when the last has closed and the
 //! verdict on it is final.
 //!
-//! Every edge of a nested loop is recorded here, and kept for whoever finds it if this process dies
-//! in there.
+//! Every edge of a nested loop is recorded here. What is open is also written to the black box, in
+//! case this process dies in there.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -51,11 +51,11 @@ struct Running {
     asked: Duration,
 }
 
-/// What a verdict is to the episode that goes on.
+/// What a verdict means for the episode that goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// It comes too late, or too early to be the last.
-    None,
+pub enum Meaning {
+    /// Nothing: it comes too late, or too early to be the last.
+    Nothing,
     /// A dialog is still open.
     SoFar,
     /// The episode has ended with it.
@@ -164,24 +164,24 @@ impl Watch {
     }
 
     /// A verdict has come. The episode ends with it if it is final.
-    pub fn hear(&self, verdict: &Verdict) -> Weight {
+    pub fn hear(&self, verdict: &Verdict) -> Meaning {
         let now = self.log.now();
         let over = self.with(|running| {
             let is_ours = running.number == verdict.episode;
             is_ours.then_some(running.over)
         });
-        let Some(over) = over.flatten() else { return Weight::None };
+        let Some(over) = over.flatten() else { return Meaning::Nothing };
         match over {
-            None => Weight::SoFar,
+            None => Meaning::SoFar,
             // Asked before the last dialog closed.
-            Some(_) if verdict.live => Weight::None,
+            Some(_) if verdict.live => Meaning::Nothing,
             Some(over) if verdict.owed == 0 || now > over + GRACE => {
                 let ended = self.running.take();
                 self.log.release();
                 let is_cut = ended.is_some_and(|running| running.episode.is_cut(over));
-                Weight::Final { is_cut }
+                Meaning::Final { is_cut }
             }
-            Some(_) => Weight::None,
+            Some(_) => Meaning::Nothing,
         }
     }
 
@@ -213,8 +213,7 @@ impl Watch {
         });
     }
 
-    /// Leaves what is on the stack for whoever finds it if this process dies in there, and nothing
-    /// when nothing is.
+    /// Writes what is on the stack to the black box, or empties it when nothing is.
     fn keep_black_box(&self) {
         let case = self.with(|running| {
             let is_open = !running.episode.open_levels().is_empty();

@@ -39,7 +39,8 @@ pub struct WindowLoops {
 }
 
 impl WindowLoops {
-    /// The loops for a scenario that begins now. Its dialogs stand over `ui`, on this thread.
+    /// The loops for a scenario that begins now. Its dialogs are transient for `ui`, on this
+    /// thread.
     pub fn new(inner: &Arc<dyn Loops>, ui: &Rc<MainWindow>) -> Self {
         UI.set(Rc::downgrade(ui));
         Self { begin: inner.now(), inner: inner.clone(), closed: Closed::default() }
