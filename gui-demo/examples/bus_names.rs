@@ -181,7 +181,7 @@ impl Window {
         if let Some(task) = self.task.take()
             && !task.is_finished()
         {
-            task.cancel();
+            task.abort();
             self.status.set_text(&format!("cancelled {}", self.so_far()));
             self.set_running(false);
         }
