@@ -2,7 +2,8 @@
 //!
 //! Everything is decided by order and counts, never by a wall-clock threshold, so that a noisy
 //! machine gives the same answer every time.
-//! `METHODOLOGY.md` has the formulae; [`RULES_VERSION`] changes with them.
+//! `METHODOLOGY.md` has the formulae; [`RULES_VERSION`] changes with them, and with the numbers in
+//! [`measure`](crate::measure).
 
 mod deliveries;
 mod endings;
@@ -15,7 +16,7 @@ use crate::program::{ActorKind, How, Program, Step};
 use crate::trace::{Event, FIRED, Key, Kind, Meter, Trace, What};
 use crate::verdict::{Finding, Judgement, WindowFigures, Word};
 
-/// Version of the rules below.
+/// Version of the rules below, and of the measuring that they presume.
 pub const RULES_VERSION: u32 = 1;
 
 /// Iterations that any window may use: a correct loop was measured to use 1 in a quiet one, the
@@ -39,24 +40,6 @@ pub const FLOOD_SHARE: usize = 8;
 /// Fewer opportunity ticks than this share of the window's length, in percent, mean that the
 /// machine stood still and a stall proves nothing.
 pub const TICKS_PERCENT: u64 = 25;
-
-/// Length of an opportunity tick.
-pub const TICK: Duration = Duration::from_millis(10);
-
-/// A side is overdue when it has owed something for this many opportunity ticks and has delivered
-/// nothing meanwhile. Then it is poked: everything there is is woken, which a correct program cannot
-/// notice, and which tells a lost wake-up from a frozen side.
-pub const OVERDUE_TICKS: u64 = 25;
-
-/// Pokes in one run, at most.
-pub const MAX_POKES: u16 = 3;
-
-/// How long each half of a poke is given to show an effect.
-pub const POKE_EFFECT: Duration = Duration::from_millis(30);
-
-/// A nested loop that is drained by hand ([`How::Drain`]) makes an iteration for nothing each time
-/// it has slept this long: that is the program's doing, not the strategy's.
-pub const DRAIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// Judges one run of `program`.
 pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
@@ -154,14 +137,7 @@ fn drained(program: &Program) -> BTreeSet<u16> {
 
 /// For each event of the real trace, the latest due time of all events before it.
 fn latest_due(ideal: &Trace, real: &Trace) -> Vec<Duration> {
-    let due: BTreeMap<Key, Duration> = ideal
-        .events
-        .iter()
-        .filter_map(|event| match event.what {
-            What::Reached(key) => Some((key, event.at)),
-            _ => None,
-        })
-        .collect();
+    let due: BTreeMap<Key, Duration> = ideal.reached().map(|(at, key)| (key, at)).collect();
     let mut latest = Duration::ZERO;
     let before = |event: &Event| {
         let so_far = latest;

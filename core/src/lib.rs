@@ -21,6 +21,7 @@
 //! | `loops`, `strategy` | the two traits a strategy implements |
 //! | `interp` | runs a program over any `Loops` |
 //! | `trace` | what happened |
+//! | `measure` | how a run is measured: ticks, and the poke when something is overdue |
 //! | `verdict`, `classify` | what it means: a pure function of program, ideal and real trace |
 //! | `model` | GMainContext as an executable specification, in virtual time; on it the ideal run, which says when each event of a program is due, and a model of each strategy |
 //! | `generate` | programs made up, for searches (feature `generate`) |
@@ -35,6 +36,8 @@ pub mod generate;
 pub mod interp;
 #[cfg(feature = "lab")]
 pub mod loops;
+#[cfg(feature = "lab")]
+pub mod measure;
 #[cfg(feature = "lab")]
 pub mod model;
 pub mod pace;

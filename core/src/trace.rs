@@ -126,6 +126,21 @@ pub struct Meter {
     pub ticks: u64,
 }
 
+impl Meter {
+    /// What was counted since an `earlier` reading; a counter that was not read then or now is zero
+    /// or whole, never negative.
+    #[must_use]
+    pub fn saturating_sub(self, earlier: Self) -> Self {
+        Self {
+            iterations: self.iterations.saturating_sub(earlier.iterations),
+            useful: self.useful.saturating_sub(earlier.useful),
+            switches: self.switches.saturating_sub(earlier.switches),
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            ticks: self.ticks.saturating_sub(earlier.ticks),
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how")]
@@ -169,6 +184,14 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Everything that was delivered, and when.
+    pub fn reached(&self) -> impl Iterator<Item = (Duration, Key)> {
+        self.events.iter().filter_map(|event| match event.what {
+            What::Reached(key) => Some((event.at, key)),
+            _ => None,
+        })
+    }
+
     /// Index of the event that delivered `key`.
     pub fn position(&self, key: Key) -> Option<usize> {
         self.events.iter().position(|e| e.what == What::Reached(key))
@@ -191,5 +214,27 @@ pub trait Recorder: Send + Sync {
     /// A task is about to be polled with this waker. The rescue thread wakes the last one of each.
     fn polled(&self, actor: u16, waker: &std::task::Waker) {
         let _ = (actor, waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meters_are_subtracted_counter_by_counter_and_never_below_zero() {
+        let meter = |n: u64| Meter {
+            iterations: n,
+            useful: 2 * n,
+            switches: 3 * n,
+            cpu: Duration::from_nanos(4 * n),
+            ticks: 5 * n,
+        };
+        assert_eq!(meter(7).saturating_sub(meter(4)), meter(3));
+        assert_eq!(meter(4).saturating_sub(meter(7)), Meter::default());
+        // The kernel's counters are read at edges alone.
+        let earlier = Meter { switches: 0, cpu: Duration::ZERO, ..meter(4) };
+        let counted = meter(7).saturating_sub(earlier);
+        assert_eq!((counted.ticks, counted.switches), (15, 21));
     }
 }

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use gtk4::prelude::*;
 use gtk4::{Application, gdk, gio, glib};
 use harness::Registry;
+use harness::parent::die_with;
 use loopnest_core::loops::Loops;
 use loopnest_core::signal::Signal;
 use loopnest_core::strategy::{About, Start};
@@ -41,12 +42,7 @@ thread_local! {
 /// When the strategy or the scenario is unknown, or cannot be set up, or the supervisor is gone.
 pub fn run(options: Options, parent: u32, registry: &Registry) -> anyhow::Result<ExitCode> {
     // Nobody is left to look at this window when the supervisor has been killed.
-    let signal = rustix::process::Signal::TERM;
-    rustix::process::set_parent_process_death_signal(Some(signal))
-        .context("cannot tie the window to its supervisor")?;
-    // It may have been killed before that.
-    let now = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
-    anyhow::ensure!(u32::try_from(now) == Ok(parent), "the supervisor is gone");
+    die_with(parent, rustix::process::Signal::TERM)?;
     // `application.run()` would take them from its arguments; assistive technology and the window
     // manager know the program by them.
     glib::set_prgname(Some("gui-demo"));

@@ -40,6 +40,8 @@ impl Case {
         };
         // The program begins at zero, and so do its counters.
         let base = beats.first().map(|beat| beat.meter).unwrap_or_default();
+        // Those are read only at edges, so there is no base; only their differences count.
+        let base = Meter { switches: 0, cpu: Duration::ZERO, ..base };
         let mut inside = Inside::new(base.iterations, !episode.openers.is_empty());
         let mut events = Vec::new();
         for beat in beats {
@@ -50,12 +52,12 @@ impl Case {
                 Fact::Refused(i) => level(i).map(What::Refused),
                 fact => keys.key(fact).map(What::Reached),
             };
-            let meter = inside.only(beat, less(beat.meter, base));
+            let meter = inside.only(beat, beat.meter.saturating_sub(base));
             let Some(what) = what else { continue };
             let at = beat.at.saturating_sub(episode.zero);
             events.push(Event { at, depth: beat.depth, what, meter });
         }
-        let meter = inside.now(less(now, base), base);
+        let meter = inside.now(now.saturating_sub(base), base);
         let notes = episode.openers.iter().filter_map(|opener| opener.refused.clone()).collect();
         Self { program, real: Trace { events, meter, end: End::Finished, notes } }
     }
@@ -92,26 +94,8 @@ impl Case {
 
 /// What the ideal run delivers and the real one has not.
 pub fn owed(ideal: &Trace, real: &Trace) -> Vec<Key> {
-    let reached = |trace: &Trace| -> Vec<Key> {
-        let keys = trace.events.iter().filter_map(|event| match event.what {
-            What::Reached(key) => Some(key),
-            _ => None,
-        });
-        keys.collect()
-    };
-    let came: BTreeSet<Key> = reached(real).into_iter().collect();
-    reached(ideal).into_iter().filter(|key| !came.contains(key)).collect()
-}
-
-fn less(meter: Meter, base: Meter) -> Meter {
-    Meter {
-        iterations: meter.iterations.saturating_sub(base.iterations),
-        useful: meter.useful.saturating_sub(base.useful),
-        ticks: meter.ticks.saturating_sub(base.ticks),
-        // Read only at edges, so there is no base; only their differences count.
-        switches: meter.switches,
-        cpu: meter.cpu,
-    }
+    let came: BTreeSet<Key> = real.reached().map(|(_, key)| key).collect();
+    ideal.reached().map(|(_, key)| key).filter(|key| !came.contains(key)).collect()
 }
 
 /// Leaves out the iterations between nested loops. What the user and a screen reader do there is

@@ -5,23 +5,19 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::{Discriminant, discriminant};
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gtk4::glib::MainContext;
+use harness::probe::Probe;
 use harness::threads;
-use loopnest_core::classify::TICK;
+use loopnest_core::measure::TICK;
 use loopnest_core::trace::Meter;
-use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 
 use crate::facts::{Beat, Fact, LONGEST, TICK_EVERY};
 use crate::report::Stretch;
-
-/// Below every priority in the program, so that the probe is prepared in every iteration.
-const PROBE_PRIORITY: i32 = -1000;
 
 /// How much is kept while no dialog is open: enough to look back to the last common beat.
 const KEPT: Duration = Duration::from_secs(3);
@@ -93,7 +89,7 @@ impl Beats {
 
 impl Log {
     /// A log of the calling thread's loops. The probe counts for as long as it lives.
-    pub fn new() -> (Arc<Self>, Source<Probe>) {
+    pub fn new() -> (Arc<Self>, Probe) {
         let log = Arc::new(Self {
             start: Instant::now(),
             thread: threads::this_thread(),
@@ -107,11 +103,19 @@ impl Log {
             answers: AtomicU64::new(0),
             beats: Mutex::default(),
         });
-        let probe = Source::new("probe", Probe(log.clone()));
-        probe.set_priority(PROBE_PRIORITY);
-        probe.set_can_recurse(true);
-        probe.attach(&MainContext::default());
+        let count = log.clone();
+        let probe = Probe::calling(&MainContext::default(), move || count.iteration());
         (log, probe)
+    }
+
+    fn iteration(&self) {
+        self.iterations.fetch_add(1, Relaxed);
+        // Only this thread counts it, down as well as up.
+        let at_work = self.charts_at_work.load(Relaxed);
+        if at_work > 0 {
+            self.charts_at_work.store(at_work - 1, Relaxed);
+            self.chart_iterations.fetch_add(1, Relaxed);
+        }
     }
 
     fn beats(&self) -> MutexGuard<'_, Beats> {
@@ -174,18 +178,17 @@ impl Log {
 
     /// The counters now; those of the kernel only where `with_thread` asks for them.
     pub fn meter(&self, with_thread: bool) -> Meter {
-        let mut meter = Meter {
+        let meter = Meter {
             iterations: self.iterations.load(Relaxed),
             useful: self.useful.load(Relaxed),
             ticks: self.ticks.load(Relaxed),
             ..Meter::default()
         };
         if with_thread {
-            let pid = std::process::id();
-            meter.switches = threads::voluntary_switches(pid, self.thread);
-            meter.cpu = threads::cpu_time(pid, self.thread);
+            threads::with_thread(meter, std::process::id(), self.thread)
+        } else {
+            meter
         }
-        meter
     }
 
     /// What is counted here, from the beginning on.
@@ -259,31 +262,6 @@ impl Log {
     /// The episode is over.
     pub fn release(&self) {
         self.beats().keep = false;
-    }
-}
-
-/// Counts iterations: a source of the highest priority that never is ready.
-#[derive(Debug)]
-pub struct Probe(Arc<Log>);
-
-impl Callbacks for Probe {
-    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        self.0.iterations.fetch_add(1, Relaxed);
-        // Only this thread counts it, down as well as up.
-        let at_work = self.0.charts_at_work.load(Relaxed);
-        if at_work > 0 {
-            self.0.charts_at_work.store(at_work - 1, Relaxed);
-            self.0.chart_iterations.fetch_add(1, Relaxed);
-        }
-        Prepare::Wait(None)
-    }
-
-    fn check(&self, _this: SourceRef<'_>) -> bool {
-        false
-    }
-
-    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
     }
 }
 

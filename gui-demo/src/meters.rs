@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use gtk4::Widget;
 use gtk4::prelude::*;
+use harness::probe::Probe;
 use loopnest_core::loops::Loops;
-use loopnest_strategies::source::Source;
 
 use crate::frames::Frames;
-use crate::log::{Log, Probe};
+use crate::log::Log;
 use crate::report::Stretch;
 use crate::work::Work;
 
@@ -22,7 +22,7 @@ pub struct Meters {
     pub frames: Rc<Frames>,
     /// The work beside the dialogs.
     pub work: Rc<Work>,
-    _probe: Source<Probe>,
+    _probe: Probe,
 }
 
 impl Meters {

@@ -13,6 +13,7 @@
 //! | [`supervisor`] | outside the child: starts it, keeps time, says how it ended |
 //! | [`child`] | inside the child: runs the program, counts, pokes what is overdue |
 //! | [`shm`] | the page between the two |
+//! | [`probe`], [`threads`], [`parent`] | what is counted and how, and a child that ends with its parent |
 //! | [`rules`], [`explanation`] | why a cell got its verdict |
 //! | [`expect`] | what each cell is expected to do |
 //! | [`formats`], [`timeline`] | a run as text, as JSON, as a Chrome trace |
@@ -30,6 +31,8 @@ pub mod explanation;
 pub mod formats;
 pub mod machine;
 pub mod matrix;
+pub mod parent;
+pub mod probe;
 pub mod registry;
 pub mod result;
 pub mod rules;

@@ -111,6 +111,16 @@ impl Page {
         self.word(counter).fetch_add(1, Ordering::AcqRel)
     }
 
+    /// The counters that go into a meter.
+    pub fn meter(&self) -> Meter {
+        Meter {
+            iterations: self.get(Counter::Iterations),
+            useful: self.get(Counter::Useful),
+            ticks: self.get(Counter::Ticks),
+            ..Meter::default()
+        }
+    }
+
     /// Appends an event.
     pub fn push(&self, event: &Event) {
         let index = self.count(Counter::Events) as usize;

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loopnest_core::Trace;
-use loopnest_core::classify::TICK;
+use loopnest_core::measure::TICK;
 use loopnest_core::trace::{End, Meter};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -107,7 +107,7 @@ pub fn supervise(launch: &Launch, interrupted: &AtomicBool) -> io::Result<Outcom
         _ => Meter {
             switches: events.iter().map(|e| e.meter.switches).max().unwrap_or_default(),
             cpu: events.iter().map(|e| e.meter.cpu).max().unwrap_or_default(),
-            ..meter(&page)
+            ..page.meter()
         },
     };
     let trace = Trace { events, meter, end, notes: page.notes() };
@@ -176,7 +176,7 @@ impl<'a> Watch<'a> {
             }
             if ticks >= news_at + patience {
                 let now = self.sample();
-                let last = difference(&before.meter, &now.meter);
+                let last = now.meter.saturating_sub(before.meter);
                 // Asleep in a lock at both ends, and never awake between them.
                 let in_lock = before.in_lock && now.in_lock && last.switches == 0;
                 return Ok(Stop::Deadline { last, in_lock, meter: now.meter });
@@ -192,11 +192,7 @@ impl<'a> Watch<'a> {
 
     fn full_meter(&self) -> Meter {
         let tid = self.page.get(Counter::Tid);
-        Meter {
-            switches: threads::voluntary_switches(self.child.id(), tid),
-            cpu: threads::cpu_time(self.child.id(), tid),
-            ..meter(self.page)
-        }
+        threads::with_thread(self.page.meter(), self.child.id(), tid)
     }
 }
 
@@ -225,25 +221,6 @@ fn head_and_tail(file: &mut File) -> io::Result<String> {
         file.read_to_end(&mut text)?;
     }
     Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-fn meter(page: &Page) -> Meter {
-    Meter {
-        iterations: page.get(Counter::Iterations),
-        useful: page.get(Counter::Useful),
-        ticks: page.get(Counter::Ticks),
-        ..Meter::default()
-    }
-}
-
-fn difference(from: &Meter, to: &Meter) -> Meter {
-    Meter {
-        iterations: to.iterations.saturating_sub(from.iterations),
-        useful: to.useful.saturating_sub(from.useful),
-        switches: to.switches.saturating_sub(from.switches),
-        cpu: to.cpu.saturating_sub(from.cpu),
-        ticks: to.ticks.saturating_sub(from.ticks),
-    }
 }
 
 fn end_of(status: ExitStatus, stderr: &str) -> End {

@@ -9,55 +9,10 @@ pub mod sides;
 pub mod world;
 
 use std::cell::Cell;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use glib::{MainContext, MainLoop};
-use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
-
-/// Counts the iterations of a context, as the harness does: a source of the highest priority that
-/// never is ready.
-#[derive(Debug)]
-pub struct Probe {
-    n: Rc<Cell<u64>>,
-    _source: Source<Count>,
-}
-
-#[derive(Debug)]
-struct Count(Rc<Cell<u64>>);
-
-impl Callbacks for Count {
-    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        self.0.set(self.0.get() + 1);
-        Prepare::Wait(None)
-    }
-
-    fn check(&self, _this: SourceRef<'_>) -> bool {
-        false
-    }
-
-    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
-impl Probe {
-    /// Begins to count.
-    pub fn new(context: &MainContext) -> Self {
-        let n = Rc::new(Cell::new(0));
-        let source = Source::new("probe", Count(n.clone()));
-        source.set_priority(-1000);
-        source.set_can_recurse(true);
-        source.attach(context);
-        Self { n, _source: source }
-    }
-
-    /// Iterations so far.
-    pub fn iterations(&self) -> u64 {
-        self.n.get()
-    }
-}
 
 /// Runs `then` on `context` once, after a time.
 pub fn after(context: &MainContext, time: Duration, then: impl FnOnce() + 'static) {

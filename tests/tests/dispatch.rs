@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use glib::{MainContext, MainLoop};
+use harness::probe::Probe;
 use loopnest_strategies::{Dispatch, JoinError};
-use loopnest_tests::{Probe, after, count_idle, dialog_until, nested_loop};
+use loopnest_tests::{after, count_idle, dialog_until, nested_loop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 

@@ -7,8 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use glib::MainContext;
+use harness::probe::Probe;
 use loopnest_strategies::{CallError, Handoff};
-use loopnest_tests::{Probe, after, count_idle, nested_loop};
+use loopnest_tests::{after, count_idle, nested_loop};
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use std::ops::ControlFlow;
 
 use glib::MainContext;
+use harness::probe::Probe;
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 use loopnest_strategies::{Nested, WakeAfterDispatch};
-use loopnest_tests::{Probe, after, count_idle, nested_loop};
+use loopnest_tests::{after, count_idle, nested_loop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 

@@ -8,9 +8,9 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use glib::{MainContext, Priority};
+use harness::probe::Probe;
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 use loopnest_strategies::{Dispatch, JoinHandle};
-use loopnest_tests::Probe;
 use loopnest_tests::raw_source::{is_readable, poll_set};
 use tokio::time::sleep;
 

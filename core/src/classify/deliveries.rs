@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Case, FLOOD_SHARE, MARGIN, OVERTAKEN, TICK, TICKS_PERCENT};
+use super::{Case, FLOOD_SHARE, MARGIN, OVERTAKEN, TICKS_PERCENT};
+use crate::measure::ticks_in;
 use crate::trace::{CANCELLED, End, Event, FIRED, Key, Kind, Trace, What};
 use crate::verdict::{Finding, Tally, Word};
 
@@ -229,11 +230,7 @@ impl Case<'_> {
     fn machine_ran(&self, due: Duration, at: usize) -> bool {
         let events = &self.real.events;
         let before = events[..at].iter().rev().find(|event| event.at <= due);
-        let (from, ticks) = before.map_or((Duration::ZERO, 0), |e| (e.at, e.meter.ticks));
-        let time = events[at].at.saturating_sub(from);
-        let ticks = events[at].meter.ticks.saturating_sub(ticks);
-        let nominal = (time.as_millis() / TICK.as_millis()) as u64;
-        ticks * 100 >= nominal * TICKS_PERCENT
+        clock_ran(before, &events[at])
     }
 
     /// Whether the supervisor's clock ran while the window was open.
@@ -241,15 +238,8 @@ impl Case<'_> {
         let (open, Some(close)) = self.edges(window) else {
             return true;
         };
-        let close = &self.real.events[close];
-        let (from, ticks) = open.map_or((Duration::ZERO, 0), |open| {
-            let open = &self.real.events[open];
-            (open.at, open.meter.ticks)
-        });
-        let ticks = close.meter.ticks.saturating_sub(ticks);
-        let time = close.at.saturating_sub(from);
-        let nominal = (time.as_millis() / TICK.as_millis()) as u64;
-        ticks * 100 >= nominal * TICKS_PERCENT
+        let events = &self.real.events;
+        clock_ran(open.map(|open| &events[open]), &events[close])
     }
 
     /// Each side in each window: a side that froze in one dialog is not excused by another.
@@ -302,6 +292,13 @@ impl Case<'_> {
         });
         levels.chain(floods).collect()
     }
+}
+
+/// Whether the supervisor's clock ran from one event, or from the beginning, until another.
+fn clock_ran(from: Option<&Event>, to: &Event) -> bool {
+    let (at, meter) = from.map_or_else(Default::default, |event| (event.at, event.meter));
+    let ticks = to.meter.saturating_sub(meter).ticks;
+    ticks * 100 >= ticks_in(to.at.saturating_sub(at)) * TICKS_PERCENT
 }
 
 pub(super) fn positions(trace: &Trace) -> BTreeMap<Key, usize> {

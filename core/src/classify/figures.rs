@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::deliveries::positions;
-use super::{Case, DRAIN_PAUSE, ITERATIONS_FREE, ITERATIONS_PER_EVENT};
+use super::{Case, ITERATIONS_FREE, ITERATIONS_PER_EVENT};
+use crate::measure::DRAIN_PAUSE;
 use crate::program::Side;
 use crate::trace::{Event, Kind, Meter, What};
 use crate::verdict::{Figures, Tally, WindowFigures};
@@ -14,8 +15,7 @@ impl Case<'_> {
     pub(super) fn windows(&self) -> Vec<WindowFigures> {
         let end = self.last();
         let mut windows = Vec::new();
-        let mut nested = Meter::default();
-        let mut nested_time = Duration::ZERO;
+        let (mut rest_time, mut rest) = end;
         for (i, event) in self.real.events.iter().enumerate() {
             let (name, closing) = match event.what {
                 What::Open(level) => (self.levels[usize::from(level)].clone(), What::Close(level)),
@@ -31,17 +31,13 @@ impl Case<'_> {
             let (until, reading) = poke.map_or((at, meter), |e| (e.at, e.meter));
             let paced = self.paced(event.at, until);
             let time = until.saturating_sub(event.at);
-            windows.push(window(name, time, event.meter, reading, paced));
+            windows.push(window(name, time, reading.saturating_sub(event.meter), paced));
             if matches!(event.what, What::Open(_)) && event.depth == 1 {
-                nested_time += at.saturating_sub(event.at);
-                nested.iterations += meter.iterations.saturating_sub(event.meter.iterations);
-                nested.useful += meter.useful.saturating_sub(event.meter.useful);
-                nested.switches += meter.switches.saturating_sub(event.meter.switches);
-                nested.cpu += meter.cpu.saturating_sub(event.meter.cpu);
+                rest_time = rest_time.saturating_sub(at.saturating_sub(event.at));
+                rest = rest.saturating_sub(meter.saturating_sub(event.meter));
             }
         }
-        let time = end.0.saturating_sub(nested_time);
-        windows.push(window("run".to_owned(), time, nested, end.1, 0));
+        windows.push(window("run".to_owned(), rest_time, rest, 0));
         windows
     }
 
@@ -133,17 +129,16 @@ impl Case<'_> {
     }
 }
 
-fn window(name: String, time: Duration, from: Meter, to: Meter, paced: u64) -> WindowFigures {
-    let iterations = to.iterations.saturating_sub(from.iterations);
-    let justified = to.useful.saturating_sub(from.useful);
-    let cpu = to.cpu.saturating_sub(from.cpu).as_micros();
+/// Figures of a window from what was counted in it.
+fn window(name: String, time: Duration, counted: Meter, paced: u64) -> WindowFigures {
+    let Meter { iterations, useful: justified, switches, cpu, .. } = counted;
     WindowFigures {
         name,
         ms: time.as_millis() as u64,
         iterations,
         justified,
-        switches: to.switches.saturating_sub(from.switches),
-        cpu_permille: (cpu * 1000 / time.as_micros().max(1)) as u32,
+        switches,
+        cpu_permille: (cpu.as_micros() * 1000 / time.as_micros().max(1)) as u32,
         busy: iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified + paced,
     }
 }

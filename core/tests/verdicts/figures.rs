@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use loopnest_core::classify;
 use loopnest_core::classify::{
-    DRAIN_PAUSE, ITERATIONS_FREE, ITERATIONS_PER_EVENT, MARGIN, OVERTAKEN, RULES_VERSION, TICK,
+    FLOOD_SHARE, ITERATIONS_FREE, ITERATIONS_PER_EVENT, MARGIN, OVERTAKEN, RULES_VERSION,
     TICKS_PERCENT,
 };
+use loopnest_core::measure::{DRAIN_PAUSE, MAX_POKES, OVERDUE_TICKS, POKE_EFFECT, TICK};
 use loopnest_core::program::How;
 use loopnest_core::trace::Kind;
 
@@ -49,8 +50,9 @@ fn the_limits_are_those_of_their_version() {
     // Whoever changes one changes the version, and METHODOLOGY.md.
     assert_eq!(RULES_VERSION, 1);
     assert_eq!((ITERATIONS_FREE, ITERATIONS_PER_EVENT, TICKS_PERCENT), (16, 8, 25));
-    let millis = [MARGIN, OVERTAKEN, TICK, DRAIN_PAUSE].map(|limit| limit.as_millis());
-    assert_eq!(millis, [100, 200, 10, 5]);
+    assert_eq!((FLOOD_SHARE, OVERDUE_TICKS, MAX_POKES), (8, 25, 3));
+    let times = [MARGIN, OVERTAKEN, TICK, POKE_EFFECT, DRAIN_PAUSE];
+    assert_eq!(times.map(|limit| limit.as_millis()), [100, 200, 10, 30, 5]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Says a verdict in one or two sentences, with the figures that prove it.
 
-use loopnest_core::classify::{DRAIN_PAUSE, ITERATIONS_FREE, ITERATIONS_PER_EVENT};
+use loopnest_core::classify::{ITERATIONS_FREE, ITERATIONS_PER_EVENT};
+use loopnest_core::measure::DRAIN_PAUSE;
 use loopnest_core::program::{How, Program, Side, Step};
 use loopnest_core::strategy::About;
 use loopnest_core::verdict::{Finding, Judgement, WindowFigures, Word};

@@ -13,10 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use glib::{IOCondition, MainContext, MainLoop, Priority};
-use loopnest_core::classify::DRAIN_PAUSE;
 use loopnest_core::loops::{
     BoxFuture, Callback, Canceller, Channel, Home, Job, Loops, Pipe, Refused,
 };
+use loopnest_core::measure::DRAIN_PAUSE;
 use loopnest_core::program::{How, Reply};
 use loopnest_core::protocol::DepthStack;
 use loopnest_strategies::GlibHandle;

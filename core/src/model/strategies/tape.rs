@@ -1,7 +1,6 @@
 //! What happened in a model run, with the same instruments as beside the real loops: counters, and
 //! a rescue thread that pokes when something is overdue.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
@@ -9,16 +8,11 @@ use std::time::Duration;
 
 use super::tasks::lock;
 use super::threads::RESCUE;
-use crate::classify::{MAX_POKES, OVERDUE_TICKS, POKE_EFFECT, TICK};
+use crate::measure::{Owed, POKE_EFFECT, TICK, Wakers, ticks_in};
 use crate::model::clock::{Clock, Stuck};
 use crate::model::context::Context;
-use crate::program::Side;
-use crate::trace::{End, Event, Key, Meter, Recorder, Trace, What};
+use crate::trace::{End, Event, Meter, Recorder, Trace, What};
 
-/// [`OVERDUE_TICKS`] as a time. The supervisor looks once a tick, so it pokes in the middle of one, and
-/// never in the instant in which a program does something.
-const OVERDUE: Duration =
-    Duration::from_millis(TICK.as_millis() as u64 * OVERDUE_TICKS + TICK.as_millis() as u64 / 2);
 /// The stretch before the end over which a run that does not end is looked at.
 pub(super) const LAST: Duration = Duration::from_millis(500);
 
@@ -29,7 +23,7 @@ pub(super) struct Tape {
     useful: AtomicU64,
     lines: Mutex<Lines>,
     /// The last waker of every task, for the poke; none in the ideal run, which needs none.
-    wakers: Option<Mutex<BTreeMap<u16, Waker>>>,
+    wakers: Option<Wakers>,
 }
 
 #[derive(Default)]
@@ -48,7 +42,7 @@ impl Tape {
             context: context.clone(),
             useful: AtomicU64::new(0),
             lines: Mutex::default(),
-            wakers: (!is_ideal).then(Mutex::default),
+            wakers: (!is_ideal).then(Wakers::default),
         })
     }
 
@@ -61,7 +55,7 @@ impl Tape {
             switches: counters.sleeps,
             cpu: config.iteration_cost * u32::try_from(counters.iterations).unwrap_or(u32::MAX),
             // The model's machine never stands still.
-            ticks: (self.clock.now().as_millis() / TICK.as_millis()) as u64,
+            ticks: ticks_in(self.clock.now()),
         }
     }
 
@@ -94,14 +88,8 @@ impl Tape {
             let from = lines.before_last.take().unwrap_or(meter);
             // Nobody turns when nothing can happen any more.
             let still = self.clock.stuck() == Some(Stuck::Idle);
-            let last = Meter {
-                iterations: meter.iterations - from.iterations,
-                useful: meter.useful - from.useful,
-                switches: meter.switches - from.switches,
-                cpu: meter.cpu.saturating_sub(from.cpu),
-                ticks: meter.ticks - from.ticks,
-            };
-            End::Deadline { last: if still { Meter::default() } else { last }, in_lock: false }
+            let last = if still { Meter::default() } else { meter.saturating_sub(from) };
+            End::Deadline { last, in_lock: false }
         });
         Trace {
             events: std::mem::take(&mut lines.events),
@@ -113,10 +101,7 @@ impl Tape {
 
     /// Drops what keeps tasks alive.
     pub(super) fn clear(&self) {
-        if let Some(wakers) = &self.wakers {
-            let wakers = std::mem::take(&mut *lock(wakers));
-            drop(wakers);
-        }
+        self.wakers.iter().for_each(Wakers::clear);
     }
 }
 
@@ -125,10 +110,9 @@ impl Recorder for Tape {
         if self.clock.stuck().is_some() {
             return;
         }
-        let ticks = (at.as_millis() / TICK.as_millis()) as u64;
         let meter = match &self.wakers {
             Some(_) => self.meter(),
-            None => Meter { ticks, ..Meter::default() },
+            None => Meter { ticks: ticks_in(at), ..Meter::default() },
         };
         lock(&self.lines).events.push(Event { at, depth, what, meter });
         if what == What::Done {
@@ -145,12 +129,7 @@ impl Recorder for Tape {
     }
 
     fn polled(&self, actor: u16, waker: &Waker) {
-        let Some(wakers) = &self.wakers else { return };
-        let mut wakers = lock(wakers);
-        match wakers.get_mut(&actor) {
-            Some(last) => last.clone_from(waker),
-            None => drop(wakers.insert(actor, waker.clone())),
-        }
+        self.wakers.iter().for_each(|wakers| wakers.keep(actor, waker));
     }
 }
 
@@ -158,49 +137,38 @@ impl Recorder for Tape {
 /// overdue.
 pub(super) struct Rescue {
     tape: Weak<Tape>,
-    due: Vec<(Duration, Key)>,
+    owed: Owed,
+    /// How many events of the tape it has seen.
+    read: usize,
     /// Gives the runtime something new; waking a task that was woken already has no effect.
     nudge: Box<dyn Fn() + Send + Sync>,
-    pokes: u16,
-    not_before: Duration,
 }
 
 impl Rescue {
     /// Begins to watch over a run that should go like `ideal`.
     pub(super) fn begin(tape: &Arc<Tape>, ideal: &Trace, nudge: Box<dyn Fn() + Send + Sync>) {
-        let due = ideal.events.iter().filter_map(|event| match event.what {
-            What::Reached(key) => Some((event.at, key)),
-            _ => None,
-        });
-        let (tape_ref, due) = (Arc::downgrade(tape), due.collect());
-        let rescue = Self { tape: tape_ref, due, nudge, pokes: 0, not_before: Duration::ZERO };
+        let rescue = Self { tape: Arc::downgrade(tape), owed: Owed::new(ideal), read: 0, nudge };
         rescue.look(&tape.clock, tape);
     }
 
     /// Pokes if something is overdue, else comes again when something could be.
     fn look(mut self, clock: &Clock, tape: &Arc<Tape>) {
-        if self.pokes >= MAX_POKES {
-            return;
-        }
-        let Some(overdue) = self.overdue(tape) else { return };
-        let at = overdue.max(self.not_before);
+        self.deliver(tape);
+        let Some(at) = self.owed.next_poke() else { return };
+        // Never in the instant in which a program does something.
+        let at = at + TICK / 2;
         if at > clock.now() {
             self.later(clock, at, |rescue, clock, tape| rescue.look(clock, tape));
             return;
         }
-        tape.record(clock.now(), 0, What::PokeBegin(self.pokes));
+        tape.record(clock.now(), 0, What::PokeBegin(self.owed.n_pokes()));
         tape.context.wakeup();
         self.later(clock, clock.now() + POKE_EFFECT, |rescue, clock, tape| {
-            let wakers: Vec<Waker> = match &tape.wakers {
-                Some(wakers) => lock(wakers).values().cloned().collect(),
-                None => Vec::new(),
-            };
-            wakers.into_iter().for_each(Waker::wake);
+            tape.wakers.iter().for_each(Wakers::wake);
             (rescue.nudge)();
             rescue.later(clock, clock.now() + POKE_EFFECT, |mut rescue, clock, tape| {
-                tape.record(clock.now(), 0, What::PokeEnd(rescue.pokes));
-                rescue.pokes += 1;
-                rescue.not_before = clock.now() + OVERDUE;
+                tape.record(clock.now(), 0, What::PokeEnd(rescue.owed.n_pokes()));
+                rescue.owed.poked(clock.now());
                 rescue.look(clock, tape);
             });
         });
@@ -219,25 +187,14 @@ impl Rescue {
         });
     }
 
-    /// When a side will have owed something for [`OVERDUE`] and delivered nothing meanwhile, if
-    /// nothing changes. None when nothing is owed any more.
-    fn overdue(&mut self, tape: &Tape) -> Option<Duration> {
-        let mut alive = BTreeMap::new();
-        {
-            let lines = lock(&tape.lines);
-            let mut delivered = BTreeSet::new();
-            for event in &lines.events {
-                if let What::Reached(key) = event.what {
-                    delivered.insert(key);
-                    alive.insert(key.kind.side(), event.at);
-                }
+    /// Reads what has been delivered since it last looked.
+    fn deliver(&mut self, tape: &Tape) {
+        let lines = lock(&tape.lines);
+        for event in lines.events.iter().skip(self.read) {
+            if let What::Reached(key) = event.what {
+                self.owed.deliver(key, event.at);
             }
-            self.due.retain(|(_, key)| !delivered.contains(key));
         }
-        let side = |side: Side| {
-            let (due, _) = self.due.iter().find(|(_, key)| key.kind.side() == side)?;
-            Some((*due).max(alive.get(&side).copied().unwrap_or_default()) + OVERDUE)
-        };
-        [side(Side::Async), side(Side::Glib)].into_iter().flatten().min()
+        self.read = lines.events.len();
     }
 }
