@@ -39,6 +39,11 @@ impl PrivateBus {
         &self.address
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.daemon.id()
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(&mut self) {
         let _ = self.daemon.kill();

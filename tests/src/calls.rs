@@ -70,15 +70,15 @@ pub fn of_hanging(service: &str) -> Method<'_> {
 }
 
 /// Makes a call. No reply for `patience` milliseconds is an error of GDBus; -1 is its usual 25 s.
-pub fn send(
+pub fn send<'a>(
     bus: &DBusConnection,
     [service, path, interface, name]: Method<'_>,
     parameters: Option<&glib::Variant>,
     patience: i32,
-    cancellable: &Cancellable,
+    cancellable: impl Into<Option<&'a Cancellable>>,
     done: impl FnOnce(Reply) + 'static,
 ) {
-    let (service, flags, cancellable) = (Some(service), DBusCallFlags::NONE, Some(cancellable));
+    let (service, flags, cancellable) = (Some(service), DBusCallFlags::NONE, cancellable.into());
     bus.call(service, path, interface, name, parameters, None, flags, patience, cancellable, done);
 }
 

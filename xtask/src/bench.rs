@@ -20,8 +20,9 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
 }
 
 fn ratios(quick: bool) -> Cmd {
+    let packages = "--package harness --package loopnest-tests";
     let cmd =
-        Cmd::line("cargo bench --package harness --bench ratios --bench gasync --bench model");
+        Cmd::line(&format!("cargo bench {packages} --bench ratios --bench gasync --bench model"));
     if quick { cmd.args(["--", "--quick"]) } else { cmd }
 }
 
@@ -31,7 +32,8 @@ mod tests {
 
     #[test]
     fn quick_is_passed_to_the_benchmark_and_not_to_cargo() {
-        let full = "cargo bench --package harness --bench ratios --bench gasync --bench model";
+        let full = "cargo bench --package harness --package loopnest-tests --bench ratios \
+                    --bench gasync --bench model";
         assert_eq!(ratios(false).to_string(), full);
         assert_eq!(ratios(true).to_string(), format!("{full} -- --quick"));
     }

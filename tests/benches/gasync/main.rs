@@ -4,9 +4,8 @@
 //! From a tokio thread: `GlibHandle::gasync`, beside the ways in which it is done by hand; see
 //! [`ways`].
 //!
-//! `cargo bench -p harness --bench gasync -- --quick`. Needs `dbus-daemon`.
+//! `cargo bench -p loopnest-tests --bench gasync -- --quick`. Needs `dbus-daemon`.
 
-mod bus;
 mod floor;
 mod operations;
 mod place;
@@ -18,14 +17,16 @@ use std::time::Instant;
 use anyhow::ensure;
 use gio::Cancellable;
 use glib::MainContext;
+use harness::probe::Probe;
 use loopnest_strategies::gasync::{self, Resolver};
 use loopnest_strategies::{Dispatch, Handoff};
+use loopnest_tests::bus::PrivateBus;
+use loopnest_tests::calls::{Hanging, open};
 use rustix::time::{ClockId, clock_gettime};
 
-use bus::{Daemon, Hanging};
-use operations::{GetId, Hang, Operation, Task};
+use operations::{Call, Operation, Task};
 use place::{Place, Processors};
-use table::{Cost, Probe, Table};
+use table::{Cost, Table};
 use ways::{WAYS, Way};
 
 /// How many calls are made at once, or left to wait.
@@ -40,7 +41,7 @@ fn main() -> anyhow::Result<()> {
     let (rounds, n) = if args.iter().any(|a| a == "--quick") { (15, 300) } else { (61, 1_000) };
     let context = MainContext::default();
     let _owner = context.acquire()?;
-    let daemon = Daemon::start()?;
+    let daemon = PrivateBus::start();
     let sides = Sides {
         probe: Probe::new(&context),
         dispatch: Dispatch::new(&context)?,
@@ -49,12 +50,12 @@ fn main() -> anyhow::Result<()> {
         rounds,
         n,
     };
-    let bus = sides.dispatch.block_on(bus::connect(daemon.address()))?;
-    let served = sides.dispatch.block_on(bus::connect(daemon.address()))?;
-    let hanging = Hanging::serve(&served)?;
-    let get_id = GetId(bus.clone());
+    let connect = || sides.dispatch.block_on(open(daemon.address().to_owned()));
+    let bus = connect();
+    let hanging = Hanging::serve(&connect());
+    let get_id = Call::get_id(&bus);
 
-    let waiting = Manner::Beside(&hanging, Hang::of(bus, &served));
+    let waiting = Manner::Beside(&hanging, Call::hang(&bus, &hanging));
     let processors = Processors::new()?;
     for place in [Place::OneProcessor, Place::Anywhere] {
         processors.put(place, daemon.id())?;
@@ -77,7 +78,7 @@ enum Manner<'a> {
     InTurn,
     AtOnce,
     /// One after the other, while a thousand others, made in the same way, wait for their reply.
-    Beside(&'a Hanging, Hang),
+    Beside(&'a Hanging, Call),
 }
 
 struct Sides {

@@ -1,12 +1,6 @@
 //! Medians and their ratios, printed.
 
-use std::cell::Cell;
 use std::io::Write;
-use std::ops::ControlFlow;
-use std::rc::Rc;
-
-use glib::MainContext;
-use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 
 /// What a round took, in seconds.
 #[derive(Clone, Copy, Default)]
@@ -68,42 +62,4 @@ impl<const N: usize> Table<N> {
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-/// Counts the iterations of a context: a source of a high priority that never is ready.
-pub(crate) struct Probe {
-    n: Rc<Cell<u64>>,
-    _source: Source<Count>,
-}
-
-struct Count(Rc<Cell<u64>>);
-
-impl Callbacks for Count {
-    fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        self.0.set(self.0.get() + 1);
-        Prepare::Wait(None)
-    }
-
-    fn check(&self, _this: SourceRef<'_>) -> bool {
-        false
-    }
-
-    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
-impl Probe {
-    pub(crate) fn new(context: &MainContext) -> Self {
-        let n = Rc::new(Cell::new(0));
-        let source = Source::new("probe", Count(n.clone()));
-        source.set_priority(-1000);
-        source.set_can_recurse(true);
-        source.attach(context);
-        Self { n, _source: source }
-    }
-
-    pub(crate) fn iterations(&self) -> u64 {
-        self.n.get()
-    }
 }
