@@ -189,14 +189,11 @@ mod tests {
     #[test]
     fn pokes_keep_their_distance_and_are_few() {
         let mut owed = owed(&[(0, TIMER)]);
-        let mut clock = Duration::ZERO;
         for n in 0..MAX_POKES {
-            assert_eq!(owed.n_pokes(), n);
-            assert_eq!(owed.next_poke(), Some(clock + OVERDUE));
-            clock += OVERDUE + TICK;
-            assert!(owed.wants_poke(clock, clock));
-            owed.poked(clock);
-            assert!(!owed.wants_poke(clock + TICK, clock + TICK));
+            let tick = (u64::from(n) + 1) * OVERDUE_TICKS;
+            assert_eq!((owed.n_pokes(), owed.next_poke()), (n, Some(time_of(tick))));
+            assert_eq!(first_poke(&mut owed, tick - OVERDUE_TICKS), Some(tick));
+            owed.poked(time_of(tick));
         }
         assert_eq!((owed.next_poke(), first_poke(&mut owed, 200)), (None, None));
     }
