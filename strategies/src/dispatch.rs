@@ -119,6 +119,18 @@ fn is_turning() -> bool {
 impl Dispatch {
     /// Attaches a runtime and an executor to `context`.
     ///
+    /// ```no_run
+    /// use loopnest_strategies::{Dispatch, SetupError, glib};
+    ///
+    /// fn main() -> Result<(), SetupError> {
+    ///     let dispatch = Dispatch::new(&glib::MainContext::default())?;
+    ///     dispatch.spawn_local(async { println!("inside the main loop") });
+    ///     // Or `application.run()`. `dispatch` lives until it returns.
+    ///     glib::MainLoop::new(None, false).run();
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// When the system gives no descriptors for the runtime, or when this crate was linked into a
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
@@ -155,6 +167,19 @@ impl Dispatch {
     }
 
     /// Starts a task on this thread. It may hold anything and use tokio's sockets and timers.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// // Not `Send`: a widget would do as well.
+    /// let name = std::rc::Rc::new("tick");
+    /// let task = dispatch.spawn_local(async move {
+    ///     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///     name.len()
+    /// });
+    /// assert_eq!(dispatch.block_on(task).expect("it does not panic"), 4);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
@@ -164,11 +189,38 @@ impl Dispatch {
     }
 
     /// A handle that starts tasks from any thread.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// let spawner = dispatch.spawner();
+    /// let task = std::thread::spawn(move || spawner.spawn(async { 42 })).join().expect("no panic");
+    /// assert_eq!(dispatch.block_on(task).expect("it does not panic"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn spawner(&self) -> Spawner {
         self.shared.executor.spawner()
     }
 
     /// A handle that gets work done on this thread, from any other.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// let glib = dispatch.glib();
+    /// // As a library that has a runtime of its own would.
+    /// let elsewhere = std::thread::spawn(move || {
+    ///     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    ///     runtime.block_on(glib.call(|| "done on the GLib thread"))
+    /// });
+    /// dispatch.block_on(async move {
+    ///     while !elsewhere.is_finished() {
+    ///         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///     }
+    ///     assert!(elsewhere.join().expect("no panic").is_ok());
+    /// });
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn glib(&self) -> GlibHandle {
         self.jobs.get_or_init(|| JobQueue::new(&self.context)).handle()
     }
@@ -179,6 +231,15 @@ impl Dispatch {
     /// very thread, and so for ever. [`Dispatch::block_on`] is the one to take.
     ///
     /// What is spawned through it lives on tokio's own queue: see *Limits* on top of this module.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// // What a library spawns by `tokio::spawn` goes here.
+    /// let task = dispatch.tokio_handle().spawn(async { 42 });
+    /// assert_eq!(dispatch.block_on(task).expect("it does not panic"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn tokio_handle(&self) -> &Handle {
         self.shared.runtime.handle()
     }
@@ -186,6 +247,16 @@ impl Dispatch {
     /// Runs the context until `future` is done.
     ///
     /// May be called from inside a callback or a task; GLib and all other tasks go on meanwhile.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// let (tx, rx) = tokio::sync::oneshot::channel();
+    /// // A callback completes what the future waits for.
+    /// loopnest_strategies::glib::idle_add_once(move || drop(tx.send(42)));
+    /// assert_eq!(dispatch.block_on(rx), Ok(42));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     ///
     /// # Panics
     /// With the panic of `future`, or of a callback of a [`Source`]; and inside a task on tokio's
@@ -219,11 +290,29 @@ impl Dispatch {
 
     /// Whether the caller is inside a task on tokio's own queue, in a turn of this thread: there
     /// tokio cannot be turned, and [`block_on`](Self::block_on) panics.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// let ours = dispatch.spawn_local(async { Dispatch::is_inside_library_task() });
+    /// let library = dispatch.tokio_handle().spawn(async { Dispatch::is_inside_library_task() });
+    /// let both = dispatch.block_on(async { (ours.await.unwrap(), library.await.unwrap()) });
+    /// assert_eq!(both, (false, true));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn is_inside_library_task() -> bool {
         is_turning()
     }
 
     /// How many of our tasks live.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// dispatch.spawn_local(std::future::pending::<()>());
+    /// assert_eq!(dispatch.n_tasks(), 1);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn n_tasks(&self) -> usize {
         self.shared.executor.n_tasks()
     }

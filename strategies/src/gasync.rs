@@ -98,6 +98,14 @@ fn finish<T>(shared: &Shared<T>, result: Result<T, CallError>) {
 
 impl<T> Resolver<T> {
     /// Hands the result over. If the future is gone, so is the result.
+    ///
+    /// ```
+    /// use loopnest_strategies::{gasync, glib::MainContext};
+    ///
+    /// let call = gasync::call(|_cancellable, done| done.resolve(42));
+    /// assert_eq!(MainContext::default().block_on(call)?, 42);
+    /// # Ok::<(), loopnest_strategies::CallError>(())
+    /// ```
     pub fn resolve(self, result: T) {
         finish(&self.0, Ok(result));
     }

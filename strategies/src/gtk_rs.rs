@@ -47,6 +47,12 @@ pub struct GtkRs {
 impl GtkRs {
     /// Starts a runtime with one worker thread.
     ///
+    /// ```
+    /// # use loopnest_strategies::{GtkRs, SetupError, glib};
+    /// let gtk_rs = GtkRs::new(&glib::MainContext::default())?;
+    /// # Ok::<(), SetupError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the system gives no thread or no descriptors.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
@@ -55,6 +61,14 @@ impl GtkRs {
     }
 
     /// Runs `root` to completion on glib's executor, with the runtime entered.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{GtkRs, glib::MainContext};
+    /// # let gtk_rs = GtkRs::new(&MainContext::default())?;
+    /// let wait = std::time::Duration::from_millis(1);
+    /// gtk_rs.block_on(async move { tokio::time::sleep(wait).await });
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     ///
     /// Does not return while any source of the context is always ready: glib drains the context
     /// first (glib 0.22, `MainContext::block_on`).
@@ -67,11 +81,28 @@ impl GtkRs {
     }
 
     /// A handle that gets work done on this thread, from tokio's.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{GtkRs, glib::MainContext};
+    /// # let gtk_rs = GtkRs::new(&MainContext::default())?;
+    /// let glib = gtk_rs.glib();
+    /// let task = gtk_rs.tokio_handle().spawn(async move { glib.call(|| 42).await });
+    /// assert!(matches!(gtk_rs.block_on(task), Ok(Ok(42))));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn glib(&self) -> GlibHandle {
         self.jobs.get_or_init(|| JobQueue::new(&self.context)).handle()
     }
 
     /// tokio's handle.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{GtkRs, glib::MainContext};
+    /// # let gtk_rs = GtkRs::new(&MainContext::default())?;
+    /// let task = gtk_rs.tokio_handle().spawn(async { 42 });
+    /// assert_eq!(gtk_rs.block_on(task).expect("it does not panic"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn tokio_handle(&self) -> &Handle {
         self.runtime.handle()
     }

@@ -72,6 +72,12 @@ pub struct Handoff {
 impl Handoff {
     /// Starts tokio on a thread and attaches the way back to `context`.
     ///
+    /// ```
+    /// # use loopnest_strategies::{Handoff, SetupError, glib};
+    /// let handoff = Handoff::new(&glib::MainContext::default())?;
+    /// # Ok::<(), SetupError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the system gives no thread or no descriptors.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
@@ -95,6 +101,14 @@ impl Handoff {
 
     /// Starts a task on tokio's thread. Await the handle anywhere, also in `glib`'s own futures;
     /// `abort` cancels.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Handoff, glib::MainContext};
+    /// # let handoff = Handoff::new(&MainContext::default())?;
+    /// let task = handoff.spawn(async { 6 * 7 });
+    /// assert_eq!(MainContext::default().block_on(task).expect("it does not panic"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -104,11 +118,30 @@ impl Handoff {
     }
 
     /// A handle that gets work done on the GLib thread.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Handoff, glib::MainContext};
+    /// # let handoff = Handoff::new(&MainContext::default())?;
+    /// let glib = handoff.glib();
+    /// let on_glib_thread = handoff.block_on(async move {
+    ///     glib.call(|| MainContext::default().is_owner()).await
+    /// });
+    /// assert!(on_glib_thread.expect("the GLib side is there"));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn glib(&self) -> GlibHandle {
         self.jobs.handle()
     }
 
     /// tokio's handle.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Handoff, glib::MainContext};
+    /// # let handoff = Handoff::new(&MainContext::default())?;
+    /// let task = handoff.tokio_handle().spawn_blocking(|| 42);
+    /// assert_eq!(handoff.block_on(task).expect("it does not panic"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn tokio_handle(&self) -> &Handle {
         &self.handle
     }
@@ -116,6 +149,17 @@ impl Handoff {
     /// Runs `future` on tokio's thread and the context on this one, until it is done.
     ///
     /// May be called from inside a callback; GLib goes on meanwhile.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Handoff, glib::MainContext};
+    /// # let handoff = Handoff::new(&MainContext::default())?;
+    /// let n = handoff.block_on(async {
+    ///     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///     42
+    /// });
+    /// assert_eq!(n, 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     ///
     /// # Panics
     /// With the panic of `future`, or of a callback of a [`Source`](source::Source).

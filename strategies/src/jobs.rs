@@ -55,6 +55,16 @@ pub struct GlibHandle {
 
 impl JobQueue {
     /// Attaches a queue to `context`.
+    ///
+    /// ```
+    /// use loopnest_strategies::{JobQueue, glib::MainContext};
+    ///
+    /// let context = MainContext::default();
+    /// let jobs = JobQueue::new(&context);
+    /// let glib = jobs.handle();
+    /// // On any thread, in any executor. Here the loop of this thread does both.
+    /// assert_eq!(context.block_on(glib.call(|| 42)).expect("the queue is there"), 42);
+    /// ```
     pub fn new(context: &MainContext) -> Self {
         let ring = context.clone();
         let (jobs, receiver) = handoff(move || ring.wakeup());
@@ -87,6 +97,15 @@ impl JobQueue {
     }
 
     /// A handle for other threads.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{CallError, JobQueue, glib::MainContext};
+    /// # let (context, jobs) = (MainContext::default(), JobQueue::new(&MainContext::default()));
+    /// let glib = jobs.handle();
+    /// // A handle may outlive the queue.
+    /// drop(jobs);
+    /// assert!(matches!(context.block_on(glib.call(|| 42)), Err(CallError::Gone)));
+    /// ```
     pub fn handle(&self) -> GlibHandle {
         self.handle.clone()
     }
@@ -110,6 +129,15 @@ impl GlibHandle {
     ///
     /// Waits for room while too many jobs are queued. Dropping the future before the job begins
     /// cancels it.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Handoff, glib::MainContext};
+    /// # let handoff = Handoff::new(&MainContext::default())?;
+    /// let glib = handoff.glib();
+    /// let answer = handoff.block_on(async move { glib.call(|| "from the GLib thread").await });
+    /// assert!(answer.is_ok());
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     ///
     /// # Errors
     /// When the GLib side is gone, or `f` panicked.

@@ -105,6 +105,12 @@ struct Ready {
 impl Nested {
     /// A runtime that will run `context` while it waits.
     ///
+    /// ```
+    /// # use loopnest_strategies::{Nested, SetupError, WakeAfterDispatch, glib};
+    /// let nested = Nested::new(&glib::MainContext::default(), WakeAfterDispatch::Yes)?;
+    /// # Ok::<(), SetupError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the system gives no descriptors for the runtime, or when this crate was linked into a
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
@@ -122,6 +128,15 @@ impl Nested {
     }
 
     /// Runs `root` to completion with both loops alive.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};
+    /// # let nested = Nested::new(&MainContext::default(), WakeAfterDispatch::Yes)?;
+    /// let (tx, rx) = tokio::sync::oneshot::channel();
+    /// loopnest_strategies::glib::idle_add_once(move || drop(tx.send(42)));
+    /// assert_eq!(nested.block_on(rx), Ok(42));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     ///
     /// # Panics
     /// With the panic of `root`, or of a callback of a [`Source`]; inside a runtime; when another
@@ -145,6 +160,14 @@ impl Nested {
     }
 
     /// Starts a task on this thread.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};
+    /// # let nested = Nested::new(&MainContext::default(), WakeAfterDispatch::Yes)?;
+    /// let task = nested.spawn_local(async { 42 });
+    /// assert_eq!(nested.block_on(task).expect("it does not panic"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
@@ -155,11 +178,33 @@ impl Nested {
 
     /// A handle that gets work done on this thread, from any other. It is done by whatever loop of
     /// the context runs, in nested ones too, where tokio's tasks of this thread stall.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};
+    /// # let nested = Nested::new(&MainContext::default(), WakeAfterDispatch::Yes)?;
+    /// let glib = nested.glib();
+    /// let (tx, rx) = tokio::sync::oneshot::channel();
+    /// std::thread::spawn(move || {
+    ///     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    ///     tx.send(runtime.block_on(glib.call(|| 42)))
+    /// });
+    /// let answer = nested.block_on(rx).expect("the thread answers");
+    /// assert_eq!(answer.expect("the GLib side is there"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn glib(&self) -> GlibHandle {
         self.jobs.get_or_init(|| JobQueue::new(&self.selector.context)).handle()
     }
 
     /// tokio's handle.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};
+    /// # let nested = Nested::new(&MainContext::default(), WakeAfterDispatch::Yes)?;
+    /// let task = nested.tokio_handle().spawn(async { 42 });
+    /// assert_eq!(nested.block_on(task).expect("it does not panic"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
     pub fn tokio_handle(&self) -> &Handle {
         self.runtime.handle()
     }

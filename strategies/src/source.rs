@@ -32,14 +32,14 @@
 //! use loopnest_strategies::glib::{IOCondition, MainContext};
 //! use loopnest_strategies::source::{Source, SourceRef};
 //!
-//! let (mut ours, mut theirs) = UnixStream::pair()?;
+//! let (ours, mut theirs) = UnixStream::pair()?;
 //! let watched = ours.try_clone()?;
 //! let read = Rc::new(Cell::new(0));
 //! let source = Source::new("echo", {
 //!     let read = read.clone();
 //!     move |_: SourceRef<'_>| {
 //!         let mut byte = [0];
-//!         read.set(ours.read(&mut byte).unwrap_or(0));
+//!         read.set((&ours).read(&mut byte).unwrap_or(0));
 //!         ControlFlow::Break(())
 //!     }
 //! });
@@ -205,8 +205,9 @@ impl<C: Callbacks> Source<C> {
     /// # use loopnest_strategies::source::{Source, SourceRef};
     /// # use std::ops::ControlFlow;
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
-    /// source.attach(&MainContext::new());
-    /// assert!(source.as_glib().context().is_some());
+    /// let context = MainContext::new();
+    /// source.attach(&context);
+    /// assert_eq!(source.as_glib().context(), Some(context));
     /// ```
     ///
     /// # Panics
