@@ -195,6 +195,9 @@ pub(crate) struct ListArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// As Markdown, in full; for rules only
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

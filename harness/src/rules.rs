@@ -23,11 +23,13 @@
 
 mod catalogue;
 mod evidence;
+mod page;
 mod why;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use catalogue::{RULES, Rule, by_name, recognise};
+pub use page::page;
 pub(crate) use why::limit;
 pub use why::why;

@@ -67,6 +67,7 @@ fn what_makes_no_sense_is_wrong_usage() {
         &["replay", "nested/idle", "--verdict", "stuck"],
         &["doctor", "-n", "0"],
         &["completions", "cmd"],
+        &["list", "strategies", "--markdown"],
         &["nosuch"],
     ] {
         usage(args);

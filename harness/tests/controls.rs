@@ -52,3 +52,16 @@ fn planted_subjects_stay_out_of_the_matrix() {
         assert!(!ran.stdout.contains("control"), "{selection:?}: {}", ran.stdout);
     }
 }
+
+#[test]
+fn the_methodology_lists_every_planted_subject_with_its_verdict() {
+    let page = include_str!("../../METHODOLOGY.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `control-"));
+    let rows: Vec<_> = rows.map(|row| row.trim_matches(['|', ' ']).split(" | ")).collect();
+    assert_eq!(rows.len(), CONTROLS.len());
+    for (mut row, (name, verdict)) in rows.into_iter().zip(CONTROLS) {
+        let words: Vec<_> = verdict.iter().map(|word| word.name()).collect();
+        assert_eq!(row.next(), Some(format!("`{name}`").as_str()));
+        assert_eq!(row.next_back(), Some(words.join(", ").as_str()), "{name}");
+    }
+}

@@ -1,4 +1,4 @@
-//! What the documents show is what the recorded run says.
+//! The generated parts of the documents are what the harness prints.
 
 use std::path::Path;
 
@@ -24,6 +24,15 @@ fn the_matrix_in_the_readme_and_the_paper_is_the_recorded_one() {
             "the matrix in {path} is stale; `cargo xtask readme` writes it anew"
         );
     }
+}
+
+#[test]
+fn the_rules_in_the_methodology_are_those_of_the_catalogue() {
+    let page = harness::rules::page();
+    assert!(
+        read("METHODOLOGY.md").contains(page.trim()),
+        "the rules in METHODOLOGY.md are stale; `cargo xtask readme` writes them anew"
+    );
 }
 
 #[test]

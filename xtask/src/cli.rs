@@ -150,15 +150,15 @@ pub struct LoomArgs {
 /// Print the table of mutants and of what caught them.
 ///
 /// A mutant is a protocol or a strategy broken on purpose; the tests that catch them are run, and
-/// each gives a row. The table stands in METHODOLOGY.md between the lines `<!-- BEGIN mutants -->`
+/// each gives a row. The table stands in PROTOCOLS.md between the lines `<!-- BEGIN mutants -->`
 /// and `<!-- END mutants -->`.
 #[derive(Debug, Args)]
 pub struct MutantsArgs {
-    /// Change nothing; fail if the table in METHODOLOGY.md is not what the tests say
+    /// Change nothing; fail if the table in PROTOCOLS.md is not what the tests say
     #[arg(long)]
     pub check: bool,
 
-    /// Put the table into METHODOLOGY.md
+    /// Put the table into PROTOCOLS.md
     #[arg(long, conflicts_with = "check")]
     pub record: bool,
 }
@@ -172,13 +172,14 @@ pub struct BenchArgs {
     pub quick: bool,
 }
 
-/// Put the recorded matrix into README.md and the paper.
+/// Put the recorded matrix into README.md and the paper, and the rules into METHODOLOGY.md.
 ///
-/// The table stands between the lines `<!-- BEGIN matrix -->` and `<!-- END matrix -->`; it is made
-/// from papers/stall-or-spin/matrix.json, so that no figure is ever typed by hand.
+/// Each has its place between two lines such as `<!-- BEGIN matrix -->` and `<!-- END matrix -->`.
+/// The matrix is made from papers/stall-or-spin/matrix.json and the rules from the catalogue of the
+/// harness, so that neither is ever typed by hand.
 #[derive(Debug, Args)]
 pub struct ReadmeArgs {
-    /// Change nothing; fail if a table is not what the record says
+    /// Change nothing; fail if a part is not what the harness prints
     #[arg(long)]
     pub check: bool,
 

@@ -1,10 +1,10 @@
-//! A generated table in a document: what stands between two marker lines is ours, the rest is not.
+//! A generated part of a document: what is between two marker lines is ours, the rest is not.
 //!
 //! The lines are `<!-- BEGIN name -->`, which may carry a remark, and `<!-- END name -->`.
 
 use std::fmt;
 
-/// Why a document cannot take a table.
+/// Why a document cannot be filled in.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Misfit {
     name: &'static str,
@@ -21,9 +21,9 @@ enum Kind {
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            Kind::NoBegin => "has no line that begins the table",
-            Kind::NoEnd => "has no line that ends the table after the one that begins it",
-            Kind::Twice => "has more than one place for the table",
+            Kind::NoBegin => "has no line that begins the part",
+            Kind::NoEnd => "has no line that ends the part after the one that begins it",
+            Kind::Twice => "has more than one place for the part",
         };
         let (begin, end) = (begin(self.name), end(self.name));
         write!(f, "{what}; put `{begin} -->` and `{end}` on lines of their own, once")
@@ -40,9 +40,9 @@ fn end(name: &str) -> String {
     format!("<!-- END {name} -->")
 }
 
-/// The document with the table between its markers. The marker lines stay as they are, so that the
-/// first one can carry a word on where the table comes from.
-pub fn splice(document: &str, name: &'static str, table: &str) -> Result<String, Misfit> {
+/// The document with the text between its markers. The marker lines are kept as they are, so that
+/// the first one can say where the text comes from.
+pub fn splice(document: &str, name: &'static str, text: &str) -> Result<String, Misfit> {
     let misfit = |kind| Misfit { name, kind };
     let lines: Vec<&str> = document.split_inclusive('\n').collect();
     let mut begins = (0..lines.len()).filter(|&nth| is_begin(lines[nth], name));
@@ -54,8 +54,8 @@ pub fn splice(document: &str, name: &'static str, table: &str) -> Result<String,
         return Err(misfit(Kind::Twice));
     }
     let (head, tail) = (lines[..=begin].concat(), lines[end..].concat());
-    // Blank lines around it: without them a Markdown reader takes the table for a part of a comment.
-    Ok(format!("{head}\n{}\n\n{tail}", table.trim_matches('\n')))
+    // Blank lines around it: without them a Markdown reader takes the text for a part of a comment.
+    Ok(format!("{head}\n{}\n\n{tail}", text.trim_matches('\n')))
 }
 
 /// `<!-- BEGIN name -->`, or the same with a remark inside or after the comment.
@@ -72,7 +72,7 @@ pub fn first_difference(old: &str, new: &str) -> String {
             (Some(is), Some(due)) if is == due => nth += 1,
             (is, due) => {
                 let (is, due) = (is.unwrap_or("(nothing)"), due.unwrap_or("(nothing)"));
-                return format!(":{nth}\n  committed  {is}\n  recorded   {due}");
+                return format!(":{nth}\n  committed  {is}\n  generated  {due}");
             }
         }
     }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn the_first_stale_line_is_named() {
         let shown = first_difference("a\nb\n", "a\nc\n");
-        assert_eq!(shown, ":2\n  committed  b\n  recorded   c");
+        assert_eq!(shown, ":2\n  committed  b\n  generated  c");
         assert!(first_difference("a\n", "a\nb\n").contains("committed  (nothing)"));
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask mutants`: the table of mutants in METHODOLOGY.md is made by the tests that catch them.
+//! `cargo xtask mutants`: the table of mutants in PROTOCOLS.md is made by the tests that catch them.
 //!
 //! A mutant is the subject broken in one place; a test shows that a search finds it, and that the
 //! search is therefore worth something. To add one:
@@ -33,7 +33,7 @@ use crate::command::{Cmd, ending, workspace};
 use crate::markers::{first_difference, splice};
 use crate::protocols;
 
-const DOCUMENT: &str = "METHODOLOGY.md";
+const DOCUMENT: &str = "PROTOCOLS.md";
 /// What the markers name.
 const TABLE: &str = "mutants";
 /// What a line of a test begins with; the test's runner may have written something before it.

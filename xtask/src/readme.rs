@@ -1,7 +1,8 @@
-//! `cargo xtask readme`: tables of measurements are generated, never typed.
+//! `cargo xtask readme`: what the harness knows is put into the documents by a program, never typed.
 //!
-//! The harness renders the recorded matrix, and this puts the text between two marker lines. A table
-//! that was edited by hand, or that an older record left behind, fails `--check`, and so CI.
+//! The harness prints the recorded matrix and the page of rules, and this puts each between two
+//! marker lines. A part that was edited by hand, or that the harness would print otherwise by now,
+//! fails `--check`, and so CI.
 
 use std::fs;
 use std::path::Path;
@@ -14,9 +15,24 @@ use crate::command::{Cmd, ending, workspace};
 use crate::markers::{first_difference, splice};
 
 const RECORD: &str = "papers/stall-or-spin/matrix.json";
-const DOCUMENTS: [&str; 2] = ["README.md", "papers/stall-or-spin/paper.md"];
-/// What the markers name.
-const TABLE: &str = "matrix";
+
+/// A generated part of documents.
+struct Part {
+    /// What the markers name.
+    name: &'static str,
+    documents: &'static [&'static str],
+    /// What the harness is asked.
+    args: &'static [&'static str],
+}
+
+const PARTS: [Part; 2] = [
+    Part {
+        name: "matrix",
+        documents: &["README.md", "papers/stall-or-spin/paper.md"],
+        args: &["report", RECORD, "--format", "markdown"],
+    },
+    Part { name: "rules", documents: &["METHODOLOGY.md"], args: &["list", "rules", "--markdown"] },
+];
 
 /// Runs the task.
 pub fn run(args: &ReadmeArgs) -> Result<ExitCode> {
@@ -24,31 +40,46 @@ pub fn run(args: &ReadmeArgs) -> Result<ExitCode> {
     if args.record {
         record(&root)?;
     }
-    let matrix = rendered(&root)?;
+    ensure!(
+        root.join(RECORD).is_file(),
+        "there is no {RECORD} to make the matrix from; `cargo xtask readme --record` measures one"
+    );
     let mut stale = Vec::new();
-    for name in DOCUMENTS {
-        let file = root.join(name);
-        let old = fs::read_to_string(&file)
-            .with_context(|| format!("cannot read {name}; the table has its place in it"))?;
-        let new =
-            splice(&old, TABLE, &matrix).with_context(|| format!("{name} cannot be filled in"))?;
-        match (old == new, args.check) {
-            (true, _) => eprintln!("{name} is up to date"),
-            (false, true) => stale.push(format!("{name}{}", first_difference(&old, &new))),
-            (false, false) => {
-                fs::write(&file, new)
-                    .with_context(|| format!("cannot write {name}; is it read-only?"))?;
-                eprintln!("{name} was updated");
-            }
+    for part in &PARTS {
+        let text = printed(&root, part)?;
+        for name in part.documents {
+            stale.extend(fill_in(&root.join(name), name, part.name, &text, args.check)?);
         }
     }
     ensure!(
         stale.is_empty(),
-        "the matrix is not the one recorded in {RECORD}; \
+        "what the harness prints is not what the documents say; \
          run `cargo xtask readme` and commit the result\n{}",
         stale.join("\n")
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts a part into a document. With `check` nothing is written, and a stale line is given back.
+fn fill_in(
+    file: &Path,
+    name: &str,
+    part: &'static str,
+    text: &str,
+    check: bool,
+) -> Result<Option<String>> {
+    let old = fs::read_to_string(file)
+        .with_context(|| format!("cannot read {name}; the {part} has its place in it"))?;
+    let new = splice(&old, part, text).with_context(|| format!("{name} cannot be filled in"))?;
+    if old == new {
+        eprintln!("{name} is up to date");
+    } else if check {
+        return Ok(Some(format!("{name}{}", first_difference(&old, &new))));
+    } else {
+        fs::write(file, new).with_context(|| format!("cannot write {name}; is it read-only?"))?;
+        eprintln!("{name} was updated");
+    }
+    Ok(None)
 }
 
 fn record(root: &Path) -> Result<()> {
@@ -68,17 +99,12 @@ fn record(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn rendered(root: &Path) -> Result<String> {
-    ensure!(
-        root.join(RECORD).is_file(),
-        "there is no {RECORD} to make the table from; `cargo xtask readme --record` measures one"
-    );
-    let cmd = Cmd::line("cargo run --quiet --package harness -- report")
-        .args([RECORD, "--format", "markdown"]);
-    let (status, matrix) = cmd.stdout(root)?;
+fn printed(root: &Path, part: &Part) -> Result<String> {
+    let cmd = Cmd::line("cargo run --quiet --package harness --").args(part.args.iter().copied());
+    let (status, text) = cmd.stdout(root)?;
     if !status.success() {
         bail!("`{cmd}` failed ({}); its message above says why", ending(status));
     }
-    ensure!(!matrix.trim().is_empty(), "`{cmd}` printed nothing; run it by hand and look");
-    Ok(matrix)
+    ensure!(!text.trim().is_empty(), "`{cmd}` printed nothing; run it by hand and look");
+    Ok(text)
 }

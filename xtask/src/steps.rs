@@ -27,13 +27,13 @@ pub enum Step {
     Doc,
     /// The models of the cross-thread protocols hold
     Loom,
-    /// The table of mutants in METHODOLOGY.md is what the tests say
+    /// The table of mutants in PROTOCOLS.md is what the tests say
     Mutants,
     /// Licences, bans and sources of the dependencies
     Deny,
     /// Every verdict is the expected one
     Matrix,
-    /// The tables in README.md and the paper are the recorded ones
+    /// The generated parts of the documents are what the harness prints
     Readme,
     /// The examples of the strategies neither leak nor read what they should not
     Valgrind,

@@ -315,10 +315,13 @@ fn an_unknown_or_empty_selection_is_a_usage_error() {
 }
 
 #[test]
-fn readme_fills_both_documents_and_check_finds_a_stale_one() {
+fn readme_fills_the_documents_and_check_finds_a_stale_one() {
     let page = "top\n<!-- BEGIN matrix: cargo xtask readme -->\n<!-- END matrix -->\n";
+    let cargo =
+        "case \"$*\" in *'list rules'*) echo '## lost';; *) echo '| nested | stall |';; esac";
     let machine = Bare::complete("readme")
-        .with("cargo", "echo '| nested | stall |'")
+        .with("cargo", cargo)
+        .with_file("METHODOLOGY.md", &page.replace("matrix", "rules"))
         .with_file("papers/stall-or-spin/matrix.json", "{}")
         .with_file("papers/stall-or-spin/paper.md", page)
         .with_file("README.md", page);
@@ -332,6 +335,7 @@ fn readme_fills_both_documents_and_check_finds_a_stale_one() {
     for name in ["README.md", "papers/stall-or-spin/paper.md"] {
         assert!(machine.file(name).contains("\n| nested | stall |\n"), "{name}");
     }
+    assert!(machine.file("METHODOLOGY.md").contains("\n## lost\n"));
     assert_eq!(machine.xtask(&["readme", "--check"]).code, Some(0));
 }
 
@@ -362,17 +366,17 @@ fn mutants_are_put_into_the_document_and_check_finds_a_stale_table() {
     // Each command catches one of its own.
     let cargo = "case \"$*\" in *loopnest-core*) n=flag::late;; *) n=other::$5;; esac\n\
                  echo \"mutant: $n | it comes late | loom | 6\"";
-    let machine = Bare::complete("mutants").with("cargo", cargo).with_file("METHODOLOGY.md", page);
+    let machine = Bare::complete("mutants").with("cargo", cargo).with_file("PROTOCOLS.md", page);
     let row = "| `flag::late` | it comes late | loom | up to 10 |\n";
     let seen = machine.xtask(&["mutants"]);
     assert!(seen.out.contains(row), "{seen:?}");
     let seen = machine.xtask(&["mutants", "--check"]);
     assert_eq!(seen.code, Some(1), "{seen:?}");
     assert!(seen.err.contains("run `cargo xtask mutants --record` and commit"), "{seen:?}");
-    assert_eq!(machine.file("METHODOLOGY.md"), page);
+    assert_eq!(machine.file("PROTOCOLS.md"), page);
 
     assert_eq!(machine.xtask(&["mutants", "--record"]).code, Some(0));
-    assert!(machine.file("METHODOLOGY.md").contains(row));
+    assert!(machine.file("PROTOCOLS.md").contains(row));
     assert_eq!(machine.xtask(&["mutants", "--check"]).code, Some(0));
 }
 

@@ -5,15 +5,23 @@ use std::fmt::Write as _;
 use loopnest_core::Word;
 use serde_json::json;
 
+use super::failure::usage;
 use super::output::print;
 use crate::cli::{ListArgs, ListWhat};
 use crate::exit::Exit;
 use crate::registry::Registry;
-use crate::rules::RULES;
+use crate::rules::{self, RULES};
 
 pub(super) fn list(registry: &Registry, args: &ListArgs) -> anyhow::Result<Exit> {
-    let text =
-        if args.json { as_json(registry, args.what)? } else { as_text(registry, args.what)? };
+    let text = match args.what {
+        ListWhat::Rules if args.markdown => rules::page(),
+        _ if args.markdown => {
+            let hint = "only rules can be listed as Markdown; try `list rules --markdown`";
+            return Err(usage(hint));
+        }
+        what if args.json => as_json(registry, what)?,
+        what => as_text(registry, what)?,
+    };
     print(text.as_bytes())?;
     Ok(Exit::Ok)
 }

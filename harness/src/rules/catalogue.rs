@@ -23,6 +23,8 @@ pub struct Rule {
     pub seen: &'static [&'static str],
     /// What to try; empty where nothing is wrong.
     pub try_this: &'static str,
+    /// What `fires` looks for, in words.
+    pub when: &'static str,
     /// Whether the evidence shows this cause. Asked only when no earlier rule fired.
     fires: fn(&Evidence<'_>) -> bool,
 }
@@ -47,6 +49,7 @@ pub const RULES: &[Rule] = &[
         text: "The strategy declares that it has no such thing. Nothing was run.",
         seen: &[],
         try_this: "",
+        when: "the strategy declares that it does not offer this",
         fires: |e| e.has(Word::NotApplicable),
     },
     Rule {
@@ -56,6 +59,7 @@ pub const RULES: &[Rule] = &[
                no window was seen, the machine stood still, or the subject could not start.",
         seen: &[],
         try_this: "run `harness doctor`, then the cell again on a quieter machine",
+        when: "`inconclusive` is the only word",
         fires: |e| e.only(Word::Inconclusive),
     },
     Rule {
@@ -68,6 +72,9 @@ pub const RULES: &[Rule] = &[
         seen: &["gtk-rs/gtk-rs-core#739", "gtk-rs/gtk4-rs#2185", "Lyude/neovim-gtk#155"],
         try_this: "open the nested loop from a plain callback (an idle source), or use a \
                    strategy whose executor is re-entrant",
+        when: "the process died, and its last message is that of an executor's guard: \
+               `EnterError`, \"cannot execute `LocalPool` executor\", or \"Cannot start a runtime \
+               from within a runtime\"",
         fires: |e| {
             e.died_saying(&[
                 "EnterError",
@@ -83,6 +90,7 @@ pub const RULES: &[Rule] = &[
                borrowed by a call further down the stack.",
         seen: &["gtk-rs/examples#196"],
         try_this: "end every borrow before the nested loop is opened",
+        when: "the process died, and its last message is that of a `RefCell`: already borrowed",
         fires: |e| e.died_saying(&["already borrowed", "already mutably borrowed", "BorrowMut"]),
     },
     Rule {
@@ -92,6 +100,8 @@ pub const RULES: &[Rule] = &[
                the process.",
         seen: &[],
         try_this: "catch the panic in the callback and carry it to the caller of the loop",
+        when: "the process died of a \"panic in a function that cannot unwind\", and neither rule \
+               above fits",
         fires: |e| e.died_saying(&["cannot unwind", "panic in a function that cannot unwind"]),
     },
     Rule {
@@ -101,6 +111,7 @@ pub const RULES: &[Rule] = &[
                wake-up, and raised SIGTRAP.",
         seen: &[],
         try_this: "read the message; check limits (`ulimit -n`) before a context is created",
+        when: "the process died, and its last message is a GLib error, `-ERROR **`",
         fires: |e| e.died_saying(&["-ERROR **"]),
     },
     Rule {
@@ -109,6 +120,7 @@ pub const RULES: &[Rule] = &[
         text: "A panic came out of the strategy's own `run`, with nothing to catch it.",
         seen: &[],
         try_this: "keep a panic inside the task or callback that caused it",
+        when: "the process died of a panic that did not reach C",
         fires: |e| e.died_saying(&["panicked", ".rs:"]),
     },
     Rule {
@@ -118,6 +130,7 @@ pub const RULES: &[Rule] = &[
                message that would tell why.",
         seen: &[],
         try_this: "replay the cell under gdb or valgrind",
+        when: "the process died by a signal, and no message says why",
         fires: |e| e.died_saying(&["signal", "SIG"]),
     },
     Rule {
@@ -128,6 +141,7 @@ pub const RULES: &[Rule] = &[
                while it opens a nested loop is enough.",
         seen: &["rust-windowing/winit#1779", "gtk-rs/examples#196"],
         try_this: "hold no lock across a nested loop or a wait for the other thread",
+        when: "the verdict is deadlock",
         fires: |e| e.has(Word::Deadlock),
     },
     Rule {
@@ -140,6 +154,8 @@ pub const RULES: &[Rule] = &[
         seen: &["PolyMeilex/rfd#150", "mattn/go-gtk#409"],
         try_this: "run a `MainLoop` instead, or do not count the runtime's descriptor as ready \
                    while it cannot be drained",
+        when: "the verdict is livelock, and the program drains a loop by hand with `while \
+               pending() { iteration(false) }`",
         fires: |e| {
             let drains = |step: &Step| matches!(step, Step::Dialog { how: How::Drain, .. });
             e.has(Word::Livelock) && e.has_step(drains)
@@ -153,6 +169,7 @@ pub const RULES: &[Rule] = &[
                at.",
         seen: &["translate/virtaal#3610"],
         try_this: "quit the innermost loop first, and quit the loop object that was run",
+        when: "the verdict is any other livelock",
         fires: |e| e.has(Word::Livelock),
     },
     Rule {
@@ -163,6 +180,7 @@ pub const RULES: &[Rule] = &[
                object, ends whichever loop runs.",
         seen: &["harvimt/quamash#65", "translate/virtaal#3610"],
         try_this: "one loop object, or one flag, for each level",
+        when: "the verdict is wrong-level",
         fires: |e| e.has(Word::WrongLevel),
     },
     Rule {
@@ -174,6 +192,8 @@ pub const RULES: &[Rule] = &[
         seen: &["jhenstridge/asyncio-glib#3", "ocsigen/lwt_glib#4", "Smithay/calloop#171"],
         try_this: "wake the other loop after every change, also from its own thread, and clear \
                    the wake flag before the queue is drained",
+        when: "a poke produced what was owed, and no library task can be holding the runtime's \
+               driver",
         // With the runtime's driver held, what a poke brings says nothing of wake-ups.
         fires: |e| e.found(Finding::LostWakeUp) && !e.may_be_held(),
     },
@@ -186,6 +206,8 @@ pub const RULES: &[Rule] = &[
         seen: &["gtk-rs/gtk-rs-core#1251", "Stremio/stremio-linux-shell#116"],
         try_this: "do not run the GLib loop inside `block_on`; else wrap the future in \
                    `tokio::task::unconstrained`",
+        when: "the verdict is a stall or lost, and the scenario is made to use up tokio's \
+               cooperative budget",
         fires: |e| e.is_about_coop() && (e.has(Word::Stall) || e.has(Word::Lost)),
     },
     Rule {
@@ -198,6 +220,7 @@ pub const RULES: &[Rule] = &[
         seen: &["python/cpython#139145", "romgrk/node-gtk#437"],
         try_this: "let GLib drive the runtime from a recursive source; at least take the source \
                    out of the context once it has fired",
+        when: "the async runtime owns the thread, its side stalled, and a nested loop was busy",
         fires: |e| e.owner(Owner::Async) && e.stalled(Side::Async) && e.busy() && e.busy_in_level(),
     },
     Rule {
@@ -210,6 +233,8 @@ pub const RULES: &[Rule] = &[
         seen: &["tauri-apps/tauri#1695", "CabbageDevelopment/qasync#59"],
         try_this: "open the nested loop from a task of the application, or hand it to the GLib \
                    side as a job",
+        when: "the async side stalled, the program has a task on the runtime's own queue open a \
+               nested loop, and the runtime does not own the thread",
         fires: |e| {
             let stalled = e.stalled(Side::Async)
                 || e.found(Finding::LostWakeUp)
@@ -226,6 +251,8 @@ pub const RULES: &[Rule] = &[
         seen: &["CabbageDevelopment/qasync#59", "python-trio/trio#1578"],
         try_this: "open the nested loop from a callback, or use a strategy whose executor is \
                    re-entrant",
+        when: "the async runtime owns the thread, its side stalled, only tasks open nested loops, \
+               and nothing was busy",
         fires: |e| {
             let by_task = e.opened_by_task() || e.opened_by_library_task();
             e.owner(Owner::Async)
@@ -243,6 +270,7 @@ pub const RULES: &[Rule] = &[
                the nested loop does. Nothing is lost: it comes when the loop is closed.",
         seen: &["python-trio/trio#1578", "harvimt/quamash#41"],
         try_this: "let GLib own the thread, or give the driver a thread of its own",
+        when: "the async runtime owns the thread, its whole side froze, and nothing was busy",
         fires: |e| {
             e.owner(Owner::Async)
                 && e.stalled(Side::Async)
@@ -259,6 +287,8 @@ pub const RULES: &[Rule] = &[
                closed.",
         seen: &["geany/geany#1461"],
         try_this: "set `can_recurse` on the source and make its executor re-entrant",
+        when: "GLib owns the thread, the async side stalled, and the program has a task open a \
+               nested loop",
         fires: |e| {
             !e.owner(Owner::Async)
                 && e.stalled(Side::Async)
@@ -273,6 +303,7 @@ pub const RULES: &[Rule] = &[
                GLib context too, no source of GLib is dispatched meanwhile.",
         seen: &["beeware/gbulb#19", "gtk-rs/gtk-rs-core#1930"],
         try_this: "wait in a nested `MainLoop` that the future quits, or do not wait in a callback",
+        when: "the GLib side stalled, and the program has a callback wait for a future",
         fires: |e| e.stalled(Side::Glib) && e.has_step(|step| matches!(step, Step::BlockOn { .. })),
     },
     Rule {
@@ -284,6 +315,8 @@ pub const RULES: &[Rule] = &[
         seen: &["twisted/twisted#4489", "nodegui/qodejs#6"],
         try_this: "bound the work of one dispatch and let the rest go on at a lower priority; \
                    put what must not starve above what may flood",
+        when: "one side stalled while the other was flooded, or something stalled while the loop \
+               was busy outside every nested loop",
         fires: |e| {
             let flooded = e.stalled(Side::Async) && e.floods(Side::Glib)
                 || e.stalled(Side::Glib) && e.floods(Side::Async);
@@ -300,6 +333,7 @@ pub const RULES: &[Rule] = &[
                or the other way round.",
         seen: &["romgrk/node-gtk#121"],
         try_this: "let one place decide about all kinds: descriptors, deadlines and ready tasks",
+        when: "some kinds of event of one side went on in the window and others did not",
         fires: |e| e.has(Word::Split),
     },
     Rule {
@@ -310,6 +344,7 @@ pub const RULES: &[Rule] = &[
                not be polled, or the task was dropped with its executor.",
         seen: &["CabbageDevelopment/qasync#59", "gmarull/asyncqt#27"],
         try_this: "a task that cannot be polled now has to stay in the queue",
+        when: "the verdict is lost",
         fires: |e| e.has(Word::Lost),
     },
     Rule {
@@ -321,6 +356,7 @@ pub const RULES: &[Rule] = &[
         seen: &["libuv/libuv#360", "romgrk/node-gtk#477", "Smithay/calloop#34"],
         try_this: "remove the source while it has nothing to do; drain its descriptor, or stop \
                    watching it",
+        when: "the loop did not sleep in a quiet window",
         fires: |e| e.busy() && e.busy_in_quiet() && e.found(Finding::Spin),
     },
     Rule {
@@ -331,6 +367,7 @@ pub const RULES: &[Rule] = &[
         seen: &["beeware/toga#2548", "twisted/twisted#7193"],
         try_this: "wait for the other loop's descriptor and deadline instead of asking again and \
                    again",
+        when: "the loop was busy, and slept between its iterations",
         fires: |e| e.busy() && e.found(Finding::Tick) && !e.found(Finding::Spin),
     },
     Rule {
@@ -341,6 +378,7 @@ pub const RULES: &[Rule] = &[
         seen: &["romgrk/node-gtk#437", "python/cpython#139145"],
         try_this: "drain the descriptor in the dispatch, or do not watch it while it cannot be \
                    drained",
+        when: "the loop was busy outside quiet windows, and did not sleep",
         fires: |e| e.busy() && e.found(Finding::Spin),
     },
     Rule {
@@ -349,6 +387,7 @@ pub const RULES: &[Rule] = &[
         text: "The strategy answered with an error that says why, and went on unharmed.",
         seen: &["fancidev/qtinter#18", "beeware/gbulb#19"],
         try_this: "follow the reason in the message",
+        when: "`refused` is the only word",
         fires: |e| e.only(Word::Refused),
     },
     Rule {
@@ -358,6 +397,7 @@ pub const RULES: &[Rule] = &[
                came.",
         seen: &[],
         try_this: "await the task's handle, or the panic goes unnoticed",
+        when: "the verdict is progress, and a panic was seen",
         fires: |e| e.only(Word::Progress) && e.found(Finding::PanicCaught),
     },
     Rule {
@@ -367,6 +407,7 @@ pub const RULES: &[Rule] = &[
                not turn more often than it had to.",
         seen: &[],
         try_this: "",
+        when: "the verdict is progress",
         fires: |e| e.only(Word::Progress),
     },
     Rule {
@@ -376,6 +417,7 @@ pub const RULES: &[Rule] = &[
                is missing.",
         seen: &[],
         try_this: "look at the timeline (`--timeline FILE`), and report the cell with its seed",
+        when: "no rule above fits the evidence",
         fires: |_| true,
     },
 ];
