@@ -57,11 +57,11 @@ fn planted_subjects_stay_out_of_the_matrix() {
 fn the_methodology_lists_every_planted_subject_with_its_verdict() {
     let page = include_str!("../../METHODOLOGY.md");
     let rows = page.lines().filter(|line| line.starts_with("| `control-"));
-    let rows: Vec<_> = rows.map(|row| row.trim_matches(['|', ' ']).split(" | ")).collect();
+    let rows: Vec<Vec<_>> =
+        rows.map(|row| row.trim_matches(['|', ' ']).split(" | ").collect()).collect();
     assert_eq!(rows.len(), CONTROLS.len());
-    for (mut row, (name, verdict)) in rows.into_iter().zip(CONTROLS) {
+    for (row, (name, verdict)) in rows.iter().zip(CONTROLS) {
         let words: Vec<_> = verdict.iter().map(|word| word.name()).collect();
-        assert_eq!(row.next(), Some(format!("`{name}`").as_str()));
-        assert_eq!(row.next_back(), Some(words.join(", ").as_str()), "{name}");
+        assert_eq!((row[0], row[2]), (format!("`{name}`").as_str(), words.join(", ").as_str()));
     }
 }
