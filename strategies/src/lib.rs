@@ -38,7 +38,8 @@
 //! | `epoll-hook` | [`Dispatch`] and [`Nested`]; Linux only | yes |
 //! | `rt-multi-thread` | [`GtkRs`] | yes |
 //!
-//! Without either, [`Handoff`], [`JobQueue`] and [`gasync`] are there, on every Unix.
+//! Without either, [`Handoff`], [`JobQueue`] and [`gasync`] are there. Nothing in them needs Linux, and
+//! they compile for other systems, but only Linux is tested.
 //!
 //! # Linking
 //!

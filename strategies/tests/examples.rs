@@ -70,3 +70,13 @@ fn tcp_client_gets_its_answers() {
     assert_eq!(lines[..3], ["hello 1", "hello 2", "hello 3"]);
     assert!(lines[3].starts_with("3 answers from 127.0.0.1:"), "{lines:?}");
 }
+
+#[test]
+fn jobs_are_done_in_the_dialog() {
+    let lines = run("jobs");
+    let [name, done] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(name, "this program is \"jobs\"");
+    let done = done.strip_prefix("in the dialog, at depth 2, ").expect("what was done");
+    let bytes = done.strip_suffix(" bytes were loaded for tokio's thread");
+    assert!(bytes.is_some_and(|n| n.parse().is_ok_and(|n: u32| n > 0)), "{lines:?}");
+}

@@ -1,0 +1,63 @@
+//! Descriptors that a source watches. GLib has them on Unix alone; the rest of a source is the same
+//! everywhere.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use glib::ffi::{self, gpointer};
+
+use super::{Callbacks, Raw, Source, SourceRef};
+
+/// A name for a descriptor of a source; of no use with another source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FdTag {
+    source: usize,
+    tag: gpointer,
+}
+
+impl<C: Callbacks> Source<C> {
+    /// Watches a descriptor, and keeps it for as long as the source lives. Readiness makes the
+    /// source ready by itself.
+    pub fn add_fd(&self, fd: impl AsFd + 'static, condition: glib::IOCondition) -> FdTag {
+        let raw_fd = fd.as_fd().as_raw_fd();
+        // SAFETY: as in `callbacks`. Kept, and so open, until the source is finalised.
+        unsafe { (*self.callbacks).kept.borrow_mut().push(Box::new(fd)) };
+        // SAFETY: the source is alive, and GLib only polls the number.
+        let tag = unsafe { ffi::g_source_add_unix_fd(self.raw(), raw_fd, condition.bits()) };
+        FdTag { source: self.as_ref().number(), tag }
+    }
+}
+
+impl SourceRef<'_> {
+    /// Changes what is watched for; costs a write to the context's eventfd.
+    pub fn modify_fd(&self, tag: FdTag, condition: glib::IOCondition) {
+        if tag.source == self.number() {
+            // SAFETY: the tag belongs to this source, which is alive.
+            unsafe { ffi::g_source_modify_unix_fd(self.raw, tag.tag, condition.bits()) };
+        }
+    }
+
+    /// Watches it no longer. The descriptor is kept all the same, until the source is gone.
+    pub fn remove_fd(&self, tag: FdTag) {
+        if tag.source == self.number() {
+            // SAFETY: the source is alive, and GLib compares the tag with those that it has before
+            // it looks at what the tag points to.
+            unsafe { ffi::g_source_remove_unix_fd(self.raw, tag.tag) };
+        }
+    }
+
+    /// What was ready when the loop last polled.
+    pub fn query_fd(&self, tag: FdTag) -> glib::IOCondition {
+        if tag.source != self.number() {
+            return glib::IOCondition::empty();
+        }
+        // SAFETY: the tag belongs to this source, which is alive.
+        let bits = unsafe { ffi::g_source_query_unix_fd(self.raw, tag.tag) };
+        glib::IOCondition::from_bits_truncate(bits)
+    }
+
+    fn number(&self) -> usize {
+        // SAFETY: only sources of ours become a `SourceRef`, and `number` stands at the same
+        // offset whatever the callbacks are.
+        unsafe { (*self.raw.cast::<Raw<()>>()).number }
+    }
+}
