@@ -42,6 +42,7 @@ pub enum Task {
     Mutants(MutantsArgs),
     Bench(BenchArgs),
     Readme(ReadmeArgs),
+    Package(PackageArgs),
 }
 
 /// Install the system packages that are missing.
@@ -186,6 +187,17 @@ pub struct ReadmeArgs {
     /// Measure the whole matrix again first, and record it
     #[arg(long, conflicts_with = "check")]
     pub record: bool,
+}
+
+/// Pack what is published, unpack it where no workspace is, and compile it there.
+///
+/// The packages are those whose manifest does not say `publish = false`. Everything happens in
+/// target/package and target/outside.
+#[derive(Debug, Args)]
+pub struct PackageArgs {
+    /// With the lowest versions that the manifests allow; needs a nightly toolchain to find them
+    #[arg(long)]
+    pub minimal: bool,
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ mod machine;
 mod manager;
 mod markers;
 mod mutants;
+mod package;
 mod packages;
 mod plan;
 mod protocols;
+mod published;
 mod readme;
 mod run;
 mod setup;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Task::Mutants(args) => mutants::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Readme(args) => readme::run(&args),
+        Task::Package(args) => package::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         if is_closed_pipe(&error) {

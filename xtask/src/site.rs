@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::command::{Cmd, target_folder};
 use crate::machine::Machine;
 use crate::packages;
+use crate::published::{Published, published};
 
 /// What the steps need to know about the machine and the checkout.
 #[derive(Debug)]
@@ -17,6 +18,12 @@ pub struct Site {
     pub clippy: bool,
     pub nextest: bool,
     pub deny: bool,
+    pub hack: bool,
+    /// What is published, if the manifests say it.
+    pub published: Option<Published>,
+    /// The oldest Rust that is promised is there.
+    pub oldest_rust: bool,
+    pub nightly: bool,
     pub valgrind: bool,
     /// GTK is there, and the package with the window can be built.
     pub gtk: bool,
@@ -39,7 +46,15 @@ impl Site {
             let needs = packages::all().into_iter().filter(|need| names.contains(&&*need.name));
             needs.filter(|need| !machine.meets(need)).map(|need| need.name).collect::<Vec<_>>()
         };
+        let toolchain =
+            |name: &str| Cmd::line("rustup run").arg(name).args(["cargo", "--version"]).succeeds();
+        // Cargo says better than we what is wrong with a manifest, in every other step.
+        let published = published(root).ok();
         Self {
+            oldest_rust: published.as_ref().is_some_and(|it| toolchain(&it.rust)),
+            published,
+            nightly: toolchain("nightly"),
+            hack: Cmd::line("cargo hack --version").succeeds(),
             gtk: lacking(&["GTK"]).is_empty(),
             no_desk: lacking(&DESK),
             rustfmt: Cmd::line("cargo fmt --version").succeeds(),

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use crate::command::Cmd;
 use crate::protocols;
+use crate::published::{Package, Published};
 use crate::site::Site;
 
 /// One step, in the order in which they run: the quick ones first.
@@ -31,6 +32,14 @@ pub enum Step {
     Mutants,
     /// Licences, bans and sources of the dependencies
     Deny,
+    /// Every feature of a published package compiles, alone and with all others
+    Features,
+    /// The published packages compile outside of the workspace
+    Package,
+    /// They compile with the lowest versions that their manifests allow
+    Minimal,
+    /// They compile with the oldest Rust that is promised
+    Msrv,
     /// Every verdict is the expected one
     Matrix,
     /// The generated parts of the documents are what the harness prints
@@ -92,6 +101,7 @@ impl Step {
                 "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it".into(),
             ),
             Self::Deny => one(Cmd::line("cargo deny check licenses bans sources")),
+            Self::Features | Self::Package | Self::Minimal | Self::Msrv => packaging(self, site),
             Self::Matrix => Work::Do {
                 // A harness that misjudges a planted subject has nothing to say of the others.
                 prepare: vec![Cmd::line("cargo run --quiet --package harness -- doctor")],
@@ -208,6 +218,52 @@ fn valgrind(site: &Site) -> Work {
     }
 }
 
+/// The steps about what strangers get.
+fn packaging(step: Step, site: &Site) -> Work {
+    let Some(published) = &site.published else {
+        return Work::Skip("the manifests cannot be read; cargo says why".into());
+    };
+    match step {
+        Step::Minimal if !site.nightly => toolchain("nightly"),
+        Step::Minimal => one(Cmd::line("cargo xtask package --minimal")),
+        Step::Msrv if !site.oldest_rust => toolchain(&published.rust),
+        Step::Msrv => {
+            let rustup = Cmd::line("rustup run").arg(&published.rust);
+            one(rustup.args(["cargo", "check", "--all-features"]).args(published.flags()))
+        }
+        Step::Features => features(published, site),
+        _ => one(Cmd::line("cargo xtask package")),
+    }
+}
+
+fn toolchain(name: &str) -> Work {
+    let remedy = format!("`rustup toolchain install --profile minimal {name}` gets it");
+    Work::Skip(format!("Rust {name} is not installed; {remedy}"))
+}
+
+/// Each feature without the default ones. What is unused in one choice of features shows only there,
+/// so clippy looks where it is installed.
+fn features(published: &Published, site: &Site) -> Work {
+    let tool = if site.clippy { "clippy" } else { "check" };
+    let strict = |cmd: Cmd| if site.clippy { cmd.args(["--", "-D", "warnings"]) } else { cmd };
+    if site.hack {
+        let hack = Cmd::line("cargo hack").args([tool, "--each-feature"]);
+        return one(strict(hack.args(published.flags())));
+    }
+    let each = |package: &Package| {
+        let cargo = Cmd::line("cargo").args([tool, "-p", &package.name]);
+        let alone = |name: &String| cargo.clone().args(["--no-default-features", "-F", name]);
+        let mut all = vec![cargo.clone().arg("--no-default-features")];
+        all.extend(package.features.iter().map(alone));
+        if !package.features.is_empty() {
+            all.push(cargo.arg("--all-features"));
+        }
+        all
+    };
+    let commands = published.packages.iter().flat_map(each).map(strict).collect();
+    Work::Do { prepare: Vec::new(), commands }
+}
+
 /// Examples that talk to the session bus. They get one of their own: what is on the user's is none
 /// of their business.
 const NEEDS_BUS: [&str; 1] = ["session_bus"];
@@ -223,6 +279,10 @@ mod tests {
             nextest: true,
             deny: true,
             valgrind: true,
+            hack: true,
+            published: Some(two_packages()),
+            oldest_rust: true,
+            nightly: true,
             gtk: true,
             no_desk: Vec::new(),
             loom_models: true,
@@ -239,12 +299,28 @@ mod tests {
             nextest: false,
             deny: false,
             valgrind: false,
+            hack: false,
+            published: None,
+            oldest_rust: false,
+            nightly: false,
             gtk: false,
             no_desk: vec!["Xvfb".into(), "xdotool".into()],
             loom_models: false,
             suppressions: false,
             examples: Vec::new(),
             target: "target".into(),
+        }
+    }
+
+    fn two_packages() -> Published {
+        let package = |name: &str, features: &[&str]| Package {
+            name: name.into(),
+            features: features.iter().map(|&name| name.into()).collect(),
+        };
+        Published {
+            rust: "1.92".into(),
+            version: "0.1.0".into(),
+            packages: vec![package("small", &[]), package("large", &["default", "lab"])],
         }
     }
 
@@ -267,7 +343,7 @@ mod tests {
     #[test]
     fn a_step_that_cannot_run_says_why_and_what_to_do() {
         use Step::*;
-        for step in [Format, Clippy, Gui, Loom, Mutants, Deny, Valgrind] {
+        for step in [Format, Clippy, Gui, Loom, Mutants, Deny, Features, Package, Valgrind] {
             let Work::Skip(why) = step.work(&bare()) else { panic!("{step:?} would run") };
             assert!(why.contains("; "), "{step:?}: {why}");
         }
@@ -292,6 +368,44 @@ mod tests {
         assert_eq!(lines(Step::Tests, &without), [build, &cargo]);
         let cargo = format!("cargo test --package gui-demo {kinds}");
         assert_eq!(lines(Step::Gui, &without), [build, &cargo]);
+    }
+
+    #[test]
+    fn every_feature_is_tried_with_cargo_hack_and_without() {
+        let strict = "-- -D warnings";
+        assert_eq!(
+            lines(Step::Features, &full()),
+            [format!("cargo hack clippy --each-feature -p small -p large {strict}")]
+        );
+        let without = Site { hack: false, ..full() };
+        assert_eq!(
+            lines(Step::Features, &without),
+            [
+                format!("cargo clippy -p small --no-default-features {strict}"),
+                format!("cargo clippy -p large --no-default-features {strict}"),
+                format!("cargo clippy -p large --no-default-features -F default {strict}"),
+                format!("cargo clippy -p large --no-default-features -F lab {strict}"),
+                format!("cargo clippy -p large --all-features {strict}"),
+            ]
+        );
+        let bare = Site { clippy: false, ..full() };
+        assert_eq!(
+            lines(Step::Features, &bare),
+            ["cargo hack check --each-feature -p small -p large"]
+        );
+    }
+
+    #[test]
+    fn a_toolchain_that_is_not_there_is_named_with_its_remedy() {
+        assert_eq!(
+            lines(Step::Msrv, &full()),
+            ["rustup run 1.92 cargo check --all-features -p small -p large"]
+        );
+        let site = Site { oldest_rust: false, nightly: false, ..full() };
+        for (step, name) in [(Step::Msrv, "1.92"), (Step::Minimal, "nightly")] {
+            let Work::Skip(why) = step.work(&site) else { panic!("{step:?} would run") };
+            assert!(why.contains(&format!("minimal {name}`")), "{why}");
+        }
     }
 
     #[test]
