@@ -55,22 +55,22 @@
 
 #![expect(unsafe_code, reason = "GLib's sources are C")]
 
+#[cfg(unix)]
+mod fd;
 mod running;
 mod vtable;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-#[cfg(unix)]
-use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-#[cfg(unix)]
-use glib::ffi::gpointer;
 use glib::ffi::{self, GSource, gboolean};
 use glib::translate::ToGlibPtr;
 
+#[cfg(unix)]
+pub use self::fd::FdTag;
 pub(crate) use self::running::{carry_panic, panic_is_carried, run_keeping};
 pub use self::running::{quit_when_running, resume_carried_panic, run};
 use self::vtable::{ALIVE, Payload, assert_nobody_is_asked};
@@ -120,14 +120,6 @@ pub struct Source<C: Callbacks> {
     /// Whether dropping this destroys the source.
     owner: bool,
     _thread: PhantomData<*const ()>,
-}
-
-/// A name for a descriptor of a source; of no use with another source.
-#[cfg(unix)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FdTag {
-    source: usize,
-    tag: gpointer,
 }
 
 /// A source, seen from one of its callbacks.
@@ -217,29 +209,6 @@ impl<C: Callbacks> Source<C> {
         // SAFETY: both are alive.
         let id = unsafe { ffi::g_source_attach(self.raw(), context.to_glib_none().0) };
         assert_ne!(id, 0, "a source can be attached once, and not after it was destroyed");
-    }
-
-    /// Watches a descriptor, and keeps it for as long as the source lives. Readiness makes the
-    /// source ready by itself.
-    ///
-    /// ```
-    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
-    /// # use loopnest_strategies::source::{Source, SourceRef};
-    /// # use std::ops::ControlFlow;
-    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
-    /// let (reader, _writer) = std::io::pipe()?;
-    /// let tag = source.add_fd(reader, IOCondition::IN | IOCondition::HUP);
-    /// assert!(source.as_ref().query_fd(tag).is_empty());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    #[cfg(unix)]
-    pub fn add_fd(&self, fd: impl AsFd + 'static, condition: glib::IOCondition) -> FdTag {
-        let raw_fd = fd.as_fd().as_raw_fd();
-        // SAFETY: as in `callbacks`. Kept, and so open, until the source is finalised.
-        unsafe { (*self.callbacks).kept.borrow_mut().push(Box::new(fd)) };
-        // SAFETY: the source is alive, and GLib only polls the number.
-        let tag = unsafe { ffi::g_source_add_unix_fd(self.raw(), raw_fd, condition.bits()) };
-        FdTag { source: self.as_ref().number(), tag }
     }
 
     /// The source as glib-rs sees it.
@@ -357,70 +326,6 @@ impl SourceRef<'_> {
         Self { raw, _life: PhantomData }
     }
 
-    /// Changes what is watched for; costs a write to the context's eventfd.
-    ///
-    /// ```
-    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
-    /// # use loopnest_strategies::source::{Source, SourceRef};
-    /// # use std::ops::ControlFlow;
-    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
-    /// # let (reader, _writer) = std::io::pipe()?;
-    /// let tag = source.add_fd(reader, IOCondition::IN);
-    /// // Not for the time being.
-    /// source.as_ref().modify_fd(tag, IOCondition::empty());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    #[cfg(unix)]
-    pub fn modify_fd(&self, tag: FdTag, condition: glib::IOCondition) {
-        if tag.source == self.number() {
-            // SAFETY: the tag belongs to this source, which is alive.
-            unsafe { ffi::g_source_modify_unix_fd(self.raw, tag.tag, condition.bits()) };
-        }
-    }
-
-    /// Watches it no longer. The descriptor is kept all the same, until the source is gone.
-    ///
-    /// ```
-    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
-    /// # use loopnest_strategies::source::{Source, SourceRef};
-    /// # use std::ops::ControlFlow;
-    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
-    /// # let (reader, _writer) = std::io::pipe()?;
-    /// let tag = source.add_fd(reader, IOCondition::IN);
-    /// source.as_ref().remove_fd(tag);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    #[cfg(unix)]
-    pub fn remove_fd(&self, tag: FdTag) {
-        if tag.source == self.number() {
-            // SAFETY: the source is alive, and GLib compares the tag with those that it has before
-            // it looks at what the tag points to.
-            unsafe { ffi::g_source_remove_unix_fd(self.raw, tag.tag) };
-        }
-    }
-
-    /// What was ready when the loop last polled.
-    ///
-    /// ```
-    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
-    /// # use loopnest_strategies::source::{Source, SourceRef};
-    /// # use std::ops::ControlFlow;
-    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
-    /// # let (reader, _writer) = std::io::pipe()?;
-    /// let tag = source.add_fd(reader, IOCondition::IN);
-    /// assert_eq!(source.as_ref().query_fd(tag), IOCondition::empty());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    #[cfg(unix)]
-    pub fn query_fd(&self, tag: FdTag) -> glib::IOCondition {
-        if tag.source != self.number() {
-            return glib::IOCondition::empty();
-        }
-        // SAFETY: the tag belongs to this source, which is alive.
-        let bits = unsafe { ffi::g_source_query_unix_fd(self.raw, tag.tag) };
-        glib::IOCondition::from_bits_truncate(bits)
-    }
-
     /// Sets when the source becomes ready, in GLib's monotonic microseconds; `None` for never.
     /// Each change costs a write to the context's eventfd and one more iteration.
     ///
@@ -436,12 +341,6 @@ impl SourceRef<'_> {
     pub fn set_ready_time(&self, at: Option<i64>) {
         // SAFETY: the source is alive.
         unsafe { ffi::g_source_set_ready_time(self.raw, at.unwrap_or(-1)) };
-    }
-
-    #[cfg(unix)]
-    fn number(&self) -> usize {
-        // SAFETY: only sources of ours become a `SourceRef`, and this one is alive.
-        unsafe { vtable::number(self.raw) }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Descriptors that a source watches. GLib has them on Unix alone; the rest of a source is the same
 //! everywhere.
 
+#![expect(unsafe_code, reason = "GLib's sources are C")]
+
 use std::os::fd::{AsFd, AsRawFd};
 
 use glib::ffi::{self, gpointer};
 
-use super::{Callbacks, Raw, Source, SourceRef};
+use super::{Callbacks, Source, SourceRef, vtable};
 
 /// A name for a descriptor of a source; of no use with another source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,17 @@ pub struct FdTag {
 impl<C: Callbacks> Source<C> {
     /// Watches a descriptor, and keeps it for as long as the source lives. Readiness makes the
     /// source ready by itself.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// let (reader, _writer) = std::io::pipe()?;
+    /// let tag = source.add_fd(reader, IOCondition::IN | IOCondition::HUP);
+    /// assert!(source.as_ref().query_fd(tag).is_empty());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn add_fd(&self, fd: impl AsFd + 'static, condition: glib::IOCondition) -> FdTag {
         let raw_fd = fd.as_fd().as_raw_fd();
         // SAFETY: as in `callbacks`. Kept, and so open, until the source is finalised.
@@ -29,6 +42,18 @@ impl<C: Callbacks> Source<C> {
 
 impl SourceRef<'_> {
     /// Changes what is watched for; costs a write to the context's eventfd.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// # let (reader, _writer) = std::io::pipe()?;
+    /// let tag = source.add_fd(reader, IOCondition::IN);
+    /// // Not for the time being.
+    /// source.as_ref().modify_fd(tag, IOCondition::empty());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn modify_fd(&self, tag: FdTag, condition: glib::IOCondition) {
         if tag.source == self.number() {
             // SAFETY: the tag belongs to this source, which is alive.
@@ -37,6 +62,17 @@ impl SourceRef<'_> {
     }
 
     /// Watches it no longer. The descriptor is kept all the same, until the source is gone.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// # let (reader, _writer) = std::io::pipe()?;
+    /// let tag = source.add_fd(reader, IOCondition::IN);
+    /// source.as_ref().remove_fd(tag);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn remove_fd(&self, tag: FdTag) {
         if tag.source == self.number() {
             // SAFETY: the source is alive, and GLib compares the tag with those that it has before
@@ -46,6 +82,17 @@ impl SourceRef<'_> {
     }
 
     /// What was ready when the loop last polled.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// # let (reader, _writer) = std::io::pipe()?;
+    /// let tag = source.add_fd(reader, IOCondition::IN);
+    /// assert_eq!(source.as_ref().query_fd(tag), IOCondition::empty());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn query_fd(&self, tag: FdTag) -> glib::IOCondition {
         if tag.source != self.number() {
             return glib::IOCondition::empty();
@@ -56,8 +103,7 @@ impl SourceRef<'_> {
     }
 
     fn number(&self) -> usize {
-        // SAFETY: only sources of ours become a `SourceRef`, and `number` stands at the same
-        // offset whatever the callbacks are.
-        unsafe { (*self.raw.cast::<Raw<()>>()).number }
+        // SAFETY: only sources of ours become a `SourceRef`, and this one is alive.
+        unsafe { vtable::number(self.raw) }
     }
 }
