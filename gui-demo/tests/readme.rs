@@ -53,15 +53,12 @@ fn build(folder: &Path) -> PathBuf {
     // The versions that everything here was tested with. They are on this machine already.
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).expect("room");
     let test = std::env::current_exe().expect("this test's own path");
+    // The workspace's own, so that GTK's bindings are not compiled once more.
     let target = test.ancestors().nth(3).expect("a test is in target/<profile>/deps");
-    // Kept from run to run, and apart from the workspace's own, whose lock others may hold.
-    let target = target.join("readme");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
         .args(["build", "--quiet", "--offline", "--target-dir"])
-        .arg(&target)
-        .env("CARGO_PROFILE_DEV_DEBUG", "false")
-        .env("CARGO_INCREMENTAL", "0")
+        .arg(target)
         .current_dir(folder)
         .output()
         .expect("cargo");
