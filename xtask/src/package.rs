@@ -27,7 +27,9 @@ pub fn run(args: &PackageArgs) -> Result<ExitCode> {
     empty(&outside)?;
     perform(&pack(&published), &root)?;
     for archive in archives(&published) {
-        let tar = Cmd::line("tar -xzf").arg(target.join("package").join(archive));
+        // With the time of now: cargo packs files with one of long ago, and would take what changed
+        // since the last check for what it has checked.
+        let tar = Cmd::line("tar -xzmf").arg(target.join("package").join(archive));
         perform(&tar, &outside)?;
     }
     fs::write(outside.join("Cargo.toml"), manifest(&published))?;
