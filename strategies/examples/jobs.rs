@@ -2,8 +2,8 @@
 //!
 //! tokio runs on a thread of its own. A task there asks the GLib thread for two things: to run a
 //! closure, and to make one of GLib's own asynchronous calls, which it then awaits like any future.
-//! It does so while a nested loop is open, as a modal dialog would have it; the loop is closed by the
-//! same way back. Nothing here needs the feature `epoll-hook`.
+//! It does so while a nested loop is open, such as that of a modal dialog, and then closes the loop.
+//! Nothing here needs the feature `epoll-hook`.
 
 use std::time::Duration;
 

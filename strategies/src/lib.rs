@@ -82,6 +82,11 @@ pub use loopnest_core::executor::{JoinError, JoinHandle, Panic, Spawner};
 #[cfg(feature = "epoll-hook")]
 pub use nested::{Nested, WakeAfterDispatch};
 
+// Its program compiles, or the doc tests fail.
+#[cfg(all(doctest, feature = "epoll-hook"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // The versions that the types in this crate's signatures come from.
 pub use gio;
 pub use glib;
