@@ -27,12 +27,12 @@ use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use async_task::{FallibleTask, Runnable};
+use async_task::{Builder, FallibleTask};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
 use crate::protocol::WakeFlag;
-use crate::sync::{Arc, Mutex, MutexGuard, lock, yield_now};
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock, yield_now};
 
 /// How often [`Executor::run_slice`] looks at the clock: reading it costs about as much as
 /// polling a task that does nothing. It also looks after two and four polls, which may be long.
@@ -54,6 +54,9 @@ struct Shared {
     /// A waker of every task that lives, to reach them when the executor goes.
     alive: Mutex<Slab<Waker>>,
 }
+
+/// A task that is ready. With it: whether it was aborted.
+type Runnable = async_task::Runnable<Arc<AtomicBool>>;
 
 #[derive(Default)]
 struct Queue {
@@ -90,9 +93,11 @@ impl Executor {
         F::Output: 'static,
     {
         let (entry, body) = Shared::enter(&self.shared, future);
-        let (runnable, task) = async_task::spawn_local(body, Shared::schedule(&self.shared));
-        Shared::begin(&self.shared, entry, runnable);
-        JoinHandle::new(task.fallible())
+        let aborted = Arc::new(AtomicBool::new(false));
+        let builder = Builder::new().metadata(aborted.clone());
+        let (runnable, task) = builder.spawn_local(|_| body, Shared::schedule(&self.shared));
+        let waker = Shared::begin(&self.shared, entry, runnable);
+        JoinHandle { task: Some(task.fallible()), waker, aborted }
     }
 
     /// A handle that spawns from any thread.
@@ -118,7 +123,12 @@ impl Executor {
             let Some(runnable) = lock(&self.shared.queue).ready.pop_front() else {
                 return Slice::Empty;
             };
-            runnable.run();
+            if runnable.metadata().load(Ordering::Acquire) {
+                // Dropping it cancels the task, and tells the handle once the future is dropped.
+                drop(runnable);
+            } else {
+                runnable.run();
+            }
             polls += 1;
             let look = polls.is_multiple_of(POLLS_PER_CLOCK) || matches!(polls, 2 | 4);
             if look && Instant::now() >= end {
@@ -199,11 +209,14 @@ impl Shared {
         (index, Body { future: Some(future), entry })
     }
 
-    fn begin(this: &Arc<Self>, entry: usize, runnable: Runnable) {
-        if let Some(waker) = this.alive().get_mut(entry) {
-            *waker = runnable.waker();
+    /// Queues a task for the first time. Gives a waker of it.
+    fn begin(this: &Arc<Self>, entry: usize, runnable: Runnable) -> Waker {
+        let waker = runnable.waker();
+        if let Some(entry) = this.alive().get_mut(entry) {
+            entry.clone_from(&waker);
         }
         runnable.schedule();
+        waker
     }
 
     fn schedule(this: &Arc<Self>) -> impl Fn(Runnable) + Send + Sync + 'static {
@@ -294,9 +307,11 @@ impl Spawner {
         F::Output: Send + 'static,
     {
         let (entry, body) = Shared::enter(&self.shared, future);
-        let (runnable, task) = async_task::spawn(body, Shared::schedule(&self.shared));
-        Shared::begin(&self.shared, entry, runnable);
-        JoinHandle::new(task.fallible())
+        let aborted = Arc::new(AtomicBool::new(false));
+        let builder = Builder::new().metadata(aborted.clone());
+        let (runnable, task) = builder.spawn(|_| body, Shared::schedule(&self.shared));
+        let waker = Shared::begin(&self.shared, entry, runnable);
+        JoinHandle { task: Some(task.fallible()), waker, aborted }
     }
 }
 
@@ -351,11 +366,11 @@ impl fmt::Debug for Panic {
 
 /// Awaits a task. Dropping it lets the task go on, as in tokio and glib.
 pub struct JoinHandle<T> {
-    /// Empty once the task was aborted. Locked only to look: awaiting has it to itself.
-    task: Mutex<Option<Joining<T>>>,
+    /// Taken out only when this is dropped.
+    task: Option<FallibleTask<Result<Output<T>, Panic>, Arc<AtomicBool>>>,
+    waker: Waker,
+    aborted: Arc<AtomicBool>,
 }
-
-type Joining<T> = FallibleTask<Result<Output<T>, Panic>>;
 
 /// Why a task has no result.
 #[derive(Debug, thiserror::Error)]
@@ -379,24 +394,33 @@ impl JoinError {
     pub fn is_panic(&self) -> bool {
         matches!(self, Self::Panicked(_))
     }
+
+    /// What the panic carried.
+    ///
+    /// # Panics
+    /// When the task was cancelled.
+    pub fn into_panic(self) -> Box<dyn Any + Send> {
+        match self {
+            Self::Panicked(panic) => panic.into_payload(),
+            Self::Cancelled => panic!("the task was cancelled and did not panic"),
+        }
+    }
 }
 
 impl<T> JoinHandle<T> {
-    fn new(task: Joining<T>) -> Self {
-        Self { task: Mutex::new(Some(task)) }
-    }
-
-    /// Cancels the task: it is not polled again, and its future is dropped on its own thread.
-    /// Awaiting the handle gives [`JoinError::Cancelled`]. Does nothing once the task has ended.
+    /// Cancels the task, as tokio's handle does: it is not polled again, and its future is dropped on
+    /// its own thread when it would be polled next.
+    ///
+    /// Awaiting the handle waits for that, and gives [`JoinError::Cancelled`]; or the output, if the
+    /// task ended first.
     pub fn abort(&self) {
-        let task = lock(&self.task).take_if(|task| !task.is_finished());
-        // Dropping an async-task handle cancels. Not under the lock: it may wake somebody.
-        drop(task);
+        self.aborted.swap(true, Ordering::AcqRel);
+        self.waker.wake_by_ref();
     }
 
-    /// Whether it has ended, or was aborted.
+    /// Whether it has ended; an aborted task ends when its future is dropped.
     pub fn is_finished(&self) -> bool {
-        lock(&self.task).as_ref().is_none_or(FallibleTask::is_finished)
+        self.task.as_ref().is_none_or(FallibleTask::is_finished)
     }
 }
 
@@ -408,7 +432,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if let Some(task) = lock(&self.task).take() {
+        if let Some(task) = self.task.take() {
             task.detach();
         }
     }
@@ -418,8 +442,7 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let Some(task) = task else {
+        let Some(task) = &mut self.task else {
             return Poll::Ready(Err(JoinError::Cancelled));
         };
         Pin::new(task).poll(cx).map(|output| match output {

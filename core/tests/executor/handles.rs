@@ -170,3 +170,47 @@ fn a_panic_of_a_destructor_stays_in_its_task() {
     assert_eq!(result(&mut other).expect("it has ended").ok(), Some(1));
     assert_eq!(executor.n_tasks(), 0);
 }
+
+#[test]
+fn awaiting_an_aborted_task_waits_until_its_future_is_dropped() {
+    let (executor, _) = executor();
+    let n = live();
+    let alive = Alive::new(&n);
+    let mut task = executor.spawn_local(async move {
+        let _alive = alive;
+        pending::<()>().await;
+    });
+    executor.run_slice(LONG);
+    task.abort();
+    assert!(result(&mut task).is_none(), "it is alive");
+    assert!(!task.is_finished());
+    executor.run_slice(LONG);
+    assert_eq!(n.load(Ordering::SeqCst), 0);
+    assert!(task.is_finished());
+    assert!(result(&mut task).expect("it has ended").unwrap_err().is_cancelled());
+}
+
+#[test]
+fn a_task_that_ends_in_the_poll_in_which_it_is_aborted_keeps_its_output() {
+    let (executor, _) = executor();
+    let slot: Rc<RefCell<Option<JoinHandle<u32>>>> = Rc::default();
+    let handle = slot.clone();
+    let task = executor.spawn_local(async move {
+        handle.borrow().as_ref().expect("it was put there").abort();
+        42
+    });
+    slot.replace(Some(task));
+    executor.run_slice(LONG);
+    let mut task = slot.take().expect("it was put there");
+    assert_eq!(result(&mut task).expect("it has ended").ok(), Some(42));
+}
+
+#[test]
+fn aborting_a_task_that_has_ended_does_nothing() {
+    let (executor, _) = executor();
+    let mut task = executor.spawn_local(async { 42 });
+    executor.run_slice(LONG);
+    task.abort();
+    executor.run_slice(LONG);
+    assert_eq!(result(&mut task).expect("it has ended").ok(), Some(42));
+}
