@@ -1,4 +1,4 @@
-//! Does nothing: cargo wants a build script of whoever says `links`.
+//! Does nothing: cargo requires a build script in a package that has a `links` key.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,9 +1,9 @@
-//! Files that are loaded while a dialog is open.
+//! Loads files while a dialog is open.
 //!
-//! A task opens a nested loop, as a modal dialog does, and closes it when another task has loaded a
-//! file. That is possible only if the load, its callback and the task that awaits it all go on
-//! inside the loop; otherwise the dialog is closed after five seconds and the program fails.
-//! Meanwhile a third task gives a load up, and a thread that is not GLib's has one made for it.
+//! A task opens a nested loop, as a modal dialog does. Another task loads a file and then closes the
+//! loop. This works only if the load, its callback and the task that awaits it all run inside the
+//! loop; otherwise the loop is closed after five seconds and the program fails.
+//! The program also shows a load that times out, and a load for a task on another thread.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     let (opened_tx, opened) = oneshot::channel();
     let (close, open) = (dialog.clone(), is_open.clone());
     let loading = dispatch.spawn_local(async move {
-        opened.await.context("the dialog opens")?;
+        opened.await.context("the dialog did not open")?;
         let (contents, _etag) = gasync::call(load("/proc/self/comm")).await??;
         let name = String::from_utf8_lossy(&contents).trim().to_owned();
         println!("loaded {name:?} while the dialog was {}", word(open.get()));
@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
     let in_time = dispatch.block_on(async move {
         let given_up = tokio::time::timeout(Duration::ZERO, gasync::call(load("/proc/version")));
         let given_up = given_up.await.is_err();
-        println!("a load without any time was {}", if given_up { "given up" } else { "made" });
+        println!("a load with no time to run {}", if given_up { "timed out" } else { "finished" });
 
         glib::timeout_add_local_once(Duration::ZERO, move || _ = opened_tx.send(()));
         let late = dialog.clone();
@@ -51,7 +51,7 @@ fn main() -> anyhow::Result<()> {
         });
         println!("the dialog opens");
         open.set(true);
-        // The nested loop stands on the stack of this task.
+        // A nested loop, on the stack of this task.
         dialog.run();
         open.set(false);
         println!("the dialog is closed");
@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
         let (tx, rx) = oneshot::channel();
         let thread = thread::spawn(move || _ = tx.send(elsewhere(glib)));
         let read = rx.await??;
-        println!("a thread of its own had {read} bytes loaded for it");
+        println!("another thread's task loaded {read} bytes");
         ensure!(thread.join().is_ok(), "the thread panicked");
         loading.await?
     })?;
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// tokio on another thread: the call is made on GLib's.
+/// A task on another thread; the call is made on GLib's thread.
 fn elsewhere(glib: GlibHandle) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let (contents, _etag) = runtime.block_on(glib.gasync(load("/proc/self/status")))??;

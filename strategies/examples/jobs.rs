@@ -1,9 +1,8 @@
-//! A program without tokio on the GLib thread: what crosses between two threads, and no more.
+//! tokio on its own thread: a task asks the GLib thread for work.
 //!
-//! tokio runs on a thread of its own. A task there asks the GLib thread for two things: to run a
-//! closure, and to make one of GLib's own asynchronous calls, which it then awaits like any future.
-//! It does so while a nested loop is open, such as that of a modal dialog, and then closes the loop.
-//! Nothing here needs the feature `epoll-hook`.
+//! The task runs a closure on the GLib thread, and then makes one of GLib's own asynchronous calls
+//! there and awaits it like any future. It does so while a nested loop is open, as a modal dialog
+//! would be, and closes that loop the same way. Nothing here needs the feature `epoll-hook`.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tokio::sync::oneshot;
 fn main() -> anyhow::Result<()> {
     let handoff = Handoff::new(&MainContext::default())?;
 
-    // On the GLib thread, a call is awaited in glib's own futures as well.
+    // On the GLib thread, futures that glib runs can await a call too.
     let local = MainContext::default().block_on(gasync::call(|cancellable, done| {
         let file = gio::File::for_path("/proc/self/comm");
         file.load_contents_async(Some(cancellable), move |contents| done.resolve(contents));
@@ -27,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     let glib = handoff.glib();
     let task = handoff.spawn(async move {
         let dialog = open.await?;
-        // tokio's timers run on tokio's thread: no dialog stops them.
+        // tokio's timers run on tokio's thread, so no dialog stops them.
         tokio::time::sleep(Duration::from_millis(10)).await;
         let depth = glib.call(glib::main_depth).await?;
         let loaded = glib
@@ -49,6 +48,6 @@ fn main() -> anyhow::Result<()> {
     });
     let (depth, bytes) = handoff.block_on(async { task.await? })?;
     println!("in the dialog, at depth {depth}, {bytes} bytes were loaded for tokio's thread");
-    ensure!(depth > 1 && bytes > 0, "the job did not run inside of the dialog");
+    ensure!(depth > 1 && bytes > 0, "the job did not run inside the dialog");
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! A TCP client on the GLib thread that goes on under an open nested loop.
+//! A TCP client on the GLib thread that keeps running while a nested loop is open.
 //!
 //! An echo server and its client run as tasks of [`Dispatch`] on the thread of the GLib loop.
-//! A task opens a nested loop for 200 ms, as a modal dialog does; the client does not notice.
+//! Another task opens a nested loop for 200 ms, as a modal dialog does; the client keeps going.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     let during = dispatch.block_on(async move {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let before = counter.get();
-        // The nested loop stands on the stack of this task.
+        // A nested loop, on the stack of this task.
         let dialog = MainLoop::new(None, false);
         let close = dialog.clone();
         glib::timeout_add_local(Duration::from_millis(200), move || {

@@ -1,7 +1,7 @@
-//! Connects to the session bus and asks it who it is, as one `await` each.
+//! Connects to the session bus and asks for its id, with one `await` each.
 //!
-//! The example with which *Using GAsyncResult APIs with Python's asyncio* begins. There, a callback
-//! on the same thread has to make dummy I/O to wake the other loop; here it does not.
+//! *Using GAsyncResult APIs with Python's asyncio* begins with this example. There, a callback on
+//! the same thread has to do dummy I/O to wake the other loop; here it does not.
 //!
 //! `dbus-run-session -- cargo run -p loopnest-strategies --example session_bus`
 
@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<()> {
         let bus = session_bus().await?;
         println!("connected as {}", bus.unique_name().unwrap_or_default());
 
-        // To drop the future is to cancel the `GCancellable`, so tokio's time-outs do.
+        // A timeout drops the future, and that cancels the `GCancellable`.
         let id = gasync::call(move |cancellable, done| {
             let (name, path) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
             let (flags, cancellable) = (gio::DBusCallFlags::NONE, Some(cancellable));

@@ -1,7 +1,7 @@
 //! A TCP client on the GLib thread: tokio's sockets in a program that GLib drives.
 //!
-//! Run it with the address of a server that answers lines, or without, to talk to one in this
-//! program: `cargo run -p loopnest-strategies --example tcp_client -- 127.0.0.1:7`.
+//! `cargo run -p loopnest-strategies --example tcp_client -- 127.0.0.1:7` talks to a server that
+//! answers each line. Without an address, the program talks to a server of its own.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
         None => start_server(&dispatch)?,
     };
 
-    // Any loop of the context will do; a GTK program has `application.run()` here.
+    // Any loop of the context works; a GTK program would call `application.run()` here.
     let main_loop = MainLoop::new(Some(&context), false);
     let quit = main_loop.clone();
     let client = dispatch.spawn_local(async move {

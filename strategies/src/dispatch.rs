@@ -3,36 +3,36 @@
 //! # Mechanism
 //!
 //! One `GSource` watches tokio's epoll descriptor and knows tokio's next deadline.
-//! Its dispatch makes a *turn*: it runs tokio until tokio would park, and there answers tokio's
-//! wait at once and ends the turn. The timeout that tokio asked for is the next deadline.
+//! Its dispatch makes a *turn*: it runs tokio until tokio would park, then answers tokio's wait at
+//! once and ends the turn. The timeout that tokio asked for gives the next deadline.
 //! No thread, no polling, exact deadlines.
 //!
-//! The application's tasks are not tokio's. They live in [`Executor`], a run queue that may be
-//! re-entered, and are polled with the runtime entered, so that tokio's sockets and timers work in
-//! them.
+//! The application's tasks are not on tokio's queue. They live in [`Executor`], a run queue that
+//! can be re-entered, and are polled with the runtime entered, so that tokio's sockets and timers
+//! work in them.
 //!
 //! # Under a nested loop
 //!
-//! The source may recurse. A nested loop, opened by a callback or by one of our tasks, dispatches
-//! it again: tokio makes turns and the other tasks go on.
-//! Only a nested loop opened by a task on tokio's *own* queue (`tokio::spawn` in a library) stands
-//! inside a turn, and tokio refuses a second one on its stack.
-//! Then our tasks go on as far as GLib wakes them, tokio's I/O and timers wait, nothing spins, and
-//! a warning says so.
+//! The source can recurse. A nested loop, opened by a callback or by one of our tasks, dispatches
+//! it again: tokio keeps making turns and the other tasks keep running.
+//! The exception is a nested loop opened by a task on tokio's *own* queue (`tokio::spawn` in a
+//! library). It runs inside a turn, and tokio does not allow a second turn inside the first.
+//! Then our tasks still run when GLib callbacks wake them, but tokio's I/O and timers wait until
+//! the loop closes. Nothing spins, and a warning is logged.
 //!
 //! # Timers
 //!
-//! tokio's: a millisecond wheel, never early. The deadline is given to GLib as `prepare`'s timeout
-//! and not by `g_source_set_ready_time`, because each change of a ready time writes the context's
+//! tokio's: a millisecond wheel, never early. GLib gets the deadline as `prepare`'s timeout and not
+//! through `g_source_set_ready_time`, because each change of a ready time writes to the context's
 //! eventfd and costs another iteration.
 //!
 //! # Limits
 //!
-//! - A nested loop opened by a task on tokio's own queue, as above, or inside another runtime's
-//!   `block_on`. One of our tasks that calls `tokio::task::yield_now` there waits too: tokio keeps
-//!   the wake for the scheduler that stands on the stack.
+//! - tokio's I/O and timers stop in a nested loop opened by a task on tokio's own queue, as above, or
+//!   inside another runtime's `block_on`. A task of ours that calls `tokio::task::yield_now` there
+//!   waits too, because tokio defers the wake to the scheduler that is on the stack.
 //! - tokio's cooperative budget does not apply to our tasks: one that never waits keeps the thread.
-//! - Linux only: it stands on `epoll_wait`.
+//! - Linux only: it depends on `epoll_wait`.
 //!
 //! # Prior art
 //!
@@ -64,14 +64,14 @@ use crate::wait::{self, Driver};
 
 /// tokio and an executor as sources of a GLib context.
 ///
-/// Make it on the thread that iterates the context and keep it there for as long as tasks are to
-/// run. Any loop of that context runs them: `MainLoop::run`, `gtk::Application::run`,
+/// Create it on the thread that iterates the context, and keep it there for as long as you need its
+/// tasks to run. Any loop of that context runs them: `MainLoop::run`, `gtk::Application::run`,
 /// `MainContext::iteration`, and every loop nested in these.
 ///
-/// Dropping it drops all tasks, then the runtime, which waits for what `spawn_blocking` runs.
-/// Dropped inside one of its own tasks, it does so when that dispatch is over.
+/// Dropping it drops all tasks and then the runtime, which waits for running `spawn_blocking`
+/// closures. If it is dropped inside one of its own tasks, this happens at the end of that dispatch.
 ///
-/// On a context that another thread iterates, nothing here runs.
+/// While another thread iterates the context, no task runs.
 ///
 /// ```
 /// use std::time::Duration;
@@ -90,7 +90,7 @@ pub struct Dispatch {
     // Declared, and so dropped, in this order: no callbacks, then no tasks, then no runtime.
     main: Source<MainCallbacks>,
     _later: Later<Shared>,
-    /// Made when it is first asked for.
+    /// Created on first use.
     jobs: OnceCell<JobQueue>,
     shared: Rc<Shared>,
     context: MainContext,
@@ -101,7 +101,7 @@ struct Shared {
     runtime: LocalRuntime,
     turn: Rc<Turn>,
     backlog: Backlog,
-    /// The foreign runtime in whose `block_on` a turn was refused, and how deep that was.
+    /// The foreign runtime whose `block_on` made tokio refuse a turn, and the depth at which it did.
     held: Cell<Option<(Id, i32)>>,
     warned: Cell<bool>,
 }
@@ -125,18 +125,18 @@ impl Dispatch {
     /// fn main() -> Result<(), SetupError> {
     ///     let dispatch = Dispatch::new(&glib::MainContext::default())?;
     ///     dispatch.spawn_local(async { println!("inside the main loop") });
-    ///     // Or `application.run()`. `dispatch` lives until it returns.
+    ///     // Or `application.run()`. Keep `dispatch` alive until it returns.
     ///     glib::MainLoop::new(None, false).run();
     ///     Ok(())
     /// }
     /// ```
     ///
     /// # Errors
-    /// When the system gives no descriptors for the runtime, or when this crate was linked into a
+    /// If the system has no descriptors left for the runtime, or if this crate was linked into a
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
     ///
     /// # Panics
-    /// Inside another runtime's `block_on`.
+    /// If called inside another runtime's `block_on`.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
         let driver = Driver::of(&runtime)?;
@@ -150,7 +150,7 @@ impl Dispatch {
             held: Cell::new(None),
             warned: Cell::new(false),
         });
-        // What the first turn finds is the first deadline.
+        // The first turn finds the first deadline.
         shared.turn(Instant::now() + SLICE);
         let callbacks = MainCallbacks {
             shared: shared.clone(),
@@ -166,12 +166,12 @@ impl Dispatch {
         Ok(Self { main, _later: later, jobs: OnceCell::new(), shared, context: context.clone() })
     }
 
-    /// Starts a task on this thread. It may hold anything and use tokio's sockets and timers.
+    /// Starts a task on this thread. It need not be `Send`, and can use tokio's sockets and timers.
     ///
     /// ```
     /// # use loopnest_strategies::{Dispatch, glib::MainContext};
     /// # let dispatch = Dispatch::new(&MainContext::default())?;
-    /// // Not `Send`: a widget would do as well.
+    /// // Not `Send`, like a widget.
     /// let name = std::rc::Rc::new("tick");
     /// let task = dispatch.spawn_local(async move {
     ///     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -202,13 +202,13 @@ impl Dispatch {
         self.shared.executor.spawner()
     }
 
-    /// A handle that gets work done on this thread, from any other.
+    /// A handle for running work on this thread from any other thread.
     ///
     /// ```
     /// # use loopnest_strategies::{Dispatch, glib::MainContext};
     /// # let dispatch = Dispatch::new(&MainContext::default())?;
     /// let glib = dispatch.glib();
-    /// // As a library that has a runtime of its own would.
+    /// // A library with a runtime of its own would do this.
     /// let elsewhere = std::thread::spawn(move || {
     ///     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     ///     runtime.block_on(glib.call(|| "done on the GLib thread"))
@@ -225,17 +225,18 @@ impl Dispatch {
         self.jobs.get_or_init(|| JobQueue::new(&self.context)).handle()
     }
 
-    /// tokio's handle, for libraries that want one.
+    /// tokio's handle, for libraries that need one.
     ///
-    /// Do not call its `block_on` on this thread: it waits for the runtime to be driven by this
-    /// very thread, and so for ever. [`Dispatch::block_on`] is the one to take.
+    /// Do not call its `block_on` on this thread: only this thread drives the runtime, so that call
+    /// would wait for ever. Use [`Dispatch::block_on`] instead.
     ///
-    /// What is spawned through it lives on tokio's own queue: see *Limits* on top of this module.
+    /// Tasks spawned through this handle live on tokio's own queue; see *Limits* in
+    /// [the module](self).
     ///
     /// ```
     /// # use loopnest_strategies::{Dispatch, glib::MainContext};
     /// # let dispatch = Dispatch::new(&MainContext::default())?;
-    /// // What a library spawns by `tokio::spawn` goes here.
+    /// // A library's `tokio::spawn` ends up on the same queue.
     /// let task = dispatch.tokio_handle().spawn(async { 42 });
     /// assert_eq!(dispatch.block_on(task).expect("it does not panic"), 42);
     /// # Ok::<(), loopnest_strategies::SetupError>(())
@@ -246,7 +247,7 @@ impl Dispatch {
 
     /// Runs the context until `future` is done.
     ///
-    /// May be called from inside a callback or a task; GLib and all other tasks go on meanwhile.
+    /// May be called inside a callback or a task; GLib and all other tasks keep running meanwhile.
     ///
     /// ```
     /// # use loopnest_strategies::{Dispatch, glib::MainContext};
@@ -259,8 +260,9 @@ impl Dispatch {
     /// ```
     ///
     /// # Panics
-    /// With the panic of `future`, or of a callback of a [`Source`]; and inside a task on tokio's
-    /// own queue, as tokio itself does, because the future could wait for ever there.
+    /// If `future` or a callback of a [`Source`] panics, with that panic. Also if called inside a
+    /// task on tokio's own queue, as tokio's own `block_on` does, because `future` could wait for
+    /// ever there.
     pub fn block_on<F>(&self, future: F) -> F::Output
     where
         F: Future + 'static,
@@ -284,12 +286,12 @@ impl Dispatch {
         match result.take() {
             Some(Ok(output)) => output,
             Some(Err(JoinError::Panicked(panic))) => panic.resume(),
-            _ => unreachable!("the loop is quit only by the waiter, or by a panic that went on"),
+            _ => unreachable!("only the waiter quits the loop, or a panic that was resumed above"),
         }
     }
 
-    /// Whether the caller is inside a task on tokio's own queue, in a turn of this thread: there
-    /// tokio cannot be turned, and [`block_on`](Self::block_on) panics.
+    /// Whether the caller is inside a task on tokio's own queue, in a turn on this thread. There
+    /// tokio cannot make another turn, and [`block_on`](Self::block_on) panics.
     ///
     /// ```
     /// # use loopnest_strategies::{Dispatch, glib::MainContext};
@@ -304,7 +306,7 @@ impl Dispatch {
         is_turning()
     }
 
-    /// How many of our tasks live.
+    /// The number of tasks that have not ended, without those on tokio's own queue.
     ///
     /// ```
     /// # use loopnest_strategies::{Dispatch, glib::MainContext};
@@ -326,22 +328,22 @@ impl fmt::Debug for Dispatch {
 
 impl Drop for Dispatch {
     fn drop(&mut self) {
-        // The callbacks hold `shared` until GLib lets go of them, which a dispatch on the stack
-        // may delay; the watch on a descriptor that is about to be closed must end now.
+        // The callbacks hold `shared` until GLib frees them, which a dispatch on the stack may
+        // delay. The descriptor is about to be closed, so the watch on it must end now.
         self.main.destroy();
     }
 }
 
 impl Shared {
-    /// Runs tokio until it would park, at the longest until `end`.
+    /// Runs tokio until it would park, or until `end` at the latest.
     fn turn(&self, end: Instant) {
         let turn = &self.turn;
         turn.begin(end);
         let _installed = wait::install(turn.clone());
-        let mut standing = None;
+        let mut on_stack = None;
         self.runtime.block_on(poll_fn(|cx| {
-            // From here on, and not before: tokio may refuse to block on anything at all.
-            standing.get_or_insert_with(Standing::new);
+            // Counted only here, because tokio may refuse the `block_on` itself.
+            on_stack.get_or_insert_with(OnStack::new);
             if turn.state.get() != State::Running {
                 return Poll::Ready(());
             }
@@ -350,7 +352,7 @@ impl Shared {
         }));
     }
 
-    /// Whether tokio cannot be turned now: a turn, or another runtime's `block_on`, is on the
+    /// Whether tokio cannot make a turn now: a turn, or another runtime's `block_on`, is on the
     /// stack, and tokio refuses to nest.
     fn is_held(&self, depth: i32) -> bool {
         if is_turning() {
@@ -361,16 +363,16 @@ impl Shared {
         let held = inside && depth >= held_at;
         if !held {
             self.held.set(None);
-            // The turn that was refused has learnt no deadline.
+            // The refused turn did not learn a deadline.
             self.turn.deadline.set(Some(Instant::now()));
         }
         held
     }
 
-    /// As [`turn`](Self::turn); `false` when another runtime's `block_on` is on the stack.
+    /// Like [`turn`](Self::turn); `false` if another runtime's `block_on` is on the stack.
     fn try_turn(&self, end: Instant) -> bool {
-        // To be inside a runtime and to be inside its `block_on` look alike from here, and only
-        // the latter refuses.
+        // From here one cannot tell an entered runtime from one inside `block_on`, and tokio only
+        // refuses in the second case. So try.
         let ours = self.runtime.handle().id();
         let foreign = Handle::try_current().ok().filter(|current| current.id() != ours);
         let Some(foreign) = foreign else {
@@ -384,17 +386,17 @@ impl Shared {
         turned
     }
 
-    /// Runs our tasks and tokio in turn until both have nothing to do, for about one slice.
+    /// Runs our tasks and tokio alternately until neither has anything to do, for about one slice.
     ///
-    /// The last turn finds nothing, and says how long nothing will be found: that spares the
-    /// iterations that tokio's own wake-ups would cost, one for each timer a task arms.
+    /// The last turn finds nothing to do and learns the next deadline. This saves the iterations
+    /// that tokio's own wake-ups would cost, one for each timer that a task arms.
     fn run_slice(&self) -> bool {
         let end = Instant::now() + SLICE;
         if self.is_held(glib::main_depth() - 1) {
             return self.run_tasks_only(end);
         }
         loop {
-            // tokio gets its turn even when our tasks have used up the time.
+            // tokio gets its turn even if our tasks have used up the time.
             let slice = {
                 let _entered = self.runtime.enter();
                 self.executor.run_until(end)
@@ -412,8 +414,9 @@ impl Shared {
         }
     }
 
-    /// Where tokio is held. Its budget of the task on the stack is in force and is never refilled: a
-    /// channel would say "not now" and wake at once, for ever (gtk-rs-core#1251).
+    /// Used while tokio is held. The cooperative budget of the task on the stack still applies and
+    /// is never refilled, so a channel would return `Pending` and wake its task at once, for ever
+    /// (gtk-rs-core#1251). Hence `unconstrained`.
     fn run_tasks_only(&self, end: Instant) -> bool {
         self.warn();
         let _entered = self.runtime.enter();
@@ -433,17 +436,17 @@ impl Shared {
     }
 }
 
-/// A turn on the stack, also while a panic unwinds it.
-struct Standing(());
+/// Counts a turn that is on the stack, even while a panic unwinds it.
+struct OnStack(());
 
-impl Standing {
+impl OnStack {
     fn new() -> Self {
         TURNS.set(TURNS.get() + 1);
         Self(())
     }
 }
 
-impl Drop for Standing {
+impl Drop for OnStack {
     fn drop(&mut self) {
         TURNS.set(TURNS.get() - 1);
     }
@@ -455,33 +458,34 @@ impl Work for Shared {
     }
 
     fn run(&self) {
-        // Awake, even if GLib has not called `check` since the flag was armed: a source of a higher
-        // priority may have ended that iteration. A wake in this slice needs no ring, because the
-        // task is polled here, or the next `prepare` finds it.
+        // The loop is awake, even if GLib has not called `check` since the flag was armed: a source
+        // of a higher priority may have ended that iteration. A wake during this slice needs no
+        // ring, because the task is polled here or the next `prepare` finds it.
         self.executor.check();
-        // What tasks do wrong stays in them; what is left are misuses of tokio, such as a guard of
+        // Tasks keep their own panics. Others come from misuse of tokio, such as a guard of
         // `Handle::enter` that a task keeps across an await. They must not end the source.
         match catch_unwind(AssertUnwindSafe(|| self.run_slice())) {
             Ok(more) => self.backlog.set(more.then(Instant::now)),
             Err(_) => {
-                tracing::error!("a panic outside of all tasks; the loop goes on");
+                tracing::error!("caught a panic outside of all tasks; the loop continues");
                 self.backlog.set(Some(Instant::now()));
             }
         }
     }
 }
 
-/// Ready when tokio has to be turned or a task is ready.
+/// Ready when tokio needs a turn or a task is ready.
 struct MainCallbacks {
     shared: Rc<Shared>,
     tag: Cell<Option<FdTag>>,
-    /// Whether tokio can be turned, and so its descriptor and its deadline count.
+    /// Whether tokio can make a turn; only then do its descriptor and its deadline count.
     watching: Cell<bool>,
 }
 
 impl MainCallbacks {
-    /// Inside a turn nobody drains the descriptor, and a ready one would spin. With work left over,
-    /// a ready one would bring everything forward to our default priority. Stop watching it.
+    /// Starts or stops watching the descriptor. Inside a turn nothing drains it, so the loop would
+    /// spin while it is ready. With work left over, a ready descriptor would run that work at
+    /// default priority.
     fn watch(&self, this: SourceRef<'_>, wanted: bool) {
         if self.watching.replace(wanted) == wanted {
             return;
@@ -492,7 +496,7 @@ impl MainCallbacks {
         }
     }
 
-    /// What is left of the time until tokio is due by the clock.
+    /// The time left until tokio's deadline.
     fn wait(&self) -> Option<Duration> {
         let deadline = self.shared.turn.deadline.get().filter(|_| self.watching.get())?;
         Some(deadline.saturating_duration_since(Instant::now()))
@@ -508,8 +512,8 @@ impl Callbacks for MainCallbacks {
         self.shared.backlog.pass();
         let backlog = self.shared.backlog.is_left();
         self.watch(this, !backlog && !self.shared.is_held(glib::main_depth()));
-        // What is due comes first: GLib does not call `check` after `Ready`, so the wake flag must
-        // not be armed then.
+        // `is_due` is asked first: GLib does not call `check` after `Ready`, so the wake flag must
+        // not be armed in that case.
         if self.is_due() || (!backlog && self.shared.executor.prepare()) {
             return Prepare::Ready;
         }

@@ -1,4 +1,4 @@
-//! What can go wrong: setting a strategy up, and calls to the GLib thread.
+//! The errors of setting up a strategy, and of calls to the GLib thread.
 
 use std::io;
 
@@ -8,33 +8,34 @@ use loopnest_core::executor::Panic;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The system gives no descriptors or no thread.
-    #[error("tokio cannot start: the system gives no descriptors or no thread")]
+    /// The system is out of file descriptors or threads.
+    #[error("cannot start tokio: no file descriptors or threads available")]
     Runtime(#[from] io::Error),
     /// tokio's waits do not reach this crate: it was linked into a library that is loaded at run
     /// time, where libc's `epoll_wait` comes first. See *Linking* in the crate's documentation.
     #[error(
         "tokio's waits do not reach this crate: link it into the program itself, not into a \
-         library that is loaded at run time, or take Handoff, which does not need them"
+         library that is loaded at run time, or use Handoff, which does not need them"
     )]
     NotReached,
-    /// This version of tokio does not wait by `epoll_wait`.
-    #[error("this version of tokio does not wait by epoll_wait; take Handoff, which does not care")]
+    /// This version of tokio does not call `epoll_wait`.
+    #[error("this version of tokio does not call epoll_wait; use Handoff, which does not need it")]
     NoEpoll,
 }
 
-/// Why a call to the GLib thread, or a GAsyncResult call, has no result.
+/// Why a call to the GLib thread, or a GAsyncResult call, gave no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The GLib side was dropped before there was a result, or gave the call up.
+    /// The GLib side was dropped before there was a result, or dropped the call.
     #[error("the GLib side is gone")]
     Gone,
-    /// The thread does not own its context: another one does, or nobody. Only
-    /// [`gasync::call`](crate::gasync::call) says this.
+    /// The thread does not own its context: another thread does, or none. Only
+    /// [`gasync::call`](crate::gasync::call) returns this.
     #[error("this thread does not own its GLib context; use GlibHandle::gasync")]
     NotOwner,
-    /// The closure panicked on the GLib thread. What it may have started is cancelled.
+    /// The closure panicked on the GLib thread. In [`GlibHandle::gasync`](crate::GlibHandle::gasync)
+    /// this also cancels the call that it may have started.
     #[error("the closure panicked on the GLib thread")]
     Panicked(Panic),
 }

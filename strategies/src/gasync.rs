@@ -1,68 +1,68 @@
 //! GAsyncResult calls as futures, with cancellation.
 //!
 //! An asynchronous GLib call is started with a callback and finished with a `GAsyncResult`.
-//! gio's Rust bindings make one call of the two: a function that takes a `GCancellable` and a
-//! closure for the result. Here that becomes something to await, on either side:
+//! gio's Rust bindings combine the two into one function that takes a `GCancellable` and a closure
+//! for the result. Here that becomes a future, on either side:
 //!
-//! - [`call`]: on the GLib thread. The result need not be `Send`. Unlike `gio::GioFuture` it says
-//!   when the thread does not own the context instead of panicking, and it works in every
+//! - [`call`]: on the GLib thread. The result need not be `Send`. Unlike `gio::GioFuture`, it returns
+//!   an error instead of panicking if the thread does not own the context. It works in every
 //!   executor: in [`Dispatch`](crate::Dispatch), in a task of [`Nested`](crate::Nested), in glib's
-//!   own, and in a loop nested in any of these, as far as the strategy goes on there.
-//! - [`GlibHandle::gasync`]: from any thread, in any tokio task. The call is started on the
-//!   context's thread by a job, never by `MainContext::invoke`. Every strategy gives a handle
-//!   (`glib`), and so does a bare [`JobQueue`](crate::JobQueue).
+//!   own executor, and in a nested loop if the strategy runs tasks there.
+//! - [`GlibHandle::gasync`]: from any thread, in any tokio task. A job starts the call on the
+//!   context's thread, never `MainContext::invoke`. Every strategy has a method `glib` that returns
+//!   a handle, and a [`JobQueue`](crate::JobQueue) on its own gives one too.
 //!
 //! # What cancellation guarantees
 //!
-//! Dropping the future cancels the `GCancellable`, and so do `tokio::time::timeout`, `select!` and
-//! the end of the task.
-//! A call that has not begun is not started.
-//! One that has begun is told; its result, `G_IO_ERROR_CANCELLED` or whatever came first, is
-//! dropped when the context is iterated next (GTask's contract: exactly one callback, in the
-//! context of the start; gtask.c 2.74.6, line 1223), and only then is the data of its closure
-//! freed. A context that nobody iterates any more keeps both.
+//! Dropping the future cancels the `GCancellable`. `tokio::time::timeout`, `select!` and the end of
+//! the task all drop it.
+//! A call that has not begun is never started.
+//! A call that has begun is notified. Its result (`G_IO_ERROR_CANCELLED`, or another that came first)
+//! is dropped when the context is next iterated, and only then is its closure freed. This is GTask's
+//! contract: exactly one callback, in the context of the start (gtask.c 2.74.6, line 1223).
+//! If the context is never iterated again, both are kept.
 //! Handlers of the `cancelled` signal run in the thread that drops the future
 //! (`g_cancellable_cancel`).
 //!
-//! `tests/tests/gasync_cancel` holds every strategy to this with ten thousand calls.
+//! `tests/tests/gasync_cancel` checks this for every strategy with ten thousand calls.
 //!
 //! # Errors
 //!
-//! What the call itself has to say, such as a bus that died or a file that is not there, is in the
-//! result that the closure hands to its [`Resolver`]. [`CallError`] is for when there is none.
-//! A service that never answers has no end but a time-out: GDBus's own (25 s unless the call says
-//! otherwise), or tokio's round the future.
+//! The call's own error, such as a lost bus connection or a missing file, is part of the result that
+//! the closure passes to its [`Resolver`]. [`CallError`] means that there is no such result.
+//! If a service never answers, only a timeout ends the call: GDBus's own (25 s by default), or one
+//! of tokio's around the future.
 //!
-//! A panic of the closure that starts the call goes on in the task that polls [`call`], and is
-//! [`CallError::Panicked`] for a task elsewhere: GLib's loop goes on.
-//! One in the closure that gio calls back aborts the process, as with glib-rs alone.
+//! If the closure that starts the call panics, [`call`] panics in the task that polls it, and
+//! [`GlibHandle::gasync`] returns [`CallError::Panicked`]; GLib's loop keeps running.
+//! A panic in the closure that gio calls back aborts the process, as with glib-rs alone.
 //!
 //! # Thread rules
 //!
 //! A GAsyncResult call belongs to the thread-default context of the thread that starts it, and its
-//! callback runs there (`g_task_new`). That thread must own the context, and [`call`] gives
-//! [`CallError::NotOwner`] where it does not.
-//! gio's own functions are content when they can acquire it, and panic otherwise (gio 0.22,
-//! `bus_get`). That is not enough: while nobody runs the context any thread can, and if another one
-//! runs it afterwards the callback is in the wrong thread and aborts the process (glib-rs's
-//! `ThreadGuard`).
+//! callback runs there (`g_task_new`). That thread must own the context; if it does not, [`call`]
+//! returns [`CallError::NotOwner`].
+//! gio's own functions only check that they can acquire the context, and panic otherwise (gio 0.22,
+//! `bus_get`). That is not enough: while no thread runs the context, any thread can acquire it. If
+//! another thread runs it afterwards, the callback is on the wrong thread and aborts the process
+//! (glib-rs's `ThreadGuard`).
 //!
-//! Every strategy owns its context for as long as `block_on` or a loop of the context runs, so its
-//! tasks own it and other threads do not. Before and after that a thread that wants to make calls
-//! acquires the context itself (`MainContext::acquire`, `MainContext::with_thread_default`); it has
-//! to be the one that runs it later.
+//! With every strategy, the thread owns the context while `block_on` or a loop of the context runs,
+//! so tasks can make calls there. Before and after that, a thread that makes calls must acquire the
+//! context itself (`MainContext::acquire`, `MainContext::with_thread_default`), and must be the
+//! thread that runs it later.
 //!
-//! A strategy on a context other than the default one needs that context to be the thread's
-//! default while its tasks call gio (`MainContext::with_thread_default`); otherwise the calls are
-//! for the default one, which the thread does not own. A job has its own context for a default,
-//! always.
+//! If the strategy's context is not the default one, it must be the thread's default while tasks
+//! call gio (`MainContext::with_thread_default`). Otherwise the calls use the global default
+//! context, which the thread does not own. In a job, the job queue's context is always the thread's
+//! default.
 //!
 //! # Under a nested loop
 //!
-//! The callback runs in whatever loop of the context runs. Whether somebody looks at the result
-//! before that loop is closed is the strategy's doing: a task of `Nested` does not.
-//! Tasks on other threads do not notice, with any strategy; the scenario `gasync-remote-in-dialog` of
-//! the harness asks each.
+//! The callback runs in the innermost running loop of the context. It depends on the strategy
+//! whether the task sees the result before that loop is closed: a task of `Nested` does not.
+//! Tasks on other threads are not affected, with any strategy; the harness tests this in the
+//! scenario `gasync-remote-in-dialog`.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -80,12 +80,12 @@ use tokio::sync::oneshot;
 use crate::error::CallError;
 use crate::jobs::GlibHandle;
 
-/// Takes the result of a call, once. Dropping it unused ends the future with
+/// Takes the result of a call, once. If it is dropped unused, the future ends with
 /// [`CallError::Gone`].
 pub struct Resolver<T>(Shared<T>);
 
-/// Empty once there is a result. Its second owner is the job that starts the call: it has to have a
-/// word when the resolver went with a panic.
+/// Empty once there is a result. The job that starts the call owns it too, so that it can report a
+/// panic in which the resolver was dropped.
 type Shared<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, CallError>>>>>;
 
 fn finish<T>(shared: &Shared<T>, result: Result<T, CallError>) {
@@ -97,7 +97,7 @@ fn finish<T>(shared: &Shared<T>, result: Result<T, CallError>) {
 }
 
 impl<T> Resolver<T> {
-    /// Hands the result over. If the future is gone, so is the result.
+    /// Completes the future with `result`. If the future is gone, the result is dropped.
     ///
     /// ```
     /// use loopnest_strategies::{gasync, glib::MainContext};
@@ -117,9 +117,9 @@ impl<T> fmt::Debug for Resolver<T> {
     }
 }
 
-/// Makes a future of a call that is started with a callback; see [the module](self).
+/// Turns a call that takes a callback into a future; see [the module](self).
 ///
-/// The call is started when the future is polled first.
+/// The call is started when the future is first polled.
 ///
 /// ```
 /// use gio::prelude::*;
@@ -142,7 +142,7 @@ where
     Call { start: Some(start), running: None }
 }
 
-/// A call on the GLib thread. Dropping it cancels.
+/// A call on the GLib thread. Dropping it cancels the call.
 #[must_use = "a call is started when it is polled"]
 pub struct Call<T, F> {
     start: Option<F>,
@@ -166,8 +166,8 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(start) = self.start.take() {
-            // Not `acquire`, which any thread can while nobody runs the context; as soon as one
-            // does, it would get the callback of a thread that is not it, and gio aborts then.
+            // `acquire` is not enough: any thread can do that while no thread runs the context. If
+            // another thread then runs it, the callback is on the wrong thread and aborts.
             if !MainContext::ref_thread_default().is_owner() {
                 return Poll::Ready(Err(CallError::NotOwner));
             }
@@ -215,7 +215,7 @@ impl<T> Drop for Running<T> {
 }
 
 impl GlibHandle {
-    /// Makes a future of a call that is started on the GLib thread; see [`gasync`](self).
+    /// Starts a call on the GLib thread and returns its result; see [`gasync`](self).
     ///
     /// ```
     /// use gio::prelude::*;
@@ -236,8 +236,8 @@ impl GlibHandle {
     /// ```
     ///
     /// # Errors
-    /// [`CallError::Gone`] when the GLib side is gone, before the call or during it;
-    /// [`CallError::Panicked`] when `start` panicked.
+    /// [`CallError::Gone`] if the GLib side is gone, before the call or during it;
+    /// [`CallError::Panicked`] if `start` panicked.
     pub async fn gasync<T, F>(&self, start: F) -> Result<T, CallError>
     where
         T: Send + 'static,
@@ -246,7 +246,7 @@ impl GlibHandle {
         let (mut running, resolver) = Running::new();
         let cancellable = running.cancellable.clone();
         let job = move || {
-            // Dropped before the job began.
+            // The future was dropped before the job began.
             if cancellable.is_cancelled() {
                 return;
             }

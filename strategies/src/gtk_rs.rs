@@ -2,16 +2,16 @@
 //!
 //! # Mechanism
 //!
-//! glib's own executor runs the tasks (`MainContext::spawn_local`), a multi-threaded tokio runtime
-//! runs beside it, and the GLib thread has entered the runtime, so that tokio's sockets and timers
-//! work in glib's futures. What relm4 does.
+//! glib's own executor runs the tasks (`MainContext::spawn_local`), and a multi-threaded tokio
+//! runtime runs beside it. The GLib thread has entered the runtime, so that tokio's sockets and
+//! timers work in glib's futures. relm4 does the same.
 //!
 //! # Under a nested loop
 //!
-//! Opened by a callback: everything goes on.
-//! Opened by a task: as soon as another task is polled, the process aborts.
-//! Each poll enters `futures_executor::enter().unwrap()`, the nested poll finds it entered, and
-//! the panic cannot leave the `extern "C"` function (gtk-rs-core#739, gtk4-rs#2185).
+//! If a callback opened it, everything keeps running.
+//! If a task opened it, the process aborts as soon as another task is polled: each poll calls
+//! `futures_executor::enter().unwrap()`, which fails inside another poll, and the panic cannot leave
+//! the `extern "C"` function (gtk-rs-core#739, gtk4-rs#2185).
 //!
 //! # Timers
 //!
@@ -38,7 +38,7 @@ use crate::jobs::{GlibHandle, JobQueue};
 /// A tokio runtime beside glib's executor.
 #[derive(Debug)]
 pub struct GtkRs {
-    /// Made when it is first asked for.
+    /// Created on first use.
     jobs: OnceCell<JobQueue>,
     runtime: Runtime,
     context: MainContext,
@@ -54,7 +54,7 @@ impl GtkRs {
     /// ```
     ///
     /// # Errors
-    /// When the system gives no thread or no descriptors.
+    /// If the system has no threads or descriptors left.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         Ok(Self { jobs: OnceCell::new(), runtime, context: context.clone() })
@@ -70,17 +70,17 @@ impl GtkRs {
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
     ///
-    /// Does not return while any source of the context is always ready: glib drains the context
-    /// first (glib 0.22, `MainContext::block_on`).
+    /// Does not return while a source of the context is always ready, because glib drains the
+    /// context first (glib 0.22, `MainContext::block_on`).
     ///
     /// # Panics
-    /// When another thread owns the context; with the panic of `root`.
+    /// If another thread owns the context, or if `root` panics.
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
         let _entered = self.runtime.enter();
         self.context.block_on(root)
     }
 
-    /// A handle that gets work done on this thread, from tokio's.
+    /// A handle for running work on this thread from tokio's threads.
     ///
     /// ```
     /// # use loopnest_strategies::{GtkRs, glib::MainContext};

@@ -2,16 +2,16 @@
 //!
 //! # Mechanism
 //!
-//! tokio runs on a thread of its own, GLib on this one.
-//! Work for GLib crosses by a bounded crossbeam channel and one `GSource`; results come back
-//! through futures.
-//! Never `MainContext::invoke`: it runs the closure on the calling thread whenever nobody owns the
-//! context at that moment (gmain.c 2.74.6, line 6362).
+//! tokio runs on its own thread, GLib on this one.
+//! Work for GLib crosses through a bounded queue and one `GSource`; results come back through
+//! futures.
+//! It does not use `MainContext::invoke`, which runs the closure on the calling thread if no thread
+//! owns the context at that moment (gmain.c 2.74.6, line 6362).
 //!
 //! # Under a nested loop
 //!
-//! tokio does not notice. The source may recurse, so a job that opens a nested loop does not keep
-//! the other jobs out of it.
+//! tokio is not affected. The source can recurse, so if a job opens a nested loop, the other jobs
+//! run inside it.
 //!
 //! # Timers
 //!
@@ -19,14 +19,14 @@
 //!
 //! # Limits
 //!
-//! - What runs on tokio must be `Send`.
+//! - Tasks must be `Send`.
 //! - Every result costs a hop between threads.
 //! - A task cannot call GLib or GTK itself; it sends a job.
 //!
 //! # Prior art
 //!
-//! The tokio chapter of the gtk4-rs book and relm4 do this by hand, without cancellation,
-//! back-pressure or shutdown.
+//! The tokio chapter of the gtk4-rs book and relm4 do this without cancellation, back-pressure or
+//! shutdown.
 
 use std::fmt;
 use std::future::Future;
@@ -42,12 +42,12 @@ use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::source;
 
-/// tokio on a thread of its own, with a way back to this thread's GLib context.
+/// tokio on its own thread, with a way back to this thread's GLib context.
 ///
-/// Make it on the thread that iterates the context.
-/// Dropping it stops tokio, drops its tasks, and joins the thread, but does not wait for what
-/// `spawn_blocking` runs; jobs not yet done are dropped
-/// and whoever waits for them gets [`CallError::Gone`](crate::CallError::Gone).
+/// Create it on the thread that iterates the context.
+/// Dropping it stops tokio, drops its tasks and joins the thread. It does not wait for running
+/// `spawn_blocking` closures. Jobs that have not run are dropped, and the tasks that wait for them
+/// get [`CallError::Gone`](crate::CallError::Gone).
 ///
 /// ```
 /// use loopnest_strategies::Handoff;
@@ -79,15 +79,15 @@ impl Handoff {
     /// ```
     ///
     /// # Errors
-    /// When the system gives no thread or no descriptors.
+    /// If the system has no threads or descriptors left.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("loopnest tokio".to_owned()).spawn(move || {
-            // Ends when the sender is used or dropped.
+            // Ends when the sender is dropped.
             let _ = runtime.block_on(stopped);
-            // Without waiting for what `spawn_blocking` runs, which may wait for GLib.
+            // In the background, because a `spawn_blocking` closure may be waiting for GLib.
             runtime.shutdown_background();
         })?;
         Ok(Self {
@@ -99,8 +99,8 @@ impl Handoff {
         })
     }
 
-    /// Starts a task on tokio's thread. Await the handle anywhere, also in `glib`'s own futures;
-    /// `abort` cancels.
+    /// Starts a task on tokio's thread. You can await the handle anywhere, including in futures
+    /// that glib runs; `abort` cancels the task.
     ///
     /// ```
     /// # use loopnest_strategies::{Handoff, glib::MainContext};
@@ -117,7 +117,7 @@ impl Handoff {
         self.handle.spawn(future)
     }
 
-    /// A handle that gets work done on the GLib thread.
+    /// A handle for running work on the GLib thread.
     ///
     /// ```
     /// # use loopnest_strategies::{Handoff, glib::MainContext};
@@ -146,9 +146,9 @@ impl Handoff {
         &self.handle
     }
 
-    /// Runs `future` on tokio's thread and the context on this one, until it is done.
+    /// Runs `future` on tokio's thread, and the context on this one, until `future` is done.
     ///
-    /// May be called from inside a callback; GLib goes on meanwhile.
+    /// May be called inside a callback; GLib keeps running meanwhile.
     ///
     /// ```
     /// # use loopnest_strategies::{Handoff, glib::MainContext};
@@ -162,7 +162,7 @@ impl Handoff {
     /// ```
     ///
     /// # Panics
-    /// With the panic of `future`, or of a callback of a [`Source`](source::Source).
+    /// If `future` or a callback of a [`Source`](source::Source) panics, with that panic.
     pub fn block_on<F>(&self, future: F) -> F::Output
     where
         F: Future + Send + 'static,
@@ -173,7 +173,7 @@ impl Handoff {
         let (tx, mut rx) = oneshot::channel();
         let task = self.spawn(future);
         self.spawn(async move {
-            // The result is there before the loop is told to end.
+            // Sends the result before it quits the loop.
             drop(tx.send(task.await));
             source::quit_when_running(&quit);
         });
@@ -181,7 +181,7 @@ impl Handoff {
         match rx.try_recv() {
             Ok(Ok(output)) => output,
             Ok(Err(e)) if e.is_panic() => resume_unwind(e.into_panic()),
-            _ => unreachable!("tokio runs for as long as this is borrowed"),
+            _ => unreachable!("tokio keeps running while this is borrowed"),
         }
     }
 }
@@ -194,7 +194,7 @@ impl fmt::Debug for Handoff {
 
 impl Drop for Handoff {
     fn drop(&mut self) {
-        // First, so that whoever waits for a job does not wait for the end of tokio.
+        // First, so that tasks that wait for a job stop waiting before tokio is stopped.
         self.jobs.close();
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

@@ -1,12 +1,13 @@
-//! Work for the GLib thread, from any other: a queue with a bound and one `GSource`.
+//! Work for the GLib thread from any other thread: a bounded queue and one `GSource`.
 //!
-//! Never `MainContext::invoke`: it runs the closure on the calling thread whenever nobody owns the
-//! context at that moment (gmain.c 2.74.6, line 6362).
+//! It does not use `MainContext::invoke`, which runs the closure on the calling thread if no thread
+//! owns the context at that moment (gmain.c 2.74.6, line 6362).
 //!
-//! The source may recurse, so a job that opens a nested loop does not keep the others out of it.
+//! The source can recurse, so if a job opens a nested loop, the other jobs run inside it.
 //!
-//! What a job costs is the two threads waking each other, which no queue can spare. So one dispatch
-//! does all jobs that wait, a loop that is awake is not rung, and room is given back in batches.
+//! Most of the cost of a job is the two threads waking each other, which no queue can avoid. So one
+//! dispatch does all waiting jobs, a loop that is awake is not rung, and room is given back in
+//! batches.
 
 use std::cell::Cell;
 use std::fmt;
@@ -26,30 +27,30 @@ use crate::error::CallError;
 use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{Callbacks, Prepare, Source, SourceRef, carry_panic};
 
-/// Jobs that may wait for GLib before senders have to.
+/// How many jobs can be queued before senders have to wait.
 const CAPACITY: usize = 1024;
 
-/// Room is given back for so many jobs at a time, because it takes a lock that senders want too.
+/// Room is given back for this many jobs at a time, because that takes a lock that senders need too.
 const BATCH: usize = 64;
 
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
-/// The GLib end: make it on the thread that iterates the context, and keep it there.
+/// The receiving end. Create it on the thread that iterates the context, and keep it there.
 ///
-/// When it is dropped, jobs not yet done are dropped, and whoever waits for one, or for a
-/// GAsyncResult call that one has started, gets an error.
+/// Dropping it drops the jobs that have not run. Tasks that wait for one of them, or for a
+/// GAsyncResult call that a job has started, get [`CallError::Gone`].
 pub struct JobQueue {
     main: Source<MainCallbacks>,
     later: Later<Jobs>,
     handle: GlibHandle,
 }
 
-/// Gets work done on the GLib thread, from any other.
+/// Runs work on the GLib thread from any other thread.
 #[derive(Clone)]
 pub struct GlibHandle {
     jobs: HandoffSender<Job>,
     room: Arc<Semaphore>,
-    /// Never has a permit; closed when the queue goes.
+    /// Never has a permit; closed with the queue.
     gone: Arc<Semaphore>,
 }
 
@@ -62,7 +63,7 @@ impl JobQueue {
     /// let context = MainContext::default();
     /// let jobs = JobQueue::new(&context);
     /// let glib = jobs.handle();
-    /// // On any thread, in any executor. Here the loop of this thread does both.
+    /// // On any thread, in any executor. Here one thread does both.
     /// assert_eq!(context.block_on(glib.call(|| 42)).expect("the queue is there"), 42);
     /// ```
     pub fn new(context: &MainContext) -> Self {
@@ -84,11 +85,11 @@ impl JobQueue {
         Self { main, later, handle }
     }
 
-    /// Drops the jobs that wait and lets no more in.
+    /// Drops the queued jobs and accepts no more.
     pub(crate) fn close(&self) {
         self.main.destroy();
         self.later.destroy();
-        // New calls find it closed, and those that wait stop waiting.
+        // Ends new calls and those that wait.
         self.handle.room.close();
         self.handle.gone.close();
         while let Some(job) = self.main.callbacks().0.queue.pop() {
@@ -102,7 +103,7 @@ impl JobQueue {
     /// # use loopnest_strategies::{CallError, JobQueue, glib::MainContext};
     /// # let (context, jobs) = (MainContext::default(), JobQueue::new(&MainContext::default()));
     /// let glib = jobs.handle();
-    /// // A handle may outlive the queue.
+    /// // A handle can outlive the queue.
     /// drop(jobs);
     /// assert!(matches!(context.block_on(glib.call(|| 42)), Err(CallError::Gone)));
     /// ```
@@ -124,11 +125,11 @@ impl Drop for JobQueue {
 }
 
 impl GlibHandle {
-    /// Runs `f` on the GLib thread and gives its result. The context is the thread's default there,
-    /// so that a GAsyncResult call which `f` starts comes back to it.
+    /// Runs `f` on the GLib thread and returns its result. Meanwhile the context is that thread's
+    /// default, so that GAsyncResult calls started by `f` complete in it.
     ///
-    /// Waits for room while too many jobs are queued. Dropping the future before the job begins
-    /// cancels it.
+    /// Waits while too many jobs are queued. Dropping the future cancels the job if it has not
+    /// begun.
     ///
     /// ```
     /// # use loopnest_strategies::{Handoff, glib::MainContext};
@@ -140,7 +141,7 @@ impl GlibHandle {
     /// ```
     ///
     /// # Errors
-    /// When the GLib side is gone, or `f` panicked.
+    /// If the GLib side is gone, or `f` panicked.
     pub async fn call<R: Send + 'static>(
         &self,
         f: impl FnOnce() -> R + Send + 'static,
@@ -148,7 +149,7 @@ impl GlibHandle {
         let (tx, rx) = oneshot::channel();
         self.push(move || {
             if !tx.is_closed() {
-                // If nobody waits any more there is nobody to tell.
+                // Fails if the future was dropped meanwhile, and then the result is not needed.
                 drop(tx.send(catch_unwind(AssertUnwindSafe(f))));
             }
         })
@@ -165,14 +166,14 @@ impl GlibHandle {
         let Ok(room) = self.room.acquire().await else {
             return Err(CallError::Gone);
         };
-        // Given back by the other side, when it takes the job out.
+        // The other side gives the permit back when it takes the job out.
         room.forget();
         self.jobs.push(Box::new(job)).map_err(|_| CallError::Gone)
     }
 
     /// Completes when the GLib side is gone.
     pub(crate) async fn gone(&self) {
-        // There never is a permit, so this ends with the semaphore.
+        // There is never a permit, so this ends only when the semaphore is closed.
         let _ = self.gone.acquire().await;
     }
 }
@@ -190,7 +191,7 @@ struct Jobs {
     backlog: Backlog,
     context: MainContext,
     room: Arc<Semaphore>,
-    /// Jobs taken out whose room was not given back yet.
+    /// How many jobs were taken out without giving their room back yet.
     owed: Cell<usize>,
 }
 
@@ -203,7 +204,7 @@ impl Jobs {
                 self.pay();
             }
             if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
-                // The others' jobs must not end with the source.
+                // Not let through: it would destroy the source, and with it the other jobs.
                 carry_panic(panic);
                 break;
             }
@@ -214,7 +215,7 @@ impl Jobs {
         self.pay();
     }
 
-    /// Gives room back. A job may have a nested loop open; the slices there pay for it as well.
+    /// Gives room back. If a job has a nested loop open, the slices in that loop do it too.
     fn pay(&self) {
         self.room.add_permits(self.owed.take());
     }
@@ -228,20 +229,20 @@ impl Work for Jobs {
     fn run(&self) {
         // Once for all jobs of a slice: it takes the context's lock four times.
         let ran = self.context.with_thread_default(|| self.run_slice());
-        debug_assert!(ran.is_ok(), "sources are dispatched by the owner of the context");
+        debug_assert!(ran.is_ok(), "the thread that dispatches a source owns the context");
         self.backlog.set(self.queue.check().then(Instant::now));
     }
 }
 
-/// Ready when a job waits.
+/// Ready when a job is queued.
 struct MainCallbacks(Rc<Jobs>);
 
 impl Callbacks for MainCallbacks {
     fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
         let Jobs { backlog, queue, .. } = &*self.0;
         backlog.pass();
-        // What is due comes first: GLib does not call `check` after `Ready`, so the wake flag must
-        // not be armed then.
+        // `is_due` is asked first: GLib does not call `check` after `Ready`, so the wake flag must
+        // not be armed in that case.
         if backlog.is_due(Instant::now) || (!backlog.is_left() && queue.prepare()) {
             return Prepare::Ready;
         }

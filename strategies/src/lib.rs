@@ -1,9 +1,9 @@
-//! Ways of running GLib's main loop and tokio in one process that survive nested loops.
+//! Runs GLib's main loop and tokio in one process, and keeps both going under nested loops.
 //!
-//! | you want | take |
+//! | you want | use |
 //! |---|---|
 //! | one thread, `!Send` tasks, tokio's sockets and timers in them, dialogs that nest | [`Dispatch`] |
-//! | tokio on its own thread, and a bridge that cancels, waits for room and shuts down | [`Handoff`] |
+//! | tokio on its own thread, and a bridge with cancellation, back-pressure and shutdown | [`Handoff`] |
 //! | a server that also has to run GLib (GStreamer, D-Bus) and never nests | [`Nested`] |
 //!
 //! # In a GTK program
@@ -16,7 +16,7 @@
 //! // Before `application.run()`, on the main thread; keep it until that returns.
 //! let dispatch = Dispatch::new(&glib::MainContext::default())?;
 //! dispatch.spawn_local(async {
-//!     // A tokio socket on the GTK thread. It goes on while a dialog is open.
+//!     // A tokio socket on the GTK thread. It keeps working while a dialog is open.
 //!     let mut stream = tokio::net::TcpStream::connect("127.0.0.1:7").await?;
 //!     let mut greeting = String::new();
 //!     stream.read_to_string(&mut greeting).await?;
@@ -28,8 +28,8 @@
 //! # }
 //! ```
 //!
-//! What each strategy does under a nested loop, and what none of them can, is in its module's
-//! documentation; the matrix in the repository's README shows it measured.
+//! The documentation of each module says what its strategy does under a nested loop, and what its
+//! limits are. The matrix in the repository's README has the measurements.
 //!
 //! # Features
 //!
@@ -38,22 +38,22 @@
 //! | `epoll-hook` | [`Dispatch`] and [`Nested`]; Linux only | yes |
 //! | `rt-multi-thread` | [`GtkRs`] | yes |
 //!
-//! Without either, [`Handoff`], [`JobQueue`] and [`gasync`] are there. Nothing in them needs Linux, and
-//! they compile for other systems, but only Linux is tested.
+//! [`Handoff`], [`JobQueue`] and [`gasync`] need neither feature. They do not depend on Linux and
+//! compile for other systems, but they are tested on Linux only.
 //!
 //! # Linking
 //!
-//! With the feature `epoll-hook` this crate defines `epoll_wait`, and the linker takes it before
-//! libc's for everything in your program, on every thread. Without a strategy at work on the calling
-//! thread it does what libc's does. libc must be linked dynamically, as it is on every distribution
-//! that ships GTK: a static libc brings its own definition along. In a library that is loaded at run
-//! time (a plugin, an extension of Python) libc's comes first, and [`Dispatch`] and [`Nested`] say so
-//! with [`SetupError::NotReached`].
+//! With the feature `epoll-hook` this crate defines `epoll_wait`, and the linker prefers it to
+//! libc's, for everything in your program and on every thread. On a thread that runs none of these
+//! strategies it makes the same system call as libc's. libc must be linked dynamically, as it is on
+//! every distribution that ships GTK: a static libc has its own definition. In a library that is
+//! loaded at run time (a plugin, a Python extension) libc's function comes first, and creating a
+//! [`Dispatch`] or a [`Nested`] fails with [`SetupError::NotReached`].
 
 #[cfg(all(feature = "epoll-hook", not(target_os = "linux")))]
 compile_error!(
     "the feature `epoll-hook` of loopnest-strategies (Dispatch and Nested) needs Linux; use \
-     `default-features = false` here, which leaves Handoff, JobQueue and gasync"
+     `default-features = false` on this system, which leaves Handoff, JobQueue and gasync"
 );
 
 #[cfg(feature = "epoll-hook")]
@@ -87,7 +87,7 @@ pub use nested::{Nested, WakeAfterDispatch};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-// The versions that the types in this crate's signatures come from.
+// The versions whose types appear in this crate's signatures.
 pub use gio;
 pub use glib;
 pub use tokio;

@@ -2,34 +2,34 @@
 //!
 //! # Mechanism
 //!
-//! asyncio-glib's design: tokio owns the thread, and where it waits for I/O a GLib main loop is
-//! run instead.
+//! asyncio-glib's design: tokio owns the thread, and where it would wait for I/O it runs a GLib main
+//! loop instead.
 //! A source in the context watches tokio's epoll descriptor and has tokio's timeout as its ready
-//! time; when it is dispatched it quits that main loop, and tokio goes on.
+//! time. Its dispatch quits that main loop, and tokio continues.
 //!
 //! # Under a nested loop
 //!
-//! Nothing async happens: tokio stands on the stack, waiting.
+//! Nothing async happens: tokio is on the stack, waiting.
 //! The source is still in the context. As soon as its descriptor is readable or its time has
-//! passed it is ready in every iteration, and each dispatch quits a loop that is not the one
-//! running: a stall and a busy loop. `dispatch` is the strategy without this failure.
+//! passed, it is ready in every iteration, and each dispatch quits a loop that is not the one
+//! running: a stall and a busy loop. [`dispatch`](crate::dispatch) does not fail this way.
 //!
 //! # Timers
 //!
-//! tokio's, with the wait cut to milliseconds by both sides.
+//! tokio's. Both tokio and GLib round the wait to milliseconds.
 //!
 //! # Limits
 //!
 //! - A nested loop stalls every task, and spins once a timer is due or a descriptor is ready.
 //! - With [`WakeAfterDispatch::No`] a future completed by a GLib callback is not polled until
 //!   something else ends the wait.
-//! - `block_on` inside a callback is refused: tokio does not nest.
-//! - Linux only: it stands on `epoll_wait`.
+//! - `block_on` inside a callback panics: tokio does not nest.
+//! - Linux only: it depends on `epoll_wait`.
 //!
 //! # Prior art
 //!
-//! asyncio-glib (2019), whose author wrote both limits down; slint's Node integration, the same
-//! with libuv.
+//! asyncio-glib (2019), whose author documented the first two limits; slint's Node integration, the
+//! same design with libuv.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -51,8 +51,8 @@ use crate::wait::{self, Driver, Wait};
 
 /// tokio, with a GLib main loop in place of its wait.
 ///
-/// **It does not survive nesting**: while a nested loop is open, no task goes on, and the thread
-/// may spin. Take [`Dispatch`](crate::Dispatch) where a dialog may open.
+/// **It does not survive nesting**: while a nested loop is open, no task runs, and the thread may
+/// spin. Use [`Dispatch`](crate::Dispatch) if a dialog may open.
 ///
 /// ```
 /// use loopnest_strategies::{Nested, WakeAfterDispatch};
@@ -67,19 +67,19 @@ use crate::wait::{self, Driver, Wait};
 /// # Ok::<(), loopnest_strategies::SetupError>(())
 /// ```
 pub struct Nested {
-    /// Made when it is first asked for.
+    /// Created on first use.
     jobs: OnceCell<JobQueue>,
     runtime: LocalRuntime,
     selector: Rc<GlibSelector>,
 }
 
-/// Whether a wait of tokio ends after every dispatch of GLib.
+/// Whether tokio's wait ends after every GLib dispatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeAfterDispatch {
     /// A future completed by a GLib callback is polled at once.
     Yes,
-    /// A future completed by a GLib callback is polled when something else ends the wait, as in
-    /// asyncio-glib as published.
+    /// A future completed by a GLib callback is not polled until something else ends the wait, as in
+    /// the published asyncio-glib.
     No,
 }
 
@@ -89,21 +89,21 @@ struct GlibSelector {
     main_loop: MainLoop,
     wake: WakeAfterDispatch,
     driver: Driver,
-    /// The source in the context while a root is run.
+    /// The source in the context while a root future runs.
     source: RefCell<Option<Source<Ready>>>,
-    /// Wakes the root future when a callback panicked.
+    /// Wakes the root future if a callback panics.
     root: RefCell<Option<Waker>>,
 }
 
-/// Ready when tokio has to go on. Quits the selector's own loop, whoever runs.
+/// Ready when tokio's wait is over. Quits the selector's own loop, even if another one is running.
 struct Ready {
     main_loop: MainLoop,
-    /// tokio's deadline, where it is not the source's ready time.
+    /// tokio's deadline, if the source's ready time is not used for it.
     deadline: Cell<Option<Instant>>,
 }
 
 impl Nested {
-    /// A runtime that will run `context` while it waits.
+    /// Creates a runtime that runs `context` while it waits.
     ///
     /// ```
     /// # use loopnest_strategies::{Nested, SetupError, WakeAfterDispatch, glib};
@@ -112,7 +112,7 @@ impl Nested {
     /// ```
     ///
     /// # Errors
-    /// When the system gives no descriptors for the runtime, or when this crate was linked into a
+    /// If the system has no descriptors left for the runtime, or if this crate was linked into a
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
     pub fn new(context: &MainContext, wake: WakeAfterDispatch) -> Result<Self, SetupError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
@@ -127,7 +127,7 @@ impl Nested {
         Ok(Self { jobs: OnceCell::new(), runtime, selector })
     }
 
-    /// Runs `root` to completion with both loops alive.
+    /// Runs `root` to completion, with both loops running.
     ///
     /// ```
     /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};
@@ -139,12 +139,12 @@ impl Nested {
     /// ```
     ///
     /// # Panics
-    /// With the panic of `root`, or of a callback of a [`Source`]; inside a runtime; when another
-    /// thread owns the context.
+    /// If `root` or a callback of a [`Source`] panics, with that panic. Also if called inside a
+    /// runtime, or if another thread owns the context.
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
-        // As a `GMainLoop` does while it runs. In an iteration alone would not do: a task is polled
-        // between two, and another thread could take the context while it makes calls.
-        let _owner = self.selector.context.acquire().expect("a context that no other thread runs");
+        // As a `GMainLoop` does while it runs. Owning the context only during each iteration is not
+        // enough: tasks are polled between iterations, and then another thread could take it.
+        let _owner = self.selector.context.acquire().expect("no other thread owns the context");
         let _attached = self.selector.attach();
         let _installed = wait::install(self.selector.clone());
         let mut root = pin!(root);
@@ -176,8 +176,8 @@ impl Nested {
         self.runtime.spawn_local(future)
     }
 
-    /// A handle that gets work done on this thread, from any other. It is done by whatever loop of
-    /// the context runs, in nested ones too, where tokio's tasks of this thread stall.
+    /// A handle for running work on this thread from any other thread. Any loop of the context does
+    /// the work, including nested loops, in which tokio's tasks on this thread stall.
     ///
     /// ```
     /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};
@@ -224,8 +224,8 @@ impl Wait for GlibSelector {
 
     fn wait(&self, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
         if timeout == 0 {
-            // tokio is busy and only looks; GLib gets one look as well, and a deadline of an earlier
-            // wait must not win it.
+            // tokio is busy and only polls. GLib gets one iteration as well, and the deadline of an
+            // earlier wait must not be what that iteration dispatches.
             self.arm(-1);
             self.context.iteration(false);
         } else {
@@ -247,8 +247,8 @@ impl Wait for GlibSelector {
 }
 
 impl GlibSelector {
-    /// Puts the source into the context until the guard goes. Nobody drains the descriptor after
-    /// that, and a ready source would make every other loop of the context spin.
+    /// Puts the source into the context until the guard is dropped. After that nothing drains the
+    /// descriptor, and a ready source would make every other loop of the context spin.
     fn attach(&self) -> Attached<'_> {
         let ready = Ready { main_loop: self.main_loop.clone(), deadline: Cell::new(None) };
         let source = Source::new("loopnest nested", ready);
@@ -257,17 +257,17 @@ impl GlibSelector {
         Attached { selector: self, before: self.source.replace(Some(source)) }
     }
 
-    /// Lets the source be ready after `timeout` milliseconds.
+    /// Makes the source ready after `timeout` milliseconds; a negative timeout means never.
     ///
-    /// asyncio-glib leaves the deadline standing when the wait is over, until the next one; so does
-    /// this with [`WakeAfterDispatch::No`].
+    /// asyncio-glib keeps the deadline after the wait, until the next wait sets another. This does
+    /// the same with [`WakeAfterDispatch::No`].
     fn arm(&self, timeout: i32) {
         let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
         let source = self.source.borrow();
         let Some(source) = &*source else { return };
         if self.wake == WakeAfterDispatch::Yes {
-            // Not the ready time: each change of one writes the context's eventfd, which would
-            // end a wait that ends with the first iteration (asyncio-glib#9).
+            // Not the ready time: each change of it writes to the context's eventfd, and that alone
+            // would end a wait that lasts one iteration (asyncio-glib#9).
             let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
             source.callbacks().deadline.set(deadline);
         } else {

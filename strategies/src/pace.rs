@@ -1,6 +1,6 @@
-//! Work that does not fit into one dispatch: a second source goes on with it, below GTK's redraws.
+//! Work that does not fit into one dispatch: a second source continues it, below GTK's redraws.
 //!
-//! How long it waits there at most is said in [`loopnest_core::pace`].
+//! [`loopnest_core::pace`] says how long it can wait there.
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -11,21 +11,21 @@ use loopnest_core::pace::LATER;
 
 use crate::source::{Callbacks, Prepare, Source, SourceRef};
 
-/// What is left, in real time.
+/// The work that is left, in real time.
 pub(crate) type Backlog = loopnest_core::pace::Backlog<Instant>;
 
-/// Something done in slices.
+/// Work that is done in slices.
 pub(crate) trait Work: 'static {
-    /// Where it says that work is left.
+    /// Where it notes that work is left.
     fn backlog(&self) -> &Backlog;
-    /// Does a slice.
+    /// Does one slice.
     fn run(&self);
 }
 
 /// The second source.
 pub(crate) type Later<W> = Source<LaterCallbacks<W>>;
 
-/// Attaches the source that goes on with what `work` leaves.
+/// Attaches the source that continues what `work` leaves.
 pub(crate) fn later<W: Work>(name: &str, work: Rc<W>, context: &MainContext) -> Later<W> {
     let source = Source::new(name, LaterCallbacks(work));
     source.set_can_recurse(true);

@@ -1,26 +1,25 @@
-//! A safe wrapper round `GSource`, with what glib-rs leaves out: `prepare`, `check`, recursion.
+//! A safe wrapper around `GSource`, with what glib-rs leaves out: `prepare`, `check`, recursion.
 //!
-//! The callbacks take `&self`, not `&mut self`: a source that may recurse is dispatched again
-//! while its own dispatch is on the stack.
+//! The callbacks take `&self`, not `&mut self`, because a source that can recurse is dispatched
+//! again while its own dispatch is on the stack.
 //!
 //! # Panics in callbacks
 //!
 //! A panic never crosses C.
-//! It is caught, the source is destroyed, the innermost loop run by [`run`] is ended, and the
-//! panic goes on there, in the caller of `run`.
-//! With no such loop on the stack it is kept until there is one, or until
-//! [`resume_carried_panic`].
+//! It is caught, the source is destroyed, the innermost loop run by [`run`] is quit, and the panic
+//! is resumed in the caller of that `run`.
+//! If there is no such loop on the stack, the panic is kept until there is one, or until
+//! [`resume_carried_panic`] is called.
 //!
 //! # Threads
 //!
-//! A [`Source`] belongs to the thread that made it, and so do its callbacks.
-//! On any other thread that happens to iterate the context they do nothing, and if the last
-//! reference goes there the callbacks are leaked rather than dropped.
-
+//! A [`Source`] and its callbacks belong to the thread that created it.
+//! If another thread iterates the context, the callbacks do nothing there. If the last reference is
+//! dropped there, the callbacks are leaked.
 //!
 //! # Example
 //!
-//! A closure is enough where nothing but a descriptor makes the source ready:
+//! A closure is enough if only a descriptor makes the source ready:
 //!
 //! ```
 //! use std::cell::Cell;
@@ -75,45 +74,45 @@ pub(crate) use self::running::{carry_panic, panic_is_carried, run_keeping};
 pub use self::running::{quit_when_running, resume_carried_panic, run};
 use self::vtable::{ALIVE, Payload, assert_nobody_is_asked};
 
-/// What `prepare` says.
+/// What `prepare` returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prepare {
-    /// Dispatch without polling for anything else.
+    /// Ready to be dispatched; the loop need not sleep.
     Ready,
-    /// Nothing now; ask again after this time at the latest.
+    /// Not ready; ask again after this time at the latest.
     Wait(Option<Duration>),
 }
 
-/// The callbacks of a source. Each runs on the thread that made the source.
+/// The callbacks of a source. They run on the thread that created the source.
 ///
 /// `prepare` and `check` must not iterate the context (GLib 2.74 deadlocks, fixed in 2.77.0).
 pub trait Callbacks: 'static {
-    /// Before the loop sleeps. By default the source is not ready and does not say how long the loop
-    /// may sleep.
+    /// Called before the loop sleeps. By default the source is not ready and does not limit how long
+    /// the loop sleeps.
     fn prepare(&self, this: SourceRef<'_>) -> Prepare {
         let _ = this;
         Prepare::Wait(None)
     }
 
-    /// After the loop slept: is there something to dispatch? By default there is not.
-    /// A descriptor of the source that is ready makes it ready whatever this says.
+    /// Called after the loop has slept: is the source ready? By default it is not.
+    /// A ready descriptor makes the source ready whatever this returns.
     fn check(&self, this: SourceRef<'_>) -> bool {
         let _ = this;
         false
     }
 
-    /// Do it; `Break` destroys the source.
+    /// Does the work; `Break` destroys the source.
     fn dispatch(&self, this: SourceRef<'_>) -> ControlFlow<()>;
 }
 
-/// A closure is a `dispatch`: for sources that only a descriptor or a ready time makes ready.
+/// A closure is the `dispatch` of a source that only a descriptor or a ready time makes ready.
 impl<F: Fn(SourceRef<'_>) -> ControlFlow<()> + 'static> Callbacks for F {
     fn dispatch(&self, this: SourceRef<'_>) -> ControlFlow<()> {
         self(this)
     }
 }
 
-/// A source of ours, destroyed when dropped.
+/// A source with our callbacks; dropping it destroys the source.
 pub struct Source<C: Callbacks> {
     source: glib::Source,
     callbacks: *const Payload<C>,
@@ -122,7 +121,7 @@ pub struct Source<C: Callbacks> {
     _thread: PhantomData<*const ()>,
 }
 
-/// A source, seen from one of its callbacks.
+/// A source, as its callbacks see it.
 #[derive(Clone, Copy)]
 pub struct SourceRef<'a> {
     raw: *mut GSource,
@@ -130,7 +129,7 @@ pub struct SourceRef<'a> {
 }
 
 impl<C: Callbacks> Source<C> {
-    /// Makes a source; nothing happens until it is attached.
+    /// Creates a source; nothing happens until it is attached.
     ///
     /// ```
     /// # use loopnest_strategies::source::{Source, SourceRef};
@@ -148,7 +147,7 @@ impl<C: Callbacks> Source<C> {
         this
     }
 
-    /// Lets the source be dispatched again while its own dispatch runs.
+    /// Sets whether the source can be dispatched again while its own dispatch runs.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -175,22 +174,22 @@ impl<C: Callbacks> Source<C> {
     /// ```
     ///
     /// # Panics
-    /// Inside of a `prepare` or a `check`: GLib then goes on at a place in its list of sources that
-    /// is freed when the source was the only one of its priority (gmain.c 2.74.6, line 1109). And
-    /// while another thread iterates the context, which might be in one.
+    /// If called inside a `prepare` or a `check`: if the source is the only one of its priority, GLib
+    /// then continues from a freed list node (gmain.c 2.74.6, line 1109). Also while another thread
+    /// iterates the context, because that thread may be in one.
     pub fn set_priority(&self, priority: i32) {
         assert_nobody_is_asked();
-        // GLib would poll the descriptors again, and never stop (gmain.c 2.74.6, line 1904).
+        // GLib would add the descriptors again and never remove them (gmain.c 2.74.6, line 1904).
         if self.source.is_destroyed() {
             return;
         }
         let context = self.source.context();
-        let _own = context.as_ref().map(|c| c.acquire().expect("a context of this thread"));
+        let _own = context.as_ref().map(|c| c.acquire().expect("no other thread owns the context"));
         // SAFETY: the source is alive.
         unsafe { ffi::g_source_set_priority(self.raw(), priority) };
     }
 
-    /// Attaches it to `context`.
+    /// Attaches the source to `context`.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -203,15 +202,15 @@ impl<C: Callbacks> Source<C> {
     /// ```
     ///
     /// # Panics
-    /// When it is attached already, or was destroyed.
+    /// If the source is already attached, or was destroyed.
     pub fn attach(&self, context: &glib::MainContext) {
-        // Not by way of glib-rs, which takes the id for one that is not zero without looking.
+        // Not through glib-rs, which assumes that the id is not zero.
         // SAFETY: both are alive.
         let id = unsafe { ffi::g_source_attach(self.raw(), context.to_glib_none().0) };
         assert_ne!(id, 0, "a source can be attached once, and not after it was destroyed");
     }
 
-    /// The source as glib-rs sees it.
+    /// The source as a glib-rs type.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -254,7 +253,7 @@ impl<C: Callbacks> Source<C> {
     /// assert_eq!(source.callbacks().0.get(), 1);
     /// ```
     pub fn callbacks(&self) -> &C {
-        // SAFETY: the cell lives until the source is finalised, which needs our reference gone.
+        // SAFETY: the cell lives until the source is finalised, and we hold a reference to it.
         unsafe { &(*self.callbacks).callbacks }
     }
 
@@ -271,7 +270,7 @@ impl<C: Callbacks> Source<C> {
         SourceRef::new(self.raw())
     }
 
-    /// Removes it from its context; no callback runs any more.
+    /// Removes the source from its context; its callbacks are not called again.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -285,7 +284,7 @@ impl<C: Callbacks> Source<C> {
         self.source.destroy();
     }
 
-    /// Leaves the source to its context: it lives until a dispatch returns `Break`.
+    /// Gives the source to its context: it lives until a dispatch returns `Break`.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -326,8 +325,8 @@ impl SourceRef<'_> {
         Self { raw, _life: PhantomData }
     }
 
-    /// Sets when the source becomes ready, in GLib's monotonic microseconds; `None` for never.
-    /// Each change costs a write to the context's eventfd and one more iteration.
+    /// Sets when the source becomes ready, in microseconds of GLib's monotonic clock; `None` means
+    /// never. Each change costs a write to the context's eventfd and one more iteration.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -350,8 +349,8 @@ impl fmt::Debug for SourceRef<'_> {
     }
 }
 
-/// How many sources of this wrapper there are in the process: for programs, and their tests, that
-/// look for leaks.
+/// How many [`Source`]s exist in the process, including those that GLib still holds. For finding
+/// leaks.
 ///
 /// ```
 /// # use loopnest_strategies::source::{Source, SourceRef, n_alive};

@@ -1,4 +1,4 @@
-//! tokio's wait: on which descriptor it happens, and who answers it.
+//! tokio's wait: which descriptor it is on, and who answers it.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -14,39 +14,40 @@ use crate::source::carry_panic;
 /// What a runtime waits on.
 #[derive(Clone, Debug)]
 pub(crate) struct Driver {
-    /// tokio's epoll descriptor, as its waits name it.
+    /// tokio's epoll descriptor, as passed to `epoll_wait`.
     epfd: RawFd,
-    /// A duplicate for GLib to watch. It is open for as long as a source polls it, whatever becomes
-    /// of the runtime.
+    /// A duplicate for GLib to watch. It stays open for as long as a source polls it, even if the
+    /// runtime is gone.
     pub(crate) watched: Rc<OwnedFd>,
 }
 
-/// Answers the waits of one runtime. Other waits of the thread go to the kernel: a library may have
-/// an epoll of its own.
+/// Answers the waits of one runtime. The thread's other waits go to the kernel, because a library
+/// may use epoll too.
 pub(crate) trait Wait: 'static {
     /// The runtime whose waits are answered.
     fn driver(&self) -> &Driver;
 
-    /// Waits for at most `timeout` milliseconds (-1 for ever) in its own way. `kernel` asks the
-    /// kernel with another timeout and says how many events there are; tokio gets the last answer.
+    /// Waits for at most `timeout` milliseconds (-1: no limit), by whatever means. `kernel` makes
+    /// the real call with a timeout of your choice and returns the number of events; tokio gets its
+    /// last result.
     fn wait(&self, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32);
 }
 
 impl Driver {
-    /// Finds what `runtime` waits on, which tokio tells only by waiting.
+    /// Finds what `runtime` waits on, by making it wait: tokio does not publish its descriptor.
     pub(crate) fn of(runtime: &LocalRuntime) -> Result<Self, SetupError> {
         let learner = Rc::new(Learner::default());
         let _installed = hook::install(learner.clone());
-        // tokio's first wait could last for ever if it did not come here, so this one goes first.
+        // If tokio's wait did not come here it could last for ever, so try with a harmless one.
         hook::probe();
         if learner.0.take() != Some(-1) {
             return Err(SetupError::NotReached);
         }
-        // Yielding makes tokio look at its descriptor once.
+        // Yielding makes tokio poll its descriptor once.
         runtime.block_on(tokio::task::yield_now());
         let epfd = learner.0.get().ok_or(SetupError::NoEpoll)?;
         #[expect(unsafe_code, reason = "tokio does not lend its descriptor")]
-        // SAFETY: the runtime, which is borrowed here, has just waited on it and keeps it open.
+        // SAFETY: the runtime has just waited on it, keeps it open, and is borrowed here.
         let borrowed = unsafe { BorrowedFd::borrow_raw(epfd) };
         Ok(Self { epfd, watched: Rc::new(borrowed.try_clone_to_owned()?) })
     }

@@ -1,6 +1,6 @@
-//! The examples do what they say, without a word on standard error.
+//! The examples do what they say, and print nothing to standard error.
 //!
-//! CI runs them under valgrind as well, where there is one.
+//! CI also runs them under valgrind, if it is installed.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -33,15 +33,15 @@ fn run(name: &str) -> Vec<String> {
 
 #[test]
 fn session_bus_connects_and_asks() {
-    // The daemon may complain of its limit of descriptors. What the example says on standard error
-    // comes with its output, and would be a line too many.
+    // The daemon may complain about its limit of descriptors. The example's standard error goes to
+    // its standard output, where it would be an extra line.
     let script = r#"exec "$0" 2>&1"#;
     let mut command = Command::new("dbus-run-session");
     command.args(["--", "sh", "-c", script]).arg(example("session_bus")).stderr(Stdio::null());
     let lines = lines(&mut command);
     let [connected, id] = &lines[..] else { panic!("{lines:?}") };
     assert!(connected.starts_with("connected as :1."), "{lines:?}");
-    let id = id.strip_prefix("the bus is ").expect("its identity");
+    let id = id.strip_prefix("the bus is ").expect("the id of the bus");
     assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{lines:?}");
 }
 
@@ -49,17 +49,17 @@ fn session_bus_connects_and_asks() {
 fn file_and_dialog_loads_while_the_dialog_is_open() {
     let lines = run("file_and_dialog");
     let [given_up, opens, loaded, closed, elsewhere] = &lines[..] else { panic!("{lines:?}") };
-    assert_eq!(given_up, "a load without any time was given up");
+    assert_eq!(given_up, "a load with no time to run timed out");
     assert_eq!(opens, "the dialog opens");
     assert_eq!(loaded, "loaded \"file_and_dialog\" while the dialog was open");
     assert_eq!(closed, "the dialog is closed");
-    let read = elsewhere.strip_prefix("a thread of its own had ");
-    let read = read.and_then(|read| read.strip_suffix(" bytes loaded for it"));
+    let read = elsewhere.strip_prefix("another thread's task loaded ");
+    let read = read.and_then(|read| read.strip_suffix(" bytes"));
     assert!(read.is_some_and(|n| n.parse().is_ok_and(|n: u32| n > 0)), "{lines:?}");
 }
 
 #[test]
-fn nested_loop_goes_on_in_the_dialog() {
+fn nested_loop_echoes_while_the_dialog_is_open() {
     let lines = run("nested_loop");
     assert!(matches!(&lines[..], [line] if line.contains("bytes echoed")), "{lines:?}");
 }
@@ -76,7 +76,7 @@ fn jobs_are_done_in_the_dialog() {
     let lines = run("jobs");
     let [name, done] = &lines[..] else { panic!("{lines:?}") };
     assert_eq!(name, "this program is \"jobs\"");
-    let done = done.strip_prefix("in the dialog, at depth 2, ").expect("what was done");
+    let done = done.strip_prefix("in the dialog, at depth 2, ").expect("the second line");
     let bytes = done.strip_suffix(" bytes were loaded for tokio's thread");
     assert!(bytes.is_some_and(|n| n.parse().is_ok_and(|n: u32| n > 0)), "{lines:?}");
 }

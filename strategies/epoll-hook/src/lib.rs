@@ -1,23 +1,22 @@
-//! The `epoll_wait` of this program, so that somebody else can answer tokio's wait.
+//! Replaces `epoll_wait` in this program, so that another event loop can answer tokio's wait.
 //!
 //! tokio has no pluggable selector and publishes neither its descriptor nor its next deadline
 //! (tokio#7348, tokio#2443).
-//! But it waits in one place, libc's `epoll_wait`, and the linker takes a function of that name
-//! in the program itself before the one in libc.
-//! The one below sees the descriptor and the timeout of every wait.
-//! On a thread where nobody has [installed](install) a [`Selector`], a wait goes straight to the
-//! kernel.
+//! But it waits in one place, libc's `epoll_wait`, and the linker prefers a function of that name
+//! in the program itself to the one in libc.
+//! The function below sees the descriptor and the timeout of every wait.
+//! On a thread without an [installed](install) [`Selector`], a wait goes straight to the kernel.
 //!
-//! This is a package of its own because of its `links` key: a program can have only one
-//! `epoll_wait`, and cargo refuses to build two versions of this one into it.
+//! This is a separate package because of its `links` key: a program can have only one
+//! `epoll_wait`, and cargo refuses to link two versions of this package into it.
 //! Applications do not use it directly; `loopnest-strategies` does.
 
-#![expect(unsafe_code, reason = "a function of libc is replaced, and called")]
+#![expect(unsafe_code, reason = "this replaces a libc function, and calls it")]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
-    "loopnest-epoll-hook answers the `epoll_wait` of tokio, which only Linux has; build \
-     loopnest-strategies with `default-features = false` here"
+    "loopnest-epoll-hook replaces `epoll_wait`, which only Linux has; build loopnest-strategies \
+     with `default-features = false` on this system"
 );
 
 use std::any::Any;
@@ -31,17 +30,18 @@ use libc::{c_int, epoll_event};
 
 /// Answers the waits of a thread.
 pub trait Selector {
-    /// Waits on `epfd` for at most `timeout` milliseconds (-1 for ever) in its own way.
+    /// Waits on `epfd` for at most `timeout` milliseconds (-1: no limit), by whatever means.
     ///
-    /// `kernel` asks the kernel with another timeout and says how many events there are; the last
-    /// answer is what the caller of `epoll_wait` gets. Not asking means no events.
+    /// `kernel` makes the real call with a timeout of your choice and returns the number of
+    /// events. Its last result is what the caller of `epoll_wait` gets; if it is never called,
+    /// the caller gets no events.
     ///
-    /// May be called for a descriptor that it does not know: a library may have an epoll of its
-    /// own. Then it calls `kernel(timeout)`.
+    /// `epfd` may be a descriptor that the selector does not know, because other libraries use
+    /// epoll too. Call `kernel(timeout)` for those.
     fn wait(&self, epfd: RawFd, timeout: c_int, kernel: &mut dyn FnMut(c_int) -> c_int);
 
-    /// Takes the panic of a [`wait`](Self::wait). Nothing may unwind into the caller, which is C
-    /// by its signature.
+    /// Receives a panic from [`wait`](Self::wait). It must not unwind into the caller, because
+    /// `epoll_wait` is an `extern "C"` function.
     fn panicked(&self, payload: Box<dyn Any + Send>);
 }
 
@@ -49,14 +49,14 @@ thread_local! {
     static SELECTORS: RefCell<Vec<Rc<dyn Selector>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A selector at work; dropping this takes it away again.
+/// An installed selector; dropping this removes it.
 #[derive(Debug)]
-#[must_use = "dropping this takes the selector away"]
+#[must_use = "dropping this removes the selector"]
 pub struct Installed(PhantomData<*const ()>);
 
-/// Lets `selector` answer this thread's waits, before any that was installed earlier.
+/// Lets `selector` answer this thread's waits, instead of any selector installed earlier.
 pub fn install(selector: Rc<dyn Selector>) -> Installed {
-    // The reference makes the linker take the object that defines the function, always.
+    // The reference makes sure that the linker includes the object that defines the function.
     std::hint::black_box(epoll_wait as *const ());
     SELECTORS.with_borrow_mut(|selectors| selectors.push(selector));
     Installed(PhantomData)
@@ -69,12 +69,12 @@ impl Drop for Installed {
     }
 }
 
-/// Calls `epoll_wait` as tokio does, for a descriptor that does not exist. With a selector
-/// installed, this shows whether waits reach it: in a library that is loaded at run time (a plugin,
-/// an extension of Python) libc's `epoll_wait` comes before ours, and they do not.
+/// Calls `epoll_wait` as tokio does, with a descriptor that does not exist. With a selector
+/// installed, this shows whether waits reach it. In a library that is loaded at run time (a plugin,
+/// a Python extension) they do not, because there libc's `epoll_wait` comes before ours.
 pub fn probe() {
     let mut nothing = epoll_event { events: 0, u64: 0 };
-    // SAFETY: there is room for one event. There is no descriptor -1, so none is written.
+    // SAFETY: there is room for one event, and none is written because descriptor -1 is invalid.
     unsafe { libc::epoll_wait(-1, &mut nothing, 1, 0) };
 }
 
@@ -92,11 +92,11 @@ fn kernel_wait(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int
             0usize,
         )
     };
-    // The kernel counts in an int.
+    // The kernel returns an int.
     n as c_int
 }
 
-/// Takes the place of libc's function of the same name in this program.
+/// Replaces libc's function of the same name in this program.
 ///
 /// # Safety
 /// As `epoll_wait(2)`: `events` has room for `max`.
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn epoll_wait(
     max: c_int,
     timeout: c_int,
 ) -> c_int {
-    // `try_with`: a thread may wait while its locals are being destroyed.
+    // `try_with`: a thread may wait while its thread-locals are being destroyed.
     let selector = SELECTORS.try_with(|all| all.try_borrow().ok()?.last().cloned());
     let Some(selector) = selector.ok().flatten() else {
         return kernel_wait(epfd, events, max, timeout);

@@ -1,7 +1,7 @@
-//! A turn of tokio: it runs until it would wait, and then the wait is answered here.
+//! A turn of tokio: tokio runs until it would wait, and this module answers the wait.
 //!
-//! The one who asks is tokio's driver, through `epoll_wait`, on the stack of the `block_on` that the
-//! turn is. It is never let sleep: GLib sleeps, and learns from the answer for how long.
+//! A turn is one `block_on`. Inside it, tokio's driver calls `epoll_wait`, which ends up here.
+//! tokio never sleeps in that call: GLib does the sleeping, for the time that tokio asked for.
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
@@ -9,30 +9,30 @@ use std::time::{Duration, Instant};
 
 use crate::wait::{Driver, Wait};
 
-/// How a turn stands.
+/// The state of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
     #[default]
     Running,
-    /// Over, and there was nothing to do.
+    /// Over; there was nothing to do.
     Idle,
-    /// Over, and something was done.
+    /// Over; something was done.
     Served,
-    /// Over with work left.
+    /// Over, with work left.
     OutOfTime,
 }
 
-/// Stands in for tokio's wait during a turn.
+/// Answers tokio's wait during a turn.
 pub(super) struct Turn {
     driver: Driver,
     pub(super) state: Cell<State>,
-    /// A wait was answered with what the kernel had.
+    /// A wait was answered with the kernel's events.
     answered: Cell<bool>,
-    /// When the turn has lasted long enough.
+    /// When to end the turn even if work is left.
     end: Cell<Option<Instant>>,
-    /// When tokio wants to be run again though no descriptor is ready.
+    /// When tokio needs another turn even if no descriptor is ready.
     pub(super) deadline: Cell<Option<Instant>>,
-    /// Wakes the future that the turn is run for.
+    /// Wakes the future that the turn blocks on.
     pub(super) waker: RefCell<Option<Waker>>,
 }
 
@@ -49,8 +49,8 @@ impl Turn {
     }
 
     pub(super) fn begin(&self, end: Instant) {
-        // A turn that runs out of time learns no deadline, and an old one would bring what is left
-        // forward again and again.
+        // A turn that runs out of time learns no deadline. Keeping an old one would make the source
+        // due in every iteration.
         self.deadline.set(None);
         self.state.set(State::Running);
         self.answered.set(false);
@@ -72,7 +72,7 @@ impl Wait for Turn {
 
     fn wait(&self, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
         if timeout == 0 {
-            // Tasks of tokio's own are ready or a timer has expired. It will ask again.
+            // Tasks on tokio's own queue are ready, or a timer has expired. tokio will ask again.
             kernel(0);
             self.answered.set(true);
             if self.end.get().is_some_and(|end| Instant::now() >= end) {
@@ -80,7 +80,7 @@ impl Wait for Turn {
             }
             return;
         }
-        // Once per turn is enough: there is another turn after our tasks have run.
+        // Once per turn is enough: another turn follows after our tasks have run.
         let answered = self.answered.replace(true);
         if !answered && kernel(0) > 0 {
             return;

@@ -1,4 +1,4 @@
-//! Descriptors that a source watches. GLib has them on Unix alone; the rest of a source is the same
+//! Descriptors that a source watches. GLib has them on Unix only; the rest of a source works
 //! everywhere.
 
 #![expect(unsafe_code, reason = "GLib's sources are C")]
@@ -9,7 +9,7 @@ use glib::ffi::{self, gpointer};
 
 use super::{Callbacks, Source, SourceRef, vtable};
 
-/// A name for a descriptor of a source; of no use with another source.
+/// Identifies a descriptor of one source; other sources ignore it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdTag {
     source: usize,
@@ -17,8 +17,8 @@ pub struct FdTag {
 }
 
 impl<C: Callbacks> Source<C> {
-    /// Watches a descriptor, and keeps it for as long as the source lives. Readiness makes the
-    /// source ready by itself.
+    /// Watches a descriptor, and keeps it open for as long as the source lives. While it is ready,
+    /// so is the source.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -32,7 +32,7 @@ impl<C: Callbacks> Source<C> {
     /// ```
     pub fn add_fd(&self, fd: impl AsFd + 'static, condition: glib::IOCondition) -> FdTag {
         let raw_fd = fd.as_fd().as_raw_fd();
-        // SAFETY: as in `callbacks`. Kept, and so open, until the source is finalised.
+        // SAFETY: as in `callbacks`. The descriptor stays open until the source is finalised.
         unsafe { (*self.callbacks).kept.borrow_mut().push(Box::new(fd)) };
         // SAFETY: the source is alive, and GLib only polls the number.
         let tag = unsafe { ffi::g_source_add_unix_fd(self.raw(), raw_fd, condition.bits()) };
@@ -41,7 +41,7 @@ impl<C: Callbacks> Source<C> {
 }
 
 impl SourceRef<'_> {
-    /// Changes what is watched for; costs a write to the context's eventfd.
+    /// Changes which conditions are watched; costs a write to the context's eventfd.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -50,7 +50,7 @@ impl SourceRef<'_> {
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
     /// # let (reader, _writer) = std::io::pipe()?;
     /// let tag = source.add_fd(reader, IOCondition::IN);
-    /// // Not for the time being.
+    /// // Stop watching for now.
     /// source.as_ref().modify_fd(tag, IOCondition::empty());
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -61,7 +61,7 @@ impl SourceRef<'_> {
         }
     }
 
-    /// Watches it no longer. The descriptor is kept all the same, until the source is gone.
+    /// Stops watching it. The descriptor still stays open until the source is gone.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -75,8 +75,8 @@ impl SourceRef<'_> {
     /// ```
     pub fn remove_fd(&self, tag: FdTag) {
         if tag.source == self.number() {
-            // SAFETY: the source is alive, and GLib compares the tag with those that it has before
-            // it looks at what the tag points to.
+            // SAFETY: the source is alive, and GLib looks the tag up among its own before it
+            // dereferences it.
             unsafe { ffi::g_source_remove_unix_fd(self.raw, tag.tag) };
         }
     }
@@ -103,7 +103,7 @@ impl SourceRef<'_> {
     }
 
     fn number(&self) -> usize {
-        // SAFETY: only sources of ours become a `SourceRef`, and this one is alive.
+        // SAFETY: every `SourceRef` is a source made by `vtable::make`, and this one is alive.
         unsafe { vtable::number(self.raw) }
     }
 }

@@ -1,21 +1,21 @@
-//! Running a loop so that a panic of a callback comes out of it, and ending one.
+//! Running a loop so that a panic in a callback reaches the caller, and quitting one.
 //!
-//! A panic never crosses C. It is caught at the border, carried past C, and goes on in the caller of
-//! the innermost loop that [`run`] runs.
+//! A panic never crosses C. It is caught at the border, carried past C, and resumed in the caller of
+//! the innermost [`run`].
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::resume_unwind;
 
 thread_local! {
-    /// The loops that `run` has on the stack.
+    /// The loops run by `run` that are on the stack.
     static LOOPS: RefCell<Vec<glib::MainLoop>> = const { RefCell::new(Vec::new()) };
     /// A panic on its way to the caller of `run`.
     static CARRIED: Cell<Option<Box<dyn Any + Send>>> = const { Cell::new(None) };
 }
 
-/// Quits the loop from any thread, also if it has not begun: a quit before that is forgotten
-/// (gmain.c 2.74.6, line 4446), so the context is asked to do it.
+/// Quits the loop, from any thread, even if it does not run yet. GLib forgets a quit before the run
+/// (gmain.c 2.74.6, line 4446), so this quits from an idle source of the context.
 ///
 /// ```
 /// use loopnest_strategies::glib::MainLoop;
@@ -35,7 +35,8 @@ pub fn quit_when_running(main_loop: &glib::MainLoop) {
     .attach(Some(&main_loop.context()));
 }
 
-/// Runs `main_loop` until it is quit; a panic in a callback of ours ends it and goes on here.
+/// Runs `main_loop` until it is quit. A panic in a callback of a [`Source`](super::Source) ends it
+/// and is resumed here.
 ///
 /// ```
 /// use std::panic::catch_unwind;
@@ -51,13 +52,13 @@ pub fn quit_when_running(main_loop: &glib::MainLoop) {
 /// ```
 ///
 /// # Panics
-/// With the panic of a callback, if there was one.
+/// If a callback panicked, with that panic.
 pub fn run(main_loop: &glib::MainLoop) {
     run_keeping(main_loop);
     resume_carried_panic();
 }
 
-/// As [`run`], but a panic stays carried.
+/// Like [`run`], but a panic stays carried.
 pub(crate) fn run_keeping(main_loop: &glib::MainLoop) {
     struct Leave;
     impl Drop for Leave {
@@ -72,7 +73,7 @@ pub(crate) fn run_keeping(main_loop: &glib::MainLoop) {
 
 /// Keeps a panic that was caught at the border to C, and ends the innermost loop of [`run`].
 pub(crate) fn carry_panic(panic: Box<dyn Any + Send>) {
-    // While the thread's locals are destroyed there is nobody left to carry it to.
+    // While thread-locals are being destroyed there is no `run` left to resume it.
     let _ = CARRIED.try_with(|carried| {
         // The first panic is the cause; later ones are consequences.
         let first = carried.take();
@@ -87,7 +88,7 @@ pub(crate) fn carry_panic(panic: Box<dyn Any + Send>) {
     });
 }
 
-/// Whether a panic is on its way.
+/// Whether a panic is being carried.
 pub(crate) fn panic_is_carried() -> bool {
     CARRIED.with(|carried| {
         let panic = carried.take();
@@ -97,9 +98,9 @@ pub(crate) fn panic_is_carried() -> bool {
     })
 }
 
-/// Goes on with a panic that a callback of ours began, if there is one.
+/// Resumes the panic of a [`Source`](super::Source)'s callback, if one is being carried.
 ///
-/// [`run`] does this by itself; needed only where the loop is run by other means.
+/// [`run`] does this itself. You need it only if you run the loop by other means.
 ///
 /// ```
 /// use loopnest_strategies::glib::MainContext;
@@ -111,7 +112,7 @@ pub(crate) fn panic_is_carried() -> bool {
 /// ```
 ///
 /// # Panics
-/// With the panic of the callback.
+/// If a panic is being carried, with that panic.
 pub fn resume_carried_panic() {
     if let Some(panic) = CARRIED.take() {
         resume_unwind(panic);

@@ -46,7 +46,8 @@ impl<C: Callbacks> Funcs<C> {
     };
 }
 
-/// Makes a source with these callbacks. What is pointed to lives until the source is finalised.
+/// Creates a source with these callbacks. The returned pointer is valid until the source is
+/// finalised.
 pub(super) fn make<C: Callbacks>(callbacks: C) -> (glib::Source, *const Payload<C>) {
     ALIVE.fetch_add(1, Ordering::Relaxed);
     let payload = Payload { home: thread_number(), callbacks, kept: RefCell::default() };
@@ -64,7 +65,7 @@ pub(super) fn make<C: Callbacks>(callbacks: C) -> (glib::Source, *const Payload<
     (source, cell)
 }
 
-/// What tells a source of ours from any other, for good.
+/// Identifies the source; never reused, unlike its address.
 ///
 /// # Safety
 /// The source was made by [`make`] and is alive.
@@ -74,15 +75,15 @@ pub(super) unsafe fn number(source: *mut GSource) -> usize {
     unsafe { (*source.cast::<Raw<()>>()).number }
 }
 
-/// Sources that were made and not yet finalised.
+/// How many sources were created and not yet finalised.
 pub(super) static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// A number for this thread; never given again, unlike an address.
+/// Identifies this thread; never reused, unlike an address.
 fn thread_number() -> usize {
     thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
-    // A callback may run while the thread's locals are being destroyed: then it is nobody's.
+    // A callback may run while thread-locals are being destroyed; then no source belongs here.
     NUMBER.try_with(|n| *n).unwrap_or(0)
 }
 
@@ -125,7 +126,7 @@ unsafe extern "C" fn prepare<C: Callbacks>(source: *mut GSource, timeout: *mut i
     let (ready, ms) = match said {
         Prepare::Ready => (true, 0),
         Prepare::Wait(None) => (false, -1),
-        // Rounded up: a wait that ends early would be a spin over the last millisecond.
+        // Rounded up: a wait that ends early would spin for the rest of the millisecond.
         Prepare::Wait(Some(time)) => {
             (false, i32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
         }
@@ -146,7 +147,7 @@ unsafe extern "C" fn check<C: Callbacks>(source: *mut GSource) -> gboolean {
     gboolean::from(ready)
 }
 
-// SAFETY: as with `prepare`, only GLib calls it, with a source that was made with this `C`.
+// SAFETY: as for `prepare`: only GLib calls it, with a source that was made with this `C`.
 unsafe extern "C" fn dispatch<C: Callbacks>(
     source: *mut GSource,
     _callback: ffi::GSourceFunc,
@@ -166,7 +167,7 @@ unsafe extern "C" fn finalize<C: Callbacks>(source: *mut GSource) {
     ALIVE.fetch_sub(1, Ordering::Relaxed);
     // SAFETY: as in `prepare`; GLib finalises a source once, so the box is taken once.
     let cell = unsafe { (*source.cast::<Raw<C>>()).cell };
-    // SAFETY: nobody else has it any more.
+    // SAFETY: there is no other reference to it any more.
     if unsafe { (*cell).home } != thread_number() {
         // Dropping the callbacks here would drop another thread's values.
         return;
@@ -179,7 +180,7 @@ unsafe extern "C" fn finalize<C: Callbacks>(source: *mut GSource) {
 }
 
 thread_local! {
-    /// How many `prepare` and `check` are on the stack.
+    /// How many `prepare` and `check` calls are on the stack.
     static ASKED: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -199,7 +200,7 @@ impl Drop for Asking {
     }
 }
 
-/// Panics where a change of a priority would take the place from under GLib.
+/// Panics where changing a priority would free the list node that GLib is at.
 pub(super) fn assert_nobody_is_asked() {
     let n = ASKED.try_with(Cell::get).unwrap_or(0);
     assert_eq!(n, 0, "a priority cannot be changed inside of a prepare or a check");
