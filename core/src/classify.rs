@@ -1,7 +1,7 @@
 //! The verdict: a pure function of what should have happened and what did.
 //!
-//! Everything is decided by order and counts, never by a wall-clock threshold, so that a noisy
-//! machine gives the same answer every time.
+//! Order and counts decide, never a wall-clock threshold, so a noisy machine gives the same answer
+//! every time.
 //! `METHODOLOGY.md` has the formulae; [`RULES_VERSION`] changes with them, and with the numbers in
 //! [`measure`](crate::measure).
 
@@ -16,29 +16,29 @@ use crate::program::{ActorKind, How, Program, Step};
 use crate::trace::{Event, FIRED, Key, Kind, Meter, Trace, What};
 use crate::verdict::{Finding, Judgement, WindowFigures, Word};
 
-/// Version of the rules below, and of the measuring that they presume.
+/// Version of the rules below, and of the measurements that they depend on.
 pub const RULES_VERSION: u32 = 1;
 
-/// Iterations that any window may use: a correct loop was measured to use 1 in a quiet one, the
-/// weakest millisecond ticker 227.
+/// Iterations that any window may use. In a quiet window a correct loop used 1, and the slowest
+/// millisecond ticker used 227.
 pub const ITERATIONS_FREE: u64 = 16;
 
 /// Iterations per thing done. GLib itself spends two on a descriptor event, because blocking and
 /// unblocking a source signals the context's own eventfd.
 pub const ITERATIONS_PER_EVENT: u64 = 8;
 
-/// An event is due *well inside* a window when the ideal run delivers it this long before the
+/// An event is due *well inside* a window if the ideal run delivers it at least this long before the
 /// window closes.
 pub const MARGIN: Duration = Duration::from_millis(100);
 
-/// Outside nested loops, an event is starved when one that was due this much later comes first.
+/// Outside nested loops, an event is starved if one that was due this much later comes first.
 pub const OVERTAKEN: Duration = Duration::from_millis(200);
 
-/// Beside a flood, one of this many events has to come in time.
+/// During a flood, one in this many events must come in time.
 pub const FLOOD_SHARE: usize = 8;
 
-/// Fewer opportunity ticks than this share of the window's length, in percent, mean that the
-/// machine stood still and a stall proves nothing.
+/// If there are fewer opportunity ticks than this percentage of the window's length, the machine
+/// stood still and a stall proves nothing.
 pub const TICKS_PERCENT: u64 = 25;
 
 /// Judges one run of `program`.
@@ -78,10 +78,10 @@ pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
 struct Case<'a> {
     ideal: &'a Trace,
     real: &'a Trace,
-    /// By index of the real trace: the latest due time of all that came before.
+    /// By index of the real trace: the latest due time of all earlier events.
     latest_due: Vec<Duration>,
     levels: Vec<String>,
-    /// The levels that are drained by hand.
+    /// The levels that run as [`How::Drain`].
     drained: BTreeSet<u16>,
     floods: Vec<(Key, Duration)>,
     words: BTreeSet<Word>,
@@ -127,7 +127,7 @@ fn floods(program: &Program) -> Vec<(Key, Duration)> {
     floods
 }
 
-/// The levels that are drained by hand.
+/// The levels that run as [`How::Drain`].
 fn drained(program: &Program) -> BTreeSet<u16> {
     let opening = program.steps().filter(|step| step.level().is_some());
     let drains = |step: &Step| matches!(step, Step::Dialog { how: How::Drain, .. });

@@ -1,4 +1,4 @@
-//! The re-entrant run queue: polls tasks, and lets a task open a nested loop that polls the
+//! The re-entrant run queue: it polls tasks, and a task can open a nested loop that polls the
 //! others.
 //!
 //! An ordinary executor holds a borrow, a guard or a thread-local "I am running" while it polls,
@@ -6,15 +6,15 @@
 //! (glib's own executor unwraps `EnterError`: gtk-rs-core#739).
 //! Here a poll holds nothing: [`Executor::run_slice`] takes one task out of the queue, polls it,
 //! and takes the next.
-//! The task that is being polled is not in the queue, so it is never polled inside itself; a wake
-//! that reaches it meanwhile puts it back when its poll returns.
+//! The task that is being polled is not in the queue, so it is never polled inside itself. If it is
+//! woken meanwhile, it goes back into the queue when its poll returns.
 //!
 //! Invariants:
 //!
 //! - **A task is polled and dropped only on the thread that made the executor.**
 //! - **A wake never runs user code**: it pushes to the queue and, once per sleep, rings the host.
-//! - **A panic stays in its task**, as in tokio: whoever awaits the handle gets it. A panic of a
-//!   destructor goes no further than the panic hook.
+//! - **A panic stays in its task**, as in tokio: awaiting the handle returns it. A panic in a
+//!   destructor is reported by the panic hook only.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -34,13 +34,13 @@ use slab::Slab;
 use crate::protocol::WakeFlag;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock, yield_now};
 
-/// How often [`Executor::run_slice`] looks at the clock: reading it costs about as much as
-/// polling a task that does nothing. It also looks after two and four polls, which may be long.
+/// [`Executor::run_slice`] reads the clock after this many polls, because that costs about as much as
+/// polling a task that does nothing. It also does so after two and four polls, which may be long.
 const POLLS_PER_CLOCK: u32 = 8;
 
-/// A single-threaded executor that may be re-entered from the tasks it polls.
+/// A single-threaded executor that can be re-entered from the tasks it polls.
 ///
-/// Not `Send`: tasks may hold anything. Use a [`Spawner`] to reach it from other threads.
+/// Not `Send`, because its tasks need not be. Use a [`Spawner`] to reach it from other threads.
 pub struct Executor {
     shared: Arc<Shared>,
     _thread: PhantomData<*const ()>,
@@ -51,7 +51,7 @@ struct Shared {
     /// Armed while the host sleeps.
     flag: WakeFlag,
     ring: Box<dyn Fn() + Send + Sync>,
-    /// A waker of every task that lives, to reach them when the executor goes.
+    /// A waker of every task that has not ended, to reach them when the executor is dropped.
     alive: Mutex<Slab<Waker>>,
 }
 
@@ -61,7 +61,7 @@ type Runnable = async_task::Runnable<Arc<AtomicBool>>;
 #[derive(Default)]
 struct Queue {
     ready: VecDeque<Runnable>,
-    /// The executor is gone and every task that belonged to its thread with it.
+    /// The executor is gone, with every task that belonged to its thread.
     closed: bool,
 }
 
@@ -70,12 +70,12 @@ struct Queue {
 pub enum Slice {
     /// Nothing is ready.
     Empty,
-    /// The time was over first.
+    /// Time ran out first, and tasks are still ready.
     More,
 }
 
 impl Executor {
-    /// An executor without tasks; `ring` wakes the host loop from any thread.
+    /// Creates an executor without tasks; `ring` wakes the host loop from any thread.
     pub fn new(ring: impl Fn() + Send + Sync + 'static) -> Self {
         let shared = Shared {
             queue: Mutex::new(Queue::default()),
@@ -105,17 +105,17 @@ impl Executor {
         Spawner { shared: self.shared.clone() }
     }
 
-    /// Polls ready tasks, first come first served, for about `time`.
+    /// Polls ready tasks, first come, first served, for about `time`.
     ///
-    /// Tasks woken meanwhile are polled too, if the time allows.
-    /// May be called from inside a task.
+    /// Tasks woken meanwhile are polled too, if time allows.
+    /// May be called inside a task.
     pub fn run_slice(&self, time: Duration) -> Slice {
         let now = Instant::now();
-        // Beyond what the clock can say, a year is as good as for ever.
+        // If the sum overflows, a year is as good as for ever.
         self.run_until(now.checked_add(time).unwrap_or(now + Duration::from_secs(31_536_000)))
     }
 
-    /// As [`run_slice`](Self::run_slice), until `end`.
+    /// Like [`run_slice`](Self::run_slice), until `end`.
     pub fn run_until(&self, end: Instant) -> Slice {
         let mut polls = 0u32;
         loop {
@@ -142,7 +142,7 @@ impl Executor {
         !lock(&self.shared.queue).ready.is_empty()
     }
 
-    /// The host is about to sleep: `true` if a task is ready and it must not.
+    /// Call this when the host is about to sleep: `true` if a task is ready and it must not.
     pub fn prepare(&self) -> bool {
         self.shared.flag.arm();
         let ready = self.is_ready();
@@ -152,14 +152,14 @@ impl Executor {
         ready
     }
 
-    /// The host is awake: `true` if a task is ready. Until the next [`prepare`](Self::prepare)
-    /// wakes do not ring.
+    /// Call this when the host is awake: `true` if a task is ready. Wakes do not ring until the next
+    /// [`prepare`](Self::prepare).
     pub fn check(&self) -> bool {
         self.shared.flag.disarm();
         self.is_ready()
     }
 
-    /// How many tasks live.
+    /// The number of tasks that have not ended.
     pub fn n_tasks(&self) -> usize {
         self.shared.alive().len()
     }
@@ -172,7 +172,7 @@ impl fmt::Debug for Executor {
 }
 
 impl Drop for Executor {
-    /// Drops every task here and now, on the thread that its parts belong to.
+    /// Drops every task at once, on the thread that it belongs to.
     fn drop(&mut self) {
         let wakers: Vec<Waker> = self.shared.alive().iter().map(|(_, w)| w.clone()).collect();
         for waker in wakers {
@@ -224,8 +224,8 @@ impl Shared {
         move |runnable| {
             let mut queue = lock(&this.queue);
             if queue.closed {
-                // Only a `Spawner` that outlives the executor comes here, with a task that may be
-                // dropped anywhere.
+                // Only a `Spawner` that outlives the executor gets here, with a `Send` task, which
+                // can be dropped on any thread.
                 drop(queue);
                 drop(runnable);
                 return;
@@ -240,12 +240,12 @@ impl Shared {
 }
 
 pin_project! {
-    /// A task's future, which keeps its panics to itself, those of its destructor too: async-task
-    /// aborts the process when a task's destructor panics.
+    /// A task's future, which catches its panics, including those of its destructor: async-task
+    /// aborts the process if a task's destructor panics.
     struct Body<F> {
         #[pin]
         future: Option<F>,
-        // Dropped after the future: a task lives until its destructors have run.
+        // Dropped after the future: a task counts until its destructors have run.
         entry: Entry,
     }
 
@@ -262,7 +262,7 @@ impl<F: Future> Future for Body<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else {
-            unreachable!("async-task does not poll what has ended")
+            unreachable!("async-task does not poll a task that has ended")
         };
         let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
@@ -274,7 +274,7 @@ impl<F: Future> Future for Body<F> {
     }
 }
 
-/// Drops a future; a panic was reported by the panic hook and ends here.
+/// Drops a future. A panic ends here; the panic hook has already reported it.
 fn clear<F>(mut future: Pin<&mut Option<F>>) {
     let _ = catch_unwind(AssertUnwindSafe(|| future.set(None)));
 }
@@ -299,8 +299,8 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts a task. When the executor is gone the task is dropped at once and its handle says
-    /// so.
+    /// Starts a task. If the executor is gone, the task is dropped at once and awaiting the handle
+    /// gives [`JoinError::Cancelled`].
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -321,7 +321,8 @@ impl fmt::Debug for Spawner {
     }
 }
 
-/// A result that nobody may ever take. async-task aborts the process when dropping it panics.
+/// A result that may never be taken. async-task aborts the process if dropping it panics, so this
+/// catches that panic.
 struct Output<T>(Option<T>);
 
 impl<T> Output<T> {
@@ -337,12 +338,12 @@ impl<T> Drop for Output<T> {
     }
 }
 
-/// What a panic carried. `Sync`, unlike the payload itself, so that errors holding one can go
-/// wherever errors go.
+/// The payload of a panic. `Sync`, unlike the payload itself, so that errors can contain it and still
+/// be `Send` and `Sync`.
 pub struct Panic(std::sync::Mutex<Box<dyn Any + Send>>);
 
 impl Panic {
-    /// Wraps what `catch_unwind` gave.
+    /// Wraps the payload that `catch_unwind` returned.
     pub fn new(payload: Box<dyn Any + Send>) -> Self {
         Self(std::sync::Mutex::new(payload))
     }
@@ -352,7 +353,7 @@ impl Panic {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on with the panic.
+    /// Resumes the panic.
     pub fn resume(self) -> ! {
         std::panic::resume_unwind(self.into_payload())
     }
@@ -364,7 +365,7 @@ impl fmt::Debug for Panic {
     }
 }
 
-/// Awaits a task. Dropping it lets the task go on, as in tokio and glib.
+/// Awaits a task. Dropping it detaches the task, which keeps running, as in tokio and glib.
 pub struct JoinHandle<T> {
     /// Taken out only when this is dropped.
     task: Option<FallibleTask<Result<Output<T>, Panic>, Arc<AtomicBool>>>,
@@ -418,7 +419,7 @@ impl<T> JoinHandle<T> {
         self.waker.wake_by_ref();
     }
 
-    /// Whether it has ended; an aborted task ends when its future is dropped.
+    /// Whether the task has ended. An aborted task ends when its future is dropped.
     pub fn is_finished(&self) -> bool {
         self.task.as_ref().is_none_or(FallibleTask::is_finished)
     }

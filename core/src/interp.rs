@@ -1,7 +1,6 @@
-//! Runs a [`Program`] over any [`Loops`] and tells a [`Recorder`] what happened.
+//! Runs a [`Program`] over any [`Loops`] and reports to a [`Recorder`] what happened.
 //!
-//! The same code runs over the real loops and in virtual time; that is what makes the two traces
-//! comparable.
+//! The same code runs over the real loops and in virtual time, so the two traces can be compared.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -34,11 +33,11 @@ struct Shared {
     done: Signal,
 }
 
-/// A channel whose messages are numbered, so that one that is lost, comes twice or overtakes another
-/// is seen. It has one receiver ([`Program::check`]).
+/// A channel whose messages are numbered, to detect those that are lost, come twice or overtake
+/// others. It has one receiver ([`Program::check`]).
 struct Line {
     channel: Arc<dyn Channel>,
-    /// Locked while a message is put in: of two senders the one with the lower number is first.
+    /// Locked while a message is sent, so that messages enter the channel in the order of numbers.
     sent: Mutex<u32>,
     received: AtomicU32,
 }
@@ -54,7 +53,7 @@ impl Line {
         *sent += 1;
     }
 
-    /// Takes a message out; what it was if it was not the next.
+    /// Receives a message; an error if it is not the next one.
     async fn receive(&self) -> Result<(), String> {
         let got = self.channel.receive().await;
         let next = self.received.fetch_add(1, Ordering::AcqRel);
@@ -72,7 +71,7 @@ impl Run {
     /// Prepares to run `program`. Nothing happens until [`start`](Self::start).
     ///
     /// # Errors
-    /// When a pipe cannot be made.
+    /// If a pipe cannot be created.
     pub fn new(
         program: Arc<Program>,
         loops: Arc<dyn Loops>,
@@ -123,7 +122,7 @@ impl Run {
     pub fn start(&self) -> Signal {
         let actors = &self.0.program.actors;
         if !actors.iter().any(|actor| actor.kind.starts_by_itself()) {
-            // There is nobody to be the last.
+            // No actor will be the last to end.
             self.done();
         }
         for (i, actor) in actors.iter().enumerate() {
@@ -356,7 +355,7 @@ impl Run {
             | Step::Yield { .. }
             | Step::Dialog { .. }
             | Step::BlockOn { .. } => {
-                unreachable!("Program::check lets no waiting step stand here")
+                unreachable!("Program::check rejects a step that waits here")
             }
         }
     }
@@ -379,7 +378,7 @@ impl Run {
     fn block_on(&self, index: u16, step: u16, level: &str, steps: Vec<Step>) {
         let _opened = self.open(level);
         let run = self.clone();
-        // A block-on inside a block-on goes round; a key need only be the same in every run.
+        // Wraps for a block-on inside a block-on; a key need only be the same in every run.
         let base = step.wrapping_add(1).wrapping_mul(1000);
         let task = async move {
             run.steps(index, base, &steps, Home::Local).await;
@@ -453,7 +452,7 @@ fn index_of<'a>(mut names: impl Iterator<Item = &'a String>, name: &str) -> u16 
     found.unwrap_or_else(|| unreachable!("Program::check knows `{name}`")) as u16
 }
 
-/// A nested loop that is open. A panic may be carried through it.
+/// An open nested loop; closes it even if a panic unwinds through it.
 struct Opened<'a> {
     run: &'a Run,
     level: u16,
@@ -466,7 +465,7 @@ impl Drop for Opened<'_> {
     }
 }
 
-/// A panic ends a source, and so its actor.
+/// Ends the actor if its callback panics, because that ends its source.
 struct CallbackGuard<'a>(&'a Run);
 
 impl Drop for CallbackGuard<'_> {
@@ -477,7 +476,7 @@ impl Drop for CallbackGuard<'_> {
     }
 }
 
-/// Tells when a task's future is gone, whichever way.
+/// Reports the end of a task, however its future is dropped.
 struct TaskGuard {
     run: Run,
     index: u16,

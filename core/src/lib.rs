@@ -1,31 +1,31 @@
-//! The vocabulary and the algorithms of loopnest.
+//! The building blocks of loopnest's strategies, and the tools that test them.
 //!
-//! Nothing in this crate calls a C library or an async runtime, so that everything here can be
+//! Nothing in this crate calls a C library or an async runtime, so everything here can be
 //! model-checked, run in virtual time, and read without knowing GLib.
 //!
-//! What strategies are made of, and all that an application takes:
+//! The building blocks, which is all that an application gets:
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`executor`] | the re-entrant run queue |
-//! | [`protocol`] | what crosses threads: wake flag, hand-off queue |
+//! | [`protocol`] | communication between threads: wake flag, hand-off queue |
 //! | [`pace`] | how strategies share the loop with GTK |
-//! | [`signal`] | set once, awaited by any number of tasks |
+//! | [`signal`] | a signal that is set once and awaited by any number of tasks |
 //! | [`sync`] | `std` or loom, behind a private cfg |
 //!
 //! The laboratory, behind the feature `lab`:
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `program`, `script` | a scenario as data, and as people read it |
-//! | `loops`, `strategy` | the two traits a strategy implements |
+//! | `program`, `script` | a scenario as data, and as readable text |
+//! | `loops`, `strategy` | the two traits that a strategy implements |
 //! | `interp` | runs a program over any `Loops` |
-//! | `trace` | what happened |
+//! | `trace` | what happened in a run |
 //! | `measure` | how a run is measured: ticks, and the poke when something is overdue |
-//! | `verdict`, `classify` | what it means: a pure function of program, ideal and real trace |
-//! | `model` | GMainContext as an executable specification, in virtual time; on it the ideal run, which says when each event of a program is due, and a model of each strategy |
-//! | `generate` | programs made up, for searches (feature `generate`) |
-//! | `protocol::depth`, `protocol::baton` | nested loops by name; whose turn it is, the host's or a waiting thread's |
+//! | `verdict`, `classify` | the verdict, and the pure function that computes it from a program, its ideal trace and a real trace |
+//! | `model` | GMainContext as an executable specification, in virtual time; on top of it the ideal run, which says when each event of a program is due, and a model of each strategy |
+//! | `generate` | generated programs, for searches (feature `generate`) |
+//! | `protocol::depth`, `protocol::baton` | nested loops by name; whether the host or a waiting thread drives the runtime |
 
 #[cfg(feature = "lab")]
 pub mod classify;

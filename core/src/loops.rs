@@ -1,9 +1,9 @@
-//! What scenario code may ask of the two loops, the same for every strategy.
+//! What scenario code can ask of the two loops, the same for every strategy.
 //!
-//! [`Loops`] is implemented over the real loops by each strategy and in virtual time by their models
-//! ([`model::strategies`](crate::model::strategies)).
-//! Everything is `Send`, because some strategies run tasks on another thread; a strategy that
-//! does not need that loses nothing.
+//! Each strategy implements [`Loops`] over the real loops, and its model implements it in virtual
+//! time ([`model::strategies`](crate::model::strategies)).
+//! Everything is `Send`, because some strategies run tasks on another thread; this costs nothing to
+//! a strategy that does not.
 
 use std::fmt;
 use std::future::Future;
@@ -20,7 +20,7 @@ pub type BoxFuture<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// A GLib callback; `Break` removes its source.
 pub type Callback = Box<dyn FnMut() -> ControlFlow<()> + Send>;
 
-/// Work to be done on the thread of the GLib loop.
+/// Work for the thread of the GLib loop.
 pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Where a task lives.
@@ -30,15 +30,15 @@ pub enum Home {
     Local,
     /// On tokio's queue, where `tokio::spawn` in a library puts it.
     Library,
-    /// On a thread of its own that runs another tokio runtime.
+    /// On another thread, which runs another tokio runtime.
     Remote,
 }
 
-/// A request that the strategy turns down, leaving everything as it was.
+/// A request that the strategy refuses, leaving everything as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{strategy} refuses to {what}: {why}")]
 pub struct Refused {
-    /// Who refuses: a strategy by its name, or what all of them have.
+    /// What refuses: the name of a strategy, or of a part that all of them share.
     pub strategy: &'static str,
     /// What was asked, as an infinitive.
     pub what: &'static str,
@@ -53,8 +53,8 @@ pub type Canceller = Box<dyn FnOnce() + Send>;
 ///
 /// # Threads
 ///
-/// Methods marked *host* are called on the thread that runs the GLib context, from inside a
-/// callback or a task; all others may be called from anywhere.
+/// Methods marked *host* are called on the thread that runs the GLib context, inside a callback or a
+/// task. All others can be called from any thread.
 pub trait Loops: Send + Sync + 'static {
     /// Time since the run began.
     fn now(&self) -> Duration;
@@ -66,7 +66,7 @@ pub trait Loops: Send + Sync + 'static {
     /// Polled only by tasks.
     fn sleep_until(&self, deadline: Duration) -> BoxFuture;
 
-    /// Gives way once: completes when polled again.
+    /// Yields once: completes when polled again.
     fn yield_now(&self) -> BoxFuture {
         let mut yielded = false;
         Box::pin(std::future::poll_fn(move |cx| {
@@ -79,18 +79,18 @@ pub trait Loops: Send + Sync + 'static {
         }))
     }
 
-    /// A channel of the kind an application would take here.
+    /// A channel of the kind that an application would use here.
     fn channel(&self) -> Arc<dyn Channel>;
 
     /// A byte pipe that both loops can watch.
     ///
     /// # Errors
-    /// When the process has no file descriptors left.
+    /// If the process has no file descriptors left.
     fn pipe(&self) -> std::io::Result<Arc<dyn Pipe>>;
 
-    /// Makes a GAsyncResult call on behalf of a task that lives in `home`. A peer answers it with
-    /// `reply`, `after` the start of the call. None when the call is given up without an answer.
-    /// Polled only by tasks; dropping the future cancels the call.
+    /// Makes a GAsyncResult call for a task that lives in `home`. A peer answers it with `reply` when
+    /// the time `after` has passed since the start of the call. `None` if the call ends without an
+    /// answer. Polled only by tasks; dropping the future cancels the call.
     fn call(&self, home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>>;
 
     /// Attaches a GLib timeout source.
@@ -105,26 +105,26 @@ pub trait Loops: Send + Sync + 'static {
     /// Ends the nested loop `level`, now or when it begins.
     fn quit(&self, level: &str);
 
-    /// *Host.* From inside a callback, waits until `task` is done.
+    /// *Host.* Inside a callback, waits until `task` is done.
     fn block_on(&self, task: BoxFuture) -> Result<(), Refused>;
 
-    /// Does `job` on the GLib thread on behalf of a task that lives in `home`.
+    /// Does `job` on the GLib thread for a task that lives in `home`.
     ///
-    /// Where tasks live on the GLib thread the job is done at once, inside the task's poll, as a
-    /// function call would be.
+    /// If the task lives on the GLib thread, the job is done at once, inside the task's poll, like a
+    /// function call.
     fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
         let _ = home;
         job();
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Runs `script` on a thread of its own: waits for each delay, then does the job.
+    /// Runs `script` on a new thread: waits for each delay, then does the job.
     fn thread(&self, script: Vec<(Duration, Job)>);
 
     /// Keeps the calling thread busy.
     fn compute(&self, time: Duration);
 
-    /// Panics because the program says so.
+    /// Panics, because the program asks for it.
     fn panic(&self, message: String) -> ! {
         panic!("{message}")
     }
@@ -138,9 +138,9 @@ impl fmt::Debug for dyn Loops {
 
 /// An unbounded channel of numbers.
 pub trait Channel: Send + Sync {
-    /// Puts a message in; never waits.
+    /// Sends a message; never waits.
     fn send(&self, message: u32);
-    /// Takes the oldest message out.
+    /// Receives the oldest message.
     fn receive(&self) -> BoxFuture<u32>;
 }
 
@@ -152,7 +152,7 @@ pub trait Pipe: Send + Sync {
     fn close(&self);
     /// Reads one byte; `false` is the end of file. Polled only by tasks.
     fn read(&self) -> BoxFuture<bool>;
-    /// Attaches a GLib watch for readability at default priority; the pipe is read by one byte
-    /// before each call.
+    /// Attaches a GLib watch for readability at default priority; one byte of the pipe is read before
+    /// each call.
     fn watch(&self, callback: Callback);
 }

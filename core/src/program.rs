@@ -1,11 +1,11 @@
 //! A scenario as data: actors with steps.
 //!
 //! A [`Program`] says nothing about *how* it is run.
-//! The same value is interpreted over the real loops by every strategy and in virtual time by
-//! [`ideal`](crate::model::ideal), so that the two traces can be compared event by event.
+//! Every strategy runs the same value over the real loops, and [`ideal`](crate::model::ideal) runs it
+//! in virtual time, so that the two traces can be compared event by event.
 //! It is plain data so that it can be printed, stored as TOML, generated and shrunk.
 //!
-//! Channels, signals, pipes and levels are named by strings; they come into being by being named.
+//! Channels, signals, pipes and levels have strings as names, and exist as soon as a step names them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +16,20 @@ pub const PRIORITY_DEFAULT: i32 = 0;
 /// GLib's default priority of idle callbacks (`G_PRIORITY_DEFAULT_IDLE`).
 pub const PRIORITY_IDLE: i32 = 200;
 
-/// A scenario: what the actors of both sides do, and why anybody should care.
+/// A scenario: what the actors of both sides do, and why it matters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// Kebab-case name, unique among the scenarios.
     pub name: String,
-    /// What happens and what is looked for, in one or two sentences.
+    /// What happens and what is tested, in one or two sentences.
     pub about: String,
     /// Where the behaviour was seen: an issue, a paper, a line of GLib.
     pub source: String,
     /// Words to select by, such as `dialog` or `flood`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Who takes part.
+    /// The participants.
     pub actors: Vec<Actor>,
 }
 
@@ -42,7 +42,7 @@ pub struct Actor {
     /// What runs the steps.
     #[serde(flatten)]
     pub kind: ActorKind,
-    /// What it does, in order. A source that fires several times does all of it each time.
+    /// What it does, in order. A source that fires several times runs all its steps each time.
     pub steps: Vec<Step>,
 }
 
@@ -54,7 +54,7 @@ pub enum ActorKind {
     Task,
     /// An async task that a library put on tokio's own queue (`tokio::spawn`).
     LibraryTask,
-    /// An async task of another tokio runtime, which has a thread of its own.
+    /// An async task of another tokio runtime, which has its own thread.
     RemoteTask,
     /// An async task of the application that waits for [`Step::Spawn`].
     Dormant,
@@ -99,12 +99,12 @@ pub enum Side {
 
 /// One step of an actor.
 ///
-/// Sleeping, ticking, receiving, awaiting, reading, calling and yielding belong to async actors.
-/// Everything else can be done anywhere.
+/// Only async actors can sleep, tick, receive, await, read, call and yield. A thread can sleep too,
+/// but cannot open nested loops, compute or panic. Every actor can do the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Step {
-    /// Wait for a time (threads may do this too).
+    /// Wait for a time (threads can do this too).
     Sleep {
         /// Milliseconds.
         ms: u64,
@@ -166,12 +166,12 @@ pub enum Step {
         /// How each ends.
         reply: Reply,
     },
-    /// Give way until `for_ms` have passed: an async flood.
+    /// Yield again and again until `for_ms` have passed: an async flood.
     Yield {
         /// Milliseconds.
         for_ms: u64,
     },
-    /// Compute without giving way.
+    /// Compute without yielding.
     Compute {
         /// Milliseconds.
         ms: u64,
@@ -246,7 +246,7 @@ impl Step {
         }
     }
 
-    /// As [`inner`](Self::inner), to be changed; `None` if it cannot have any.
+    /// Like [`inner`](Self::inner), but mutable; `None` if the step cannot have any.
     pub fn inner_mut(&mut self) -> Option<&mut Vec<Self>> {
         match self {
             Self::BlockOn { steps, .. } => Some(steps),
@@ -254,7 +254,7 @@ impl Step {
         }
     }
 
-    /// The level of the nested loop that it opens.
+    /// The level of the nested loop that this step opens.
     pub fn level(&self) -> Option<&str> {
         match self {
             Self::Dialog { level, .. } | Self::BlockOn { level, .. } => Some(level),
@@ -273,9 +273,9 @@ impl ActorKind {
         }
     }
 
-    /// Whether the program is over only when this actor is.
+    /// Whether this actor starts with the program, which then ends only after this actor.
     ///
-    /// A dormant actor that nobody spawns never ends, so it counts from its spawning.
+    /// A dormant actor counts only once it is spawned, because otherwise it never ends.
     pub fn starts_by_itself(&self) -> bool {
         !matches!(self, Self::Dormant)
     }
@@ -298,7 +298,7 @@ pub enum ProgramError {
         /// The name that was not found.
         name: String,
     },
-    /// A step that has to wait stands in a callback or a thread.
+    /// A callback or a thread has a step that waits.
     #[error("step {step} of `{actor}` waits, which only an async task can do")]
     Waits {
         /// The actor with the bad step.
@@ -306,7 +306,7 @@ pub enum ProgramError {
         /// Index of the step.
         step: usize,
     },
-    /// A step that belongs to a loop stands in a thread.
+    /// A thread has a step that only a loop can do.
     #[error("step {step} of `{actor}` cannot be done by a thread")]
     InThread {
         /// The actor with the bad step.
@@ -314,17 +314,17 @@ pub enum ProgramError {
         /// Index of the step.
         step: usize,
     },
-    /// An actor that starts by itself is to be spawned.
+    /// A step spawns an actor that starts by itself.
     #[error("`{0}` is spawned, but it is not dormant")]
     NotDormant(String),
-    /// Two actors take from one channel or pipe: who gets what is not defined.
-    #[error("two actors take from `{0}`")]
+    /// Two actors read from one channel or pipe, and it is not defined which of them gets what.
+    #[error("two actors read from `{0}`")]
     Contended(String),
 }
 
 impl Program {
-    /// Checks what the types cannot: that names are unique and known, that callbacks do not wait,
-    /// and that it is defined who gets each message.
+    /// Checks what the types cannot: names are unique and known, callbacks do not wait, and each
+    /// channel and pipe has one reader.
     pub fn check(&self) -> Result<(), ProgramError> {
         let mut seen = BTreeSet::new();
         for actor in &self.actors {
@@ -357,7 +357,7 @@ impl Program {
         Ok(())
     }
 
-    /// Checks a step of `actor`, run on `side`; `index` is that of the outermost step it stands in.
+    /// Checks a step of `actor`, run on `side`; `index` is that of the outermost step around it.
     fn check_step(
         &self,
         actor: &Actor,
@@ -429,7 +429,7 @@ fn flat(steps: &[Step]) -> Vec<&Step> {
     all
 }
 
-/// Notes that `actor` takes from the channel or pipe `name`, which nobody else may.
+/// Notes that `actor` reads from the channel or pipe `name`; an error if another actor does too.
 fn takes<'a>(
     takers: &mut BTreeMap<(&'static str, &'a str), &'a str>,
     actor: &'a Actor,
@@ -440,10 +440,10 @@ fn takes<'a>(
     if first == actor.name { Ok(()) } else { Err(ProgramError::Contended(name.to_owned())) }
 }
 
-/// An [`Actor`] as it is written down.
+/// An [`Actor`] as it is written in TOML.
 ///
-/// serde cannot refuse unknown fields where it flattens (serde-rs/serde#1600), and a slip of the
-/// pen must not make another program.
+/// serde cannot refuse unknown fields in a flattened type (serde-rs/serde#1600), but a typo must not
+/// give a different program.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -482,7 +482,7 @@ impl TryFrom<Written> for Actor {
                 times: w.times.take().ok_or_else(missing("times"))?,
             },
             "thread" => ActorKind::Thread,
-            other => return Err(format!("there is no kind of actor `{other}`")),
+            other => return Err(format!("no such kind of actor: `{other}`")),
         };
         let left = [
             ("every_ms", w.every_ms.is_some()),

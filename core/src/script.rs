@@ -1,4 +1,4 @@
-//! A program as a script that people read: who, when, and what, step by step.
+//! A program as readable text: who does what and when, step by step.
 //!
 //! ```text
 //! opener: GLib timeout after 50 ms
@@ -40,7 +40,7 @@ impl Display for Kind<'_> {
             ActorKind::Task => f.write_str("task"),
             ActorKind::LibraryTask => f.write_str("task of a library (tokio::spawn)"),
             ActorKind::RemoteTask => f.write_str("task of another runtime, on its own thread"),
-            ActorKind::Dormant => f.write_str("task, when it is started"),
+            ActorKind::Dormant => f.write_str("task, started later"),
             ActorKind::Timeout { every_ms, times: 1, priority } => {
                 write!(f, "GLib timeout after {every_ms} ms")?;
                 at(f, *priority, PRIORITY_DEFAULT)
@@ -83,7 +83,7 @@ impl Display for Count {
     }
 }
 
-/// What is done, in a line. What a block-on waits for is not part of it.
+/// The step in one line, without the steps inside a block-on.
 impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {

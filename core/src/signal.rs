@@ -1,4 +1,4 @@
-//! A one-time signal between actors, settable from any thread.
+//! A one-time signal, settable from any thread.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,9 +16,9 @@ struct State {
 }
 
 impl Signal {
-    /// Sets it and wakes everybody who waits. Later calls do nothing.
+    /// Sets it and wakes all waiting tasks. Later calls do nothing.
     pub fn set(&self) {
-        // The wakers run outside the lock: waking may run arbitrary code of the strategy.
+        // Outside the lock, because a waker can run arbitrary code.
         let wakers = {
             let mut state = self.lock();
             state.set = true;

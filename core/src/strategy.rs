@@ -1,4 +1,4 @@
-//! A way of running both loops in one process.
+//! A strategy: one way to run both loops in one process.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::loops::{BoxFuture, Loops};
 
-/// What a strategy says of itself.
+/// What a strategy says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct About {
     /// Kebab-case name; also the name of its file and its row in the matrix.
@@ -25,54 +25,54 @@ pub struct About {
     pub platforms: &'static str,
     /// What it cannot do, a sentence each.
     pub limits: &'static [&'static str],
-    /// A planted subject whose verdict is known, kept to test the harness.
+    /// Whether this is a control: a planted fault with a known verdict, which tests the harness.
     pub control: bool,
 }
 
-/// Who owns the thread: whose wait the thread sleeps in.
+/// Which side owns the thread: the side whose wait the thread sleeps in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Owner {
     /// The async runtime; GLib is run inside its wait.
     Async,
-    /// GLib's main loop; the runtime is a source of it.
+    /// GLib's main loop; the runtime is one of its sources.
     Glib,
     /// Each has its own thread.
     Both,
 }
 
-/// What a run is to do: called once on the host thread with both loops ready but not yet
-/// running; the future it returns is the root.
+/// The work of a run: called once on the host thread, when both loops are ready but not yet
+/// running. It returns the root future.
 pub type Start = Box<dyn FnOnce(Arc<dyn Loops>) -> BoxFuture + Send>;
 
-/// Why a run could not begin or go on.
+/// Why a run could not begin or continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// Something could not be set up.
     #[error("cannot set up {what}: {source}")]
     SetUp {
-        /// What was to be set up.
+        /// What could not be set up.
         what: &'static str,
-        /// Why not.
+        /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 /// One way of running GLib and an async runtime together.
 ///
-/// Plug your own in by implementing this and [`Loops`]; `harness/examples/own_strategy.rs` shows
-/// the whole of it.
+/// To plug in your own, implement this and [`Loops`]; `harness/examples/own_strategy.rs` is a
+/// complete example.
 pub trait Strategy: Send + Sync {
-    /// What it says of itself.
+    /// What it says about itself.
     fn about(&self) -> About;
 
-    /// Runs the root future to completion with both loops alive.
+    /// Runs the root future to completion, with both loops running.
     ///
-    /// Called on the main thread of a process that does nothing else, once.
+    /// Called once, on the main thread of a process that does nothing else.
     /// The GLib context is the default one.
     ///
     /// # Errors
-    /// When the loops cannot be set up; never for what the program does.
+    /// If the loops cannot be set up; never because of what the program does.
     fn run(&self, start: Start) -> Result<(), RunError>;
 }

@@ -1,9 +1,9 @@
 //! `std` or loom behind one name.
 //!
-//! The protocols in [`protocol`](crate::protocol) and the run queue use these and nothing else
-//! that synchronises, so that loom explores the code that ships.
-//! The cfg is private (`loopnest_loom`, as crossbeam does): a plain `--cfg loom` would reach
-//! tokio and event-listener too.
+//! The protocols in [`protocol`](crate::protocol) and the run queue synchronise with these types
+//! only, so that loom explores the code that ships.
+//! The cfg is private (`loopnest_loom`, as crossbeam has its own), because a plain `--cfg loom`
+//! would also switch tokio and event-listener.
 
 #[cfg(loopnest_loom)]
 pub mod channel;
@@ -26,10 +26,10 @@ pub use loom::sync::{
 #[cfg(loopnest_loom)]
 pub use loom::thread::yield_now;
 
-/// Locks, whether or not a panic happened while the lock was held.
+/// Locks a mutex, ignoring poison.
 ///
-/// The state behind every lock here is valid between any two statements, so a panic of somebody
-/// else's code is no reason to refuse service.
+/// The state behind every lock in this crate is valid between any two statements, so it is still
+/// good after a panic.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::program::Side;
 
-/// The step index of the firing of a source itself, as opposed to a step of its body.
+/// The step index of a source's firing, as opposed to a step of its callback.
 pub const FIRED: u16 = u16::MAX;
 /// The step index of a task being dropped after a cancel.
 pub const CANCELLED: u16 = u16::MAX - 1;
 
-/// What kind of thing became due. Kinds are judged apart: an ancestor was measured whose I/O went
-/// on while its timers froze.
+/// The kind of an event. Kinds are judged separately, because in one earlier strategy I/O kept
+/// working while timers froze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -22,7 +22,7 @@ pub enum Kind {
     Io,
     /// A task woken by a message or a signal.
     Wake,
-    /// A task that went on by itself: its first poll, a yield, its end by cancellation.
+    /// A task that needed no event: its first poll, a yield, or its end by cancellation.
     Task,
     /// A GLib timeout source.
     Timeout,
@@ -55,7 +55,7 @@ impl Kind {
     }
 }
 
-/// Names one thing that a program makes due, the same in every run of it.
+/// Identifies one event of a program; the same in every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Index of the actor.
@@ -64,7 +64,7 @@ pub struct Key {
     pub step: u16,
     /// Which occurrence.
     pub n: u32,
-    /// What kind it is.
+    /// Its kind.
     pub kind: Kind,
 }
 
@@ -78,7 +78,7 @@ pub enum What {
     Open(u16),
     /// A nested loop ended.
     Close(u16),
-    /// Somebody asked a nested loop to end.
+    /// A nested loop was quit.
     Quit(u16),
     /// A quiet window began.
     QuietBegin,
@@ -86,9 +86,9 @@ pub enum What {
     QuietEnd,
     /// The strategy refused to open this level.
     Refused(u16),
-    /// The rescue thread begins to wake everything there is, because something is overdue.
+    /// The rescue thread begins a poke: it wakes everything, because something is overdue.
     PokeBegin(u16),
-    /// The time for the poke to show an effect is over.
+    /// The time for that poke to show an effect is over.
     PokeEnd(u16),
     /// A panic was caught or began.
     Panicked,
@@ -114,11 +114,11 @@ pub struct Event {
 /// `switches` and `cpu` are read only where a window begins or ends; elsewhere they are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meter {
-    /// Iterations of the GLib context, counted by a probe source that never is ready.
+    /// Iterations of the GLib context, counted by a probe source that is never ready.
     pub iterations: u64,
     /// Things done for the program: events delivered and flood steps.
     pub useful: u64,
-    /// Voluntary context switches of the loop thread: how often it really slept.
+    /// Voluntary context switches of the loop thread: how often it slept.
     pub switches: u64,
     /// Processor time of the loop thread.
     pub cpu: Duration,
@@ -127,8 +127,8 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// What was counted since an `earlier` reading; a counter that was not read then or now is zero
-    /// or whole, never negative.
+    /// The difference to an `earlier` reading. A counter that was not read in one of them gives zero
+    /// or the full count, never a negative number.
     #[must_use]
     pub fn saturating_sub(self, earlier: Self) -> Self {
         Self {
@@ -149,18 +149,18 @@ pub enum End {
     Finished,
     /// The process died.
     Died {
-        /// The signal, or none when it exited by itself.
+        /// The signal, or none if it exited by itself.
         signal: Option<i32>,
-        /// The exit code, or none when it was killed by a signal.
+        /// The exit code, or none if a signal killed it.
         code: Option<i32>,
-        /// The last thing it said on stderr that looks like a reason.
+        /// The last line on stderr that looks like a reason.
         message: String,
     },
     /// It did not end in time and was killed.
     Deadline {
-        /// Counters over the last stretch before it was killed.
+        /// What was counted shortly before it was killed.
         last: Meter,
-        /// The loop thread was asleep in a lock all the while.
+        /// The loop thread was asleep in a lock all that time.
         in_lock: bool,
     },
     /// The measurement failed.
@@ -173,13 +173,13 @@ pub enum End {
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
-    /// In order of happening.
+    /// In the order in which they happened.
     pub events: Vec<Event>,
     /// Counters when it ended.
     pub meter: Meter,
     /// How it ended.
     pub end: End,
-    /// What the strategy said: refusals and warnings.
+    /// Refusals and warnings of the strategy.
     pub notes: Vec<String>,
 }
 
@@ -205,13 +205,13 @@ impl Trace {
 
 /// Receives events while a program runs.
 pub trait Recorder: Send + Sync {
-    /// Something happened.
+    /// Records an event.
     fn record(&self, at: Duration, depth: u16, what: What);
-    /// A step of a flood was done; too many to be recorded one by one.
+    /// Counts something done for the program.
     fn useful(&self);
-    /// The strategy said something.
+    /// Records a refusal or a warning.
     fn note(&self, text: &str);
-    /// A task is about to be polled with this waker. The rescue thread wakes the last one of each.
+    /// A task is about to be polled with this waker. The rescue thread wakes the last waker of each.
     fn polled(&self, actor: u16, waker: &std::task::Waker) {
         let _ = (actor, waker);
     }
@@ -232,7 +232,7 @@ mod tests {
         };
         assert_eq!(meter(7).saturating_sub(meter(4)), meter(3));
         assert_eq!(meter(4).saturating_sub(meter(7)), Meter::default());
-        // The kernel's counters are read at edges alone.
+        // The kernel's counters are read only at the edges of windows.
         let earlier = Meter { switches: 0, cpu: Duration::ZERO, ..meter(4) };
         let counted = meter(7).saturating_sub(earlier);
         assert_eq!((counted.ticks, counted.switches), (15, 21));

@@ -19,7 +19,7 @@ pub enum Word {
     /// The strategy does not offer this, by its own declaration.
     #[serde(rename = "n/a")]
     NotApplicable,
-    /// Turned down with a typed error; nothing was harmed.
+    /// Refused with a typed error; everything else went on as before.
     Refused,
     /// Iterations out of proportion to what was done.
     BusyLoop,
@@ -27,11 +27,11 @@ pub enum Word {
     Split,
     /// Due well inside a window, delivered only after it closed, or not before the deadline.
     Stall,
-    /// Never delivered although every window closed and the program ended.
+    /// Never delivered, although every window closed and the program ended.
     Lost,
-    /// A quit ended another loop than its own.
+    /// A quit ended a loop that it was not meant for.
     WrongLevel,
-    /// Turns for ever though nothing is left to do.
+    /// Iterates for ever, although nothing is left to do.
     Livelock,
     /// Asleep for ever in a lock.
     Deadlock,
@@ -58,7 +58,7 @@ impl Word {
         Self::Inconclusive,
     ];
 
-    /// As it is written everywhere.
+    /// The word as it is written everywhere.
     pub fn name(self) -> &'static str {
         match self {
             Self::Progress => "progress",
@@ -76,7 +76,7 @@ impl Word {
         }
     }
 
-    /// The word of that name.
+    /// The word with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|word| word.name() == name)
     }
@@ -86,20 +86,20 @@ impl Word {
         match self {
             Self::Progress => "everything due inside the window was delivered inside it",
             Self::NotApplicable => "the strategy declares that it does not offer this",
-            Self::Refused => "turned down with a typed error, nothing harmed",
+            Self::Refused => "refused with a typed error; everything else went on as before",
             Self::BusyLoop => "iterations out of proportion to what was done",
             Self::Split => "some kinds of one side stalled while others went on",
             Self::Stall => "due well inside the window, delivered only after it closed or never",
-            Self::Lost => "never delivered although the window closed and the program ended",
-            Self::WrongLevel => "a quit ended another loop than its own",
-            Self::Livelock => "turns for ever though nothing is left to do",
+            Self::Lost => "never delivered, although the window closed and the program ended",
+            Self::WrongLevel => "a quit ended a loop that it was not meant for",
+            Self::Livelock => "iterates for ever, although nothing is left to do",
             Self::Deadlock => "asleep for ever in a lock",
             Self::Abort => "the process died",
             Self::Inconclusive => "the measurement cannot tell",
         }
     }
 
-    /// Whether an application would notice harm.
+    /// Whether an application would suffer from it.
     pub fn is_bad(self) -> bool {
         !matches!(self, Self::Progress | Self::NotApplicable | Self::Refused | Self::Inconclusive)
     }
@@ -111,7 +111,7 @@ impl fmt::Display for Word {
     }
 }
 
-/// More exactly what kind of trouble it was. Evidence for the rules that name the cause.
+/// What exactly went wrong. Evidence for the rules that name the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finding {
@@ -119,15 +119,15 @@ pub enum Finding {
     Frozen(Side),
     /// A poke produced what was owed.
     LostWakeUp,
-    /// The loop turned, the side was alive, and yet what was owed was not run.
+    /// The loop iterated and the side was alive, but it did not deliver what it owed.
     Starved(Side),
     /// Delivered, but only after the window closed.
     Deferred(Side),
-    /// Turned without sleeping.
+    /// Iterated without sleeping.
     Spin,
     /// Slept, but woke for nothing.
     Tick,
-    /// A panic was caught and its task alone ended.
+    /// A panic was caught, and only its task ended.
     PanicCaught,
 }
 
@@ -151,11 +151,11 @@ pub struct WindowFigures {
     pub ms: u64,
     /// GLib iterations inside it.
     pub iterations: u64,
-    /// What justifies an iteration: events and flood steps inside it.
+    /// What justifies iterations: the events and flood steps inside it.
     pub justified: u64,
     /// Voluntary context switches of the loop thread inside it.
     pub switches: u64,
-    /// Share of the time that the loop thread was on a processor, in thousandths.
+    /// Share of the time that the loop thread ran on a processor, in thousandths.
     pub cpu_permille: u32,
     /// Whether its iterations are over the limit.
     pub busy: bool,
@@ -178,11 +178,11 @@ pub struct Figures {
     pub glib_lost: u32,
     /// Longest time without an async event inside a nested loop, in milliseconds.
     pub longest_gap_ms: u64,
-    /// GLib iterations of the window that used most in proportion.
+    /// GLib iterations of the window with the highest ratio of iterations to things done.
     pub iterations: u64,
-    /// What justified them.
+    /// The things done in that window.
     pub justified: u64,
-    /// Share of the time that the loop thread was on a processor in that window.
+    /// Share of the time that the loop thread ran on a processor in that window.
     pub cpu_ratio: f64,
     /// Median lateness of async timers against the ideal run, in microseconds.
     pub timer_late_us: i64,
@@ -195,7 +195,7 @@ pub struct Figures {
 pub struct Judgement {
     /// What was found, worst first; never empty.
     pub words: Vec<Word>,
-    /// What kind of trouble, for the rules.
+    /// What exactly went wrong, for the rules.
     pub findings: BTreeSet<Finding>,
     /// Per kind of event.
     pub tallies: Vec<(Kind, Tally)>,
@@ -203,7 +203,7 @@ pub struct Judgement {
     pub windows: Vec<WindowFigures>,
     /// Figures of the cell.
     pub figures: Figures,
-    /// How the process died, what was refused, or what went wrong with the measurement.
+    /// How the process died, what was refused, or why the measurement failed.
     pub message: Option<String>,
 }
 

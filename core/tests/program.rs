@@ -284,7 +284,7 @@ fn only_a_dormant_actor_can_be_spawned() {
 fn two_actors_must_not_take_from_one_channel_or_pipe() {
     // tokio's channel has one receiver, and a descriptor is watched by one side.
     let error = || ProgramError::Contended("x".to_owned());
-    assert_eq!(error().to_string(), "two actors take from `x`");
+    assert_eq!(error().to_string(), "two actors read from `x`");
     let taker = || vec![receive("x", 1)];
     fails(program().task("a", taker()).task("b", taker()), error());
     let inside = vec![block_on("wait", taker())];

@@ -1,4 +1,4 @@
-//! Who is to blame for what did not come in time, and whether a side stalled.
+//! Why events did not come in time, and whether a side stalled.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use crate::measure::ticks_in;
 use crate::trace::{CANCELLED, End, Event, FIRED, Key, Kind, Trace, What};
 use crate::verdict::{Finding, Tally, Word};
 
-/// What an event can be due inside of.
+/// A window that an event can be due in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Window {
     /// A nested loop.
@@ -25,22 +25,22 @@ struct Span {
     close: Duration,
 }
 
-/// What one kind of event did in one window, the run outside all windows being one too.
+/// How one kind of event was delivered in one window, or outside all windows.
 #[derive(Default)]
 struct Count {
     due: u32,
     blames: Vec<Blame>,
-    /// When the first that is to blame was due.
+    /// When the first event that did not come in time was due.
     first_bad: Option<Duration>,
-    /// When the last that came in time was due.
+    /// When the last event that came in time was due.
     last_good: Option<Duration>,
 }
 
 impl Count {
-    /// Late by chance is a minority; an event that came only when it was poked never is chance.
+    /// Only a minority of events can be late by chance, and none can need a poke by chance.
     ///
-    /// Beside a flood, how much comes in time is the share of the processor that the process gets,
-    /// and only next to nothing is starvation.
+    /// During a flood, the number of events in time depends on how much of the processor the process
+    /// gets, so it is starvation only if almost none come.
     fn stalled(&self, window: Option<Window>) -> bool {
         let came = (self.due as usize).saturating_sub(self.blames.len());
         let enough = match window {
@@ -54,10 +54,10 @@ impl Count {
 /// By window (none for the run outside all of them) and kind.
 type Counts = BTreeMap<(Option<Window>, Kind), Count>;
 
-/// Who is to blame for an event that did not come in its window.
+/// How an event failed to come in its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blame {
-    /// It came when everything was woken.
+    /// It came after a poke.
     Poke,
     /// It came after the window.
     Deferred,
@@ -70,7 +70,7 @@ impl Case<'_> {
     pub(super) fn deliveries(&mut self) -> BTreeMap<Kind, Tally> {
         let spans = self.spans();
         let positions = positions(self.real);
-        // Of a run that was cut short, only what did happen says anything.
+        // If the run was cut short, events that did not happen prove nothing.
         let cut = matches!(self.real.end, End::Died { .. } | End::Unknown { .. });
         let mut tallies: BTreeMap<Kind, Tally> = BTreeMap::new();
         let mut counts = Counts::new();
@@ -80,7 +80,7 @@ impl Case<'_> {
             };
             let tally = tallies.entry(key.kind).or_default();
             let at = positions.get(&key).copied();
-            // What a cancelled task had not come to is not lost.
+            // The remaining steps of a cancelled task are not lost.
             let cancelled = Key { step: CANCELLED, n: 0, kind: Kind::Task, ..key };
             if at.is_none() && !cut && !positions.contains_key(&cancelled) {
                 tally.lost += 1;
@@ -110,7 +110,7 @@ impl Case<'_> {
         for ((window, kind), count) in counts {
             let tally = tallies.entry(kind).or_default();
             let starved = count.blames.len() as u32;
-            // Where there are windows, what went well outside would only hide what did not inside.
+            // If there are windows, events in time outside them would only hide those late inside.
             tally.due += if window.is_none() && !spans.is_empty() { starved } else { count.due };
             tally.starved += starved;
         }
@@ -128,7 +128,7 @@ impl Case<'_> {
         }
     }
 
-    /// Where the real run opened and closed the window. Floods are counted from the beginning.
+    /// Where the real run opened and closed the window. Floods count from the beginning.
     fn edges(&self, window: Window) -> (Option<usize>, Option<usize>) {
         match window {
             Window::Level(level) => {
@@ -138,7 +138,8 @@ impl Case<'_> {
         }
     }
 
-    /// An event due inside a window: `None` when nothing can be said, else what is to blame.
+    /// Judges an event due inside a window: `None` if nothing can be said, else how it failed, if it
+    /// did.
     fn inside(
         &mut self,
         window: Window,
@@ -160,7 +161,7 @@ impl Case<'_> {
             return Some(None);
         }
         if close.is_some_and(|close| self.real.events[close].at <= event.at) {
-            // The window closed before its time; that is not this event's fault.
+            // The window closed too early for this event.
             return None;
         }
         if !self.machine_was_alive(window) {
@@ -176,12 +177,12 @@ impl Case<'_> {
         }))
     }
 
-    /// An event due outside all windows.
+    /// Judges an event due outside all windows.
     fn outside(&mut self, event: &Event, at: Option<usize>, cut: bool) -> Option<Option<Blame>> {
         match at {
             None if cut => None,
-            // Without a window there is no "inside"; an event that came at all came in time,
-            // unless it had to be poked, or what was due long after it came before it.
+            // Without a window, an event that came at all came in time, unless it needed a poke or
+            // came after an event that was due much later.
             Some(at) if self.cured(event, at) => Some(Some(Blame::Poke)),
             Some(at) if self.overtaken(event, at) => {
                 if self.machine_ran(event.at, at) {
@@ -195,9 +196,9 @@ impl Case<'_> {
         }
     }
 
-    /// Whether a poke brought the event at index `at`: it came while one was in effect and no window
-    /// closed meanwhile, it was late already when the poke came, and its side had delivered nothing
-    /// since it was due. A side that is alive and late was not asleep.
+    /// Whether a poke brought the event at index `at`: it came during a poke, no window had closed
+    /// since the poke began, it was already late then, and its side had delivered nothing since it
+    /// was due. (A side that delivers something is late, but not asleep.)
     fn cured(&self, ideal: &Event, at: usize) -> bool {
         let What::Reached(key) = ideal.what else { return false };
         let before = &self.real.events[..at];
@@ -214,10 +215,10 @@ impl Case<'_> {
         asleep && before[poke].at >= ideal.at + MARGIN
     }
 
-    /// Whether something that was due much later came before the event at index `at`.
+    /// Whether an event that was due much later came before the event at index `at`.
     fn overtaken(&self, ideal: &Event, at: usize) -> bool {
-        // GLib counts an interval from the last dispatch and catches nothing up: once late, such a
-        // source stays behind, and only its first firing tells whether it is let in at all.
+        // GLib counts an interval from the last dispatch and never catches up. Once such a source is
+        // late it stays late, and only its first firing shows whether it is starved.
         let again = matches!(
             ideal.what,
             What::Reached(Key { kind: Kind::Timeout, step: FIRED, n: 1.., .. })
@@ -242,7 +243,8 @@ impl Case<'_> {
         clock_ran(open.map(|open| &events[open]), &events[close])
     }
 
-    /// Each side in each window: a side that froze in one dialog is not excused by another.
+    /// Finds stalls. Each side is judged in each window, so that progress in one dialog does not hide
+    /// a stall in another.
     fn stalls(&mut self, counts: &Counts) {
         let windows: BTreeSet<_> = counts.keys().map(|(w, kind)| (*w, kind.side())).collect();
         for (window, side) in windows {
@@ -255,7 +257,7 @@ impl Case<'_> {
                 continue;
             }
             self.words.insert(Word::Stall);
-            // What came in time before the trouble began does not show that anything went on.
+            // Events in time before the first bad one do not show that the side kept running.
             let since = mine.iter().filter(|c| c.stalled(window)).filter_map(|c| c.first_bad).min();
             let flood = matches!(window, Some(Window::Flood(_)));
             let went_on = |c: &Count| c.blames.is_empty() || (flood && !c.stalled(window));

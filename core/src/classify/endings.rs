@@ -1,4 +1,4 @@
-//! What the end of a run says: how the process ended, and each of its nested loops.
+//! Verdicts from the end of a run: how the process ended, and how its nested loops ended.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::trace::{End, Kind, What};
 use crate::verdict::{Finding, Tally, Word};
 
 impl Case<'_> {
-    /// Finds a nested loop that ended though nobody had asked it to.
+    /// Finds a nested loop that ended although nothing had quit it.
     pub(super) fn levels_in_order(&mut self) {
         for level in 0..self.levels.len() as u16 {
             let asked = self.ideal.find(What::Quit(level)).is_some();
@@ -27,7 +27,7 @@ impl Case<'_> {
         }
     }
 
-    /// What the end of the process says.
+    /// Judges how the process ended.
     pub(super) fn end(&mut self, tallies: &BTreeMap<Kind, Tally>) {
         if self.real.events.iter().any(|e| matches!(e.what, What::Refused(_))) {
             self.words.insert(Word::Refused);
@@ -42,7 +42,7 @@ impl Case<'_> {
                 if self.stood_still {
                     self.unsure("the machine stood still while a window was open");
                 } else if !self.words.contains(&Word::Refused) && self.missed_a_window() {
-                    self.unsure("a window of the program was not seen");
+                    self.unsure("a window of the program is missing from the trace");
                 }
             }
             End::Died { message, .. } => {
@@ -50,11 +50,11 @@ impl Case<'_> {
                 self.message = Some(message.clone());
             }
             End::Deadline { .. } if self.ideal.end != End::Finished => {
-                self.unsure("the program does not end, not even ideally");
+                self.unsure("the program does not end, not even in the ideal run");
             }
             End::Deadline { last, in_lock } => {
                 let open = self.innermost();
-                // Draining by hand turns for nothing at its own pace.
+                // A drained loop iterates for nothing, once each pause.
                 let paced = open.is_some_and(|level| self.drained.contains(&level));
                 let justified = last.useful + if paced { last.ticks } else { 0 };
                 let turning = last.iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified;
@@ -83,7 +83,7 @@ impl Case<'_> {
         }
     }
 
-    /// Nothing can be said, unless something bad was proven already.
+    /// Nothing can be said, unless something bad is already proven.
     fn unsure(&mut self, why: &str) {
         if !self.words.iter().any(|word| word.is_bad()) {
             self.words.insert(Word::Inconclusive);
@@ -91,12 +91,12 @@ impl Case<'_> {
         self.message = Some(why.to_owned());
     }
 
-    /// Lost: every window closed, the rest of the program is over, and yet it never came.
+    /// Lost: every window closed and the program ended, but an event never came.
     fn lost(&mut self, tallies: &BTreeMap<Kind, Tally>) {
         let refused = self.words.contains(&Word::Refused);
         if self.innermost().is_none() && !refused && tallies.values().any(|t| t.lost > 0) {
             self.words.insert(Word::Lost);
-            // Unless something else did come, too late.
+            // It is a stall too if another event came, but too late.
             let late = |f: &Finding| matches!(f, Finding::LostWakeUp | Finding::Deferred(_));
             if !self.findings.iter().any(late) {
                 self.words.remove(&Word::Stall);
@@ -112,7 +112,7 @@ impl Case<'_> {
         })
     }
 
-    /// Whether the run says nothing about a nested loop or a quiet window of the program.
+    /// Whether an edge of a nested loop or a quiet window is missing from the real trace.
     fn missed_a_window(&self) -> bool {
         let is_edge = |what| {
             matches!(what, What::Open(_) | What::Close(_) | What::QuietBegin | What::QuietEnd)

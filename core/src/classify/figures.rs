@@ -24,8 +24,8 @@ impl Case<'_> {
             };
             let close = self.real.events[i..].iter().find(|e| e.what == closing);
             let (at, meter) = close.map_or(end, |e| (e.at, e.meter));
-            // A poke leaves descriptors readable that a frozen side does not drain: what the loop
-            // does from then on is the poke's doing.
+            // A poke makes descriptors readable, and a frozen side does not drain them. What the loop
+            // does from then on is caused by the poke.
             let poke = |e: &&Event| matches!(e.what, What::PokeBegin(_)) && e.at < at;
             let poke = self.real.events[i..].iter().find(poke);
             let (until, reading) = poke.map_or((at, meter), |e| (e.at, e.meter));
@@ -41,7 +41,7 @@ impl Case<'_> {
         windows
     }
 
-    /// Iterations that the program itself asked for between two times, by draining loops by hand.
+    /// Iterations between two times that come from the program's own drained loops.
     pub(super) fn paced(&self, from: Duration, to: Duration) -> u64 {
         let drained = self.drained.iter().map(|&level| {
             let Some(open) = self.real.find(What::Open(level)) else {

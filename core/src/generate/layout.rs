@@ -9,8 +9,8 @@
 //!                                  up to `room`  CLOSE_AFTER
 //! ```
 //!
-//! Whoever computes keeps all others waiting: a place lasts longer by all that is computed in it,
-//! whenever that is.
+//! An actor that computes keeps all others waiting, so each place lasts longer by all computations in
+//! it.
 
 use super::sketch::{
     Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting, Work,
@@ -19,18 +19,18 @@ use crate::program::{
     Actor, ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Program, Reply, Step,
 };
 
-/// The name of every program that is made here.
+/// The name of every generated program.
 const NAME: &str = "generated";
 
-/// From the last work inside until the first loop closes: the margin of the verdicts, and a fifth
-/// more, because a busy machine may close it a little early against the work.
+/// From the last work inside until the first loop closes: the verdicts' margin and a fifth more,
+/// because on a busy machine the work may come late relative to the close.
 const CLOSE_AFTER: u64 = 120;
 
-/// An idle source floods from the beginning of the program until this at most; whoever would
-/// come later is a timeout.
+/// An idle source floods from the beginning of the program until this at most; after that, a timeout
+/// is used instead.
 const FLOOD_UNTIL: u64 = 80;
 
-/// The program that a sketch stands for.
+/// Lays out a sketch as a program.
 pub(super) fn layout(sketch: &Sketch, limits: &Limits) -> Program {
     let mut layout = Layout { limits, actors: Vec::new(), names: Vec::new() };
     let mut begin = 0;
@@ -46,7 +46,7 @@ pub(super) fn layout(sketch: &Sketch, limits: &Limits) -> Program {
 
 struct Layout<'a> {
     limits: &'a Limits,
-    /// With the time at which each acts first.
+    /// With the time of each actor's first action.
     actors: Vec<(u64, Actor)>,
     names: Vec<String>,
 }
@@ -82,7 +82,7 @@ impl Layout<'_> {
                 Place::Before => begin + limits.unit,
                 Place::After => continue,
             };
-            // What is due before the loops open stays before them.
+            // Events due before the loops open stay before them.
             let units = if place(work) == Place::Before { 0 } else { work.at };
             over = over.max(self.work(work, from + units * limits.unit));
         }
@@ -100,7 +100,7 @@ impl Layout<'_> {
             self.quiet(from, to);
             end = end.max(to);
         }
-        // Far enough behind: on a busy machine a loop closes late, and then it would be inside.
+        // Far enough after the end: on a busy machine a loop closes late, and this must stay outside.
         let after = end + limits.settle + limits.apart;
         for work in act.works.iter().filter(|work| place(work) == Place::After) {
             end = end.max(self.work(work, after + work.at * limits.unit));
@@ -146,7 +146,7 @@ impl Layout<'_> {
         self.add(to, "quiet-end", timeout(to), vec![Step::QuietEnd]);
     }
 
-    /// Makes something due at a time; returns when the last of it is, if nobody computes.
+    /// Makes something due at a time; returns when the last of it is due, if no actor computes.
     fn work(&mut self, work: &Work, at: u64) -> u64 {
         let (unit, priority) = (self.limits.unit, work.priority);
         match work.deed {
@@ -228,7 +228,7 @@ impl Layout<'_> {
         at
     }
 
-    /// Has bytes written into a pipe of its own, and then has it closed if so asked.
+    /// Has bytes written into a new pipe, which is then closed if `hang_up`.
     fn write(&mut self, by: By, at: u64, priority: i32, n: u32, hang_up: bool) -> String {
         let pipe = self.name("pipe");
         let write = Step::Write { pipe: pipe.clone() };
@@ -241,7 +241,7 @@ impl Layout<'_> {
         pipe
     }
 
-    /// A task that waits for what never comes.
+    /// A task that waits for something that never comes.
     fn victim(&mut self, at: u64, waiting: Waiting) -> String {
         let step = match waiting {
             Waiting::Signal => Step::Await { signal: self.name("never") },
@@ -254,13 +254,13 @@ impl Layout<'_> {
         self.task(at, "victim", Home::Local, vec![step])
     }
 
-    /// Has one step done by somebody at a time.
+    /// Has `by` do one step at a time.
     fn does(&mut self, by: By, at: u64, priority: i32, name: &str, step: Step) {
         let by = self.possible(by, at, true);
         self.do_all(by, at, priority, name, vec![step]);
     }
 
-    /// Has steps done by somebody at a time.
+    /// Has `by` do several steps at a time.
     fn do_all(&mut self, by: By, at: u64, priority: i32, name: &str, mut steps: Vec<Step>) {
         match by {
             By::Timeout => self.add(at, name, timeout(at, 1, priority), steps),
@@ -299,7 +299,7 @@ impl Layout<'_> {
         }
     }
 
-    /// Who does it, if this one cannot: floods are short, and threads have no loop.
+    /// `by`, or a timeout if `by` cannot do it: floods are short, and threads have no loop.
     fn possible(&self, by: By, at: u64, in_thread: bool) -> By {
         match by {
             By::Idle if at > FLOOD_UNTIL => By::Timeout,
@@ -327,7 +327,7 @@ impl Layout<'_> {
         self.actors.push((at, Actor { name, kind, steps }));
     }
 
-    /// A name that nothing else has: itself, or with a number.
+    /// An unused name: `base`, or `base` with a number.
     fn name(&mut self, base: &str) -> String {
         let numbered = (2..).map(|n| format!("{base}-{n}"));
         let free = |name: &String| !self.names.contains(name);
@@ -343,7 +343,7 @@ impl Layout<'_> {
         self.actors.sort_by_key(|(at, _)| *at);
         Program {
             name: NAME.to_owned(),
-            about: "A program that was made up.".to_owned(),
+            about: "A generated program.".to_owned(),
             source: "core/src/generate".to_owned(),
             tags: Vec::new(),
             actors: self.actors.into_iter().map(|(_, actor)| actor).collect(),
@@ -387,7 +387,7 @@ mod tests {
     use crate::trace::What;
 
     #[test]
-    fn whatever_is_computed_nothing_comes_late_in_its_place() {
+    fn computations_make_nothing_late_in_its_place() {
         let compute = Deed::Compute(By::Timeout, 2);
         for size in [Size::Small, Size::Default] {
             let limits = Limits::of(size);

@@ -1,7 +1,7 @@
 //! What a program is made from: plain data that shrinks well.
 //!
-//! proptest shrinks a list by leaving elements out, a choice towards the first, and a number towards
-//! its smallest; so every list below has its plainest choice first.
+//! proptest shrinks a list by removing elements, a choice towards the first one, and a number towards
+//! the smallest. So every list below has its simplest choice first.
 
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof};
@@ -23,16 +23,15 @@ pub enum Size {
 pub(super) struct Limits {
     /// Stretches of the program, one after the other, each with its own nested loops.
     pub acts: usize,
-    /// Nested loops in each other.
+    /// How deep loops nest.
     pub depth: usize,
-    /// With more nested loops than this there is no time for anything after them.
+    /// With more nested loops than this, there is no time for works after them.
     pub after: usize,
     /// Things that become due in an act.
     pub works: usize,
     /// When the first loop of an act opens, and the first work of one without a loop is due.
     pub begin: u64,
-    /// Between an opening and the next. A machine so busy that they change places makes another
-    /// program of it.
+    /// Between an opening and the next: long enough that even a busy machine keeps their order.
     pub openings: u64,
     /// From the last opening to the first work inside, for the same reason.
     pub settle: u64,
@@ -40,15 +39,15 @@ pub(super) struct Limits {
     pub apart: u64,
     /// Every number below is a multiple of this.
     pub unit: u64,
-    /// Most units that an opening is put off.
+    /// The most units that an opening is delayed by.
     pub gap: u64,
-    /// Most units from the last opening to a work.
+    /// The most units from the last opening to a work.
     pub room: u64,
-    /// Most units that a loop stays open longer than needed.
+    /// The most units that a loop stays open longer than needed.
     pub linger: u64,
     /// How often something may repeat.
     pub times: u32,
-    /// Most units that a flood lasts.
+    /// The most units that a flood lasts.
     pub flood: u64,
     /// How long a quiet window is, where no loop is open.
     pub quiet: u64,
@@ -95,7 +94,7 @@ impl Limits {
     }
 }
 
-/// A program to be.
+/// A program before it is laid out.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch {
     pub acts: Vec<Act>,
@@ -106,12 +105,12 @@ pub(super) struct Sketch {
 pub(super) struct Act {
     /// Nested loops, each opened while the one before is open.
     pub levels: Vec<Level>,
-    /// Which of the orders in which they can be closed.
+    /// The index of the order in which they are closed.
     pub order: usize,
     /// Units that they stay open longer than needed.
     pub linger: u64,
     pub works: Vec<Work>,
-    /// With a quiet window after the works.
+    /// Whether a quiet window follows the works.
     pub quiet: bool,
 }
 
@@ -128,32 +127,32 @@ pub(super) struct Level {
     pub then: bool,
 }
 
-/// How a nested loop comes about.
+/// What kind of nested loop it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Nesting {
     Dialog(How),
-    /// Only callbacks do it; what others open is a dialog.
+    /// In callbacks only; other actors open a dialog instead.
     BlockOn,
 }
 
 /// Who closes a nested loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closer {
-    /// A timeout of its own.
+    /// The dialog's own timeout.
     Itself,
     Other(By),
 }
 
-/// Who does something at a time.
+/// What kind of actor does something at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     /// A GLib timeout.
     Timeout,
     /// A watch on a pipe that a timeout writes to.
     Watch,
-    /// An idle source that was ready all the while; later on in a program, a timeout.
+    /// An idle source that is ready until then; late in a program, a timeout.
     Idle,
-    /// A thread; where it cannot, a timeout.
+    /// A thread; for steps that a thread cannot do, a timeout.
     Thread,
     /// A task that a timer wakes.
     Task,
@@ -248,8 +247,8 @@ pub(super) enum Waiting {
 
 const PRIORITIES: [i32; 6] = [0, 0, 0, 200, 100, -100];
 
-/// GLib's side first and then the async side, each from plain to odd: proptest halves the way to the
-/// first, and what needs a task must not lose its way among callbacks.
+/// GLib's side first and then the async side, each from simple to unusual: proptest shrinks by halving
+/// the index, and a failure that needs a task must not get lost among callbacks.
 const BY: [By; 9] = [
     By::Timeout,
     By::Watch,

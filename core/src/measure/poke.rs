@@ -1,6 +1,6 @@
 //! When a run is poked, and which tasks a poke wakes.
 //!
-//! A *poke* wakes everything there is. A correct program cannot notice it, and it tells a lost
+//! A *poke* wakes everything. A correct program cannot notice it, and its effect distinguishes a lost
 //! wake-up from a frozen side.
 
 use std::collections::BTreeMap;
@@ -15,11 +15,11 @@ use crate::trace::{Key, Trace};
 const OVERDUE: Duration = time_of(OVERDUE_TICKS);
 const SIDES: [Side; 2] = [Side::Async, Side::Glib];
 
-/// What the ideal run says is due, less what has been delivered.
+/// What the ideal run delivers, minus what has been delivered.
 ///
-/// The program has one clock, *now*, and the supervisor another, *clock*, that stands still when
-/// the machine does. When something becomes due is known by the first, how long it has been owed by
-/// the second. In the model they are the same.
+/// The program has one clock, *now*, and the supervisor has another, *clock*, which stands still when
+/// the machine does. The first says when something becomes due, the second how long it has been owed.
+/// In the model they are the same.
 #[derive(Debug)]
 pub struct Owed {
     /// In order of time.
@@ -28,28 +28,28 @@ pub struct Owed {
     /// nothing.
     alive: BTreeMap<Side, Duration>,
     pokes: u16,
-    /// The supervisor's clock before which there is no other poke.
+    /// No other poke before the supervisor's clock shows this.
     not_before: Duration,
 }
 
 impl Owed {
-    /// Everything that `ideal` delivers.
+    /// Owes everything that `ideal` delivers.
     pub fn new(ideal: &Trace) -> Self {
         let (due, alive) = (ideal.reached().collect(), BTreeMap::new());
         Self { due, alive, pokes: 0, not_before: Duration::ZERO }
     }
 
-    /// `key` was delivered.
+    /// Notes that `key` was delivered.
     pub fn deliver(&mut self, key: Key, clock: Duration) {
         self.alive.insert(key.kind.side(), clock);
         self.due.retain(|(_, due)| *due != key);
     }
 
     /// Whether to poke now, because a side has owed something for [`OVERDUE_TICKS`] and has
-    /// delivered nothing meanwhile. A side that is alive but leaves something out starves it, and
-    /// waking it would prove nothing.
+    /// delivered nothing meanwhile. A side that delivers some events but not others is starving
+    /// those, and waking it would prove nothing.
     ///
-    /// To be asked once a tick: that is how it learns when something became due.
+    /// Call this once per tick, because that is how it learns when something became due.
     pub fn wants_poke(&mut self, now: Duration, clock: Duration) -> bool {
         let mut overdue = false;
         for side in SIDES {
@@ -63,8 +63,8 @@ impl Owed {
         overdue && self.pokes < MAX_POKES && clock >= self.not_before
     }
 
-    /// When to poke if nothing more is delivered, where both clocks are the same. None when nothing
-    /// is owed any more, or when there were enough pokes.
+    /// When to poke if nothing more is delivered, for runs in which both clocks are the same. `None`
+    /// if nothing is owed any more, or if there were already [`MAX_POKES`].
     pub fn next_poke(&self) -> Option<Duration> {
         let overdue = SIDES.into_iter().filter_map(|side| {
             let alive = self.alive.get(&side).copied().unwrap_or_default();
@@ -74,7 +74,7 @@ impl Owed {
         (self.pokes < MAX_POKES).then_some(at)
     }
 
-    /// A poke is over.
+    /// Notes that a poke is over.
     pub fn poked(&mut self, clock: Duration) {
         self.pokes += 1;
         self.not_before = clock + OVERDUE;
@@ -95,7 +95,7 @@ impl Owed {
 pub struct Wakers(Mutex<BTreeMap<u16, Waker>>);
 
 impl Wakers {
-    /// The task `actor` is about to be polled with this waker.
+    /// Notes that the task `actor` is about to be polled with this waker.
     pub fn keep(&self, actor: u16, waker: &Waker) {
         let mut wakers = self.lock();
         match wakers.get_mut(&actor) {
@@ -106,12 +106,12 @@ impl Wakers {
 
     /// Wakes every task.
     pub fn wake(&self) {
-        // A wake may poll at once, and polling keeps another waker.
+        // A copy, because a wake may poll at once and then calls `keep`.
         let wakers: Vec<Waker> = self.lock().values().cloned().collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Lets go of them, and with them of what keeps the tasks alive.
+    /// Drops the wakers, which keep the tasks alive.
     pub fn clear(&self) {
         let wakers = std::mem::take(&mut *self.lock());
         drop(wakers);
@@ -153,7 +153,7 @@ mod tests {
         let mut owed = owed(&[(100, TIMER), (300, TIMEOUT)]);
         let reckoned = owed.next_poke();
         assert_eq!(reckoned, Some(time_of(10) + OVERDUE));
-        // What is due at a tick is seen to be due then, so nothing was owed at the one before.
+        // Something due at a tick is first seen at that tick, so nothing was owed at the one before.
         let seen = first_poke(&mut owed, 0).map(|ticks| time_of(ticks) + TICK);
         assert_eq!(seen, reckoned);
     }

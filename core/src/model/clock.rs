@@ -3,15 +3,15 @@
 //! Nothing here looks at a real clock.
 //! Time moves when a poll sleeps, when something [costs](Config) time, and when a callback
 //! [computes](Clock::advance).
-//! What happens outside of the thread that is modelled (another thread writes to a pipe, a peer
-//! hangs up) is an event: a closure with a time.
-//! Events are never late: whenever time passes theirs, they run at their own time first.
+//! Anything outside the modelled thread (another thread writes to a pipe, a peer hangs up) is an
+//! event: a closure with a time.
+//! Events are never late: before time moves past an event, it runs at its own time.
 //!
 //! # The end of a run
 //!
 //! A model run must end even if the program does not.
-//! When nothing can happen any more, or a [limit](Config) is passed, the clock is [`Stuck`], and
-//! every loop on the stack returns.
+//! If nothing can happen any more, or a [limit](Config) is passed, the clock is [`Stuck`] and every
+//! loop on the stack returns.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What things cost in virtual time, and when a run is given up.
+/// What things cost in virtual time, and when to give up a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Cost of one iteration of any context, besides its poll. With zero, a loop that never sleeps
@@ -29,7 +29,7 @@ pub struct Config {
     pub poll_cost: Duration,
     /// The run is given up at this time.
     pub horizon: Duration,
-    /// The run is given up after so many iterations of all contexts together.
+    /// The run is given up after this many iterations of all contexts together.
     pub max_iterations: u64,
 }
 
@@ -47,23 +47,22 @@ impl Default for Config {
 /// How exactly a poll can wait for a ready time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rounding {
-    /// In milliseconds, rounded up: GLib before 2.82, and any GLib with a poll function of the
-    /// user's own.
+    /// In milliseconds, rounded up: GLib before 2.82, and any GLib with a custom poll function.
     #[default]
     Millis,
-    /// In microseconds, by ppoll(2): GLib from 2.82 on.
+    /// In microseconds, with ppoll(2): GLib since 2.82.
     Micros,
 }
 
-/// A thread of the model; [`Thread::MAIN`] is the one whose calls are plain Rust calls, all others
-/// exist in events only.
+/// A thread of the model. Calls of [`Thread::MAIN`] are plain Rust calls; all other threads exist in
+/// events only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thread(pub u32);
 
 impl Thread {
-    /// The thread that is modelled.
+    /// The modelled thread.
     pub const MAIN: Self = Self(0);
-    /// Whoever else.
+    /// Any other thread.
     pub const OTHER: Self = Self(1);
 }
 
@@ -74,22 +73,22 @@ pub enum Stuck {
     Idle,
     /// [`Config::horizon`] was reached.
     Horizon,
-    /// [`Config::max_iterations`] were done.
+    /// [`Config::max_iterations`] was reached.
     Iterations,
 }
 
 /// How [`Clock::wait`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// What was waited for is there.
+    /// The condition is true.
     Ready,
     /// The time has passed.
     TimedOut,
-    /// It will never come, or not before the limits.
+    /// The condition will never be true, or not within the limits.
     Stuck,
 }
 
-/// The name of an event, to [cancel](Clock::cancel) it by.
+/// Identifies an event, to [cancel](Clock::cancel) it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventId {
     at: u64,
@@ -103,7 +102,7 @@ pub struct Clock(Arc<Inner>);
 struct Inner {
     config: Config,
     now: AtomicU64,
-    /// When the first event is due, so that nobody needs the lock to see that none is.
+    /// When the first event is due, so that checking for due events needs no lock.
     next: AtomicU64,
     thread: AtomicU32,
     depth: AtomicU32,
@@ -128,7 +127,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock that stands at zero.
+    /// Creates a clock at zero.
     pub fn new(config: Config) -> Self {
         Self(Arc::new(Inner {
             config,
@@ -138,7 +137,7 @@ impl Clock {
             depth: AtomicU32::new(0),
             iterations: AtomicU64::new(0),
             stuck: AtomicU8::new(0),
-            // 0, 1 and 2 are taken in every process.
+            // 0, 1 and 2 are used in every process.
             next_fd: AtomicU32::new(3),
             events: Mutex::default(),
         }))
@@ -159,13 +158,13 @@ impl Clock {
         &self.0.config
     }
 
-    /// Runs `event` at `time` on [`Thread::OTHER`]; at once when time next moves or a loop next
-    /// polls, if that is over already. Events of one time run in the order they were added.
+    /// Runs `event` at `time` on [`Thread::OTHER`]. If that time is past, it runs when time next moves
+    /// or a loop next polls. Events of the same time run in the order in which they were added.
     pub fn at(&self, time: Duration, event: impl FnOnce() + Send + 'static) -> EventId {
         self.at_on(Thread::OTHER, time, event)
     }
 
-    /// As [`at`](Self::at), on a thread that can be told from others.
+    /// Like [`at`](Self::at), on a given thread.
     pub fn at_on(
         &self,
         thread: Thread,
@@ -180,7 +179,7 @@ impl Clock {
         id
     }
 
-    /// Takes an event back; `false` if it has run.
+    /// Cancels an event; `false` if it has already run.
     pub fn cancel(&self, id: EventId) -> bool {
         let mut events = self.events();
         let event = events.queue.remove(&id);
@@ -195,7 +194,7 @@ impl Clock {
         (next != u64::MAX).then(|| Duration::from_micros(next))
     }
 
-    /// Lets time pass: the calling thread computes. Events on the way run at their times.
+    /// Moves time forward: the calling thread computes. Events in between run at their times.
     /// Does nothing inside an event, which takes no time.
     pub fn advance(&self, by: Duration) {
         if self.thread() == Thread::MAIN {
@@ -204,15 +203,15 @@ impl Clock {
         }
     }
 
-    /// Waits until `ready` says so or `deadline` has passed; the only way to sleep.
+    /// Waits until `ready` returns `true` or `deadline` has passed. This is the only way to sleep.
     ///
-    /// `ready` is asked first, and again after every event. An event cannot sleep: there the time is
-    /// over at once.
+    /// `ready` is called first, and again after every event. An event cannot sleep, so there the wait
+    /// times out at once.
     pub fn wait(&self, deadline: Option<Duration>, mut ready: impl FnMut() -> bool) -> Wait {
         self.wait_micros(deadline.map(micros), &mut ready).0
     }
 
-    /// The same, and whether it slept at all.
+    /// Like [`wait`](Self::wait), and also returns whether it slept at all.
     pub(super) fn wait_micros(
         &self,
         deadline: Option<u64>,
@@ -225,7 +224,7 @@ impl Clock {
                 return (Wait::Ready, slept);
             }
             let over = deadline.is_some_and(|deadline| deadline <= self.micros());
-            // Events take no time: what another thread waits for is there, or is not.
+            // Events take no time, so another thread cannot wait.
             if over || self.thread() != Thread::MAIN {
                 return (Wait::TimedOut, slept);
             }
@@ -246,7 +245,7 @@ impl Clock {
         }
     }
 
-    /// Why the run cannot go on; none while it can.
+    /// Why the run cannot go on; `None` while it can.
     pub fn stuck(&self) -> Option<Stuck> {
         match self.0.stuck.load(Relaxed) {
             0 => None,
@@ -266,13 +265,13 @@ impl Clock {
         let _ = self.0.stuck.compare_exchange(0, code, Relaxed, Relaxed);
     }
 
-    /// On which thread the caller is.
+    /// The caller's thread.
     pub fn thread(&self) -> Thread {
         Thread(self.0.thread.load(Relaxed))
     }
 
-    /// How many dispatches are on the calling thread's stack, of whatever context
-    /// (`g_main_depth`, gmain.c:3207).
+    /// How many dispatches of any context are on the calling thread's stack (`g_main_depth`,
+    /// gmain.c:3207).
     pub fn depth(&self) -> u32 {
         self.0.depth.load(Relaxed)
     }
@@ -298,7 +297,7 @@ impl Clock {
             let Some((_, (thread, event))) = events.queue.pop_first() else { return };
             self.note_next(&events);
             drop(events);
-            // Another thread has a stack of its own.
+            // Another thread has its own stack.
             let depth = self.0.depth.swap(0, Relaxed);
             let before = self.0.thread.swap(thread.0, Relaxed);
             event();
@@ -374,7 +373,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// GLib's unit of time, rounded up so that nothing is early; what is too far for it is never.
+/// Converts to GLib's unit of time, rounded up so that nothing is early. Saturates, which means never.
 pub(super) fn micros(time: Duration) -> u64 {
     let whole = time.as_secs().saturating_mul(1_000_000);
     whole.saturating_add(u64::from(time.subsec_nanos().div_ceil(1_000)))

@@ -1,5 +1,5 @@
-//! A GMainContext: what its users call. What it does then stands in `iteration.rs`, what it knows
-//! in `state.rs`.
+//! A GMainContext: what its users call. `iteration.rs` has what an iteration does, `state.rs` the
+//! data.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +22,7 @@ struct Inner {
     clock: Clock,
     rules: Rules,
     state: Mutex<State>,
-    /// The array of the last poll, to be filled again by the next.
+    /// The array of the last poll, reused by the next.
     polled: Mutex<Vec<Polled>>,
 }
 
@@ -32,7 +32,7 @@ impl Context {
         Self::with(clock, Rounding::Millis, Rules::GLIB)
     }
 
-    /// An empty context of another version of GLib, or of one that never was.
+    /// An empty context of another version of GLib, or one with other rules.
     pub fn with(clock: &Clock, rounding: Rounding, rules: Rules) -> Self {
         let state = State::new(EventFd::new(clock), rounding, rules);
         Self(Arc::new(Inner {
@@ -48,7 +48,7 @@ impl Context {
         &self.0.clock
     }
 
-    /// What was counted so far.
+    /// What has been counted so far.
     pub fn counters(&self) -> Counters {
         self.state().counters
     }
@@ -58,7 +58,7 @@ impl Context {
         self.state().warnings.clone()
     }
 
-    /// Makes a source; nothing happens until it is attached.
+    /// Creates a source; nothing happens until it is attached.
     pub fn source(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -67,7 +67,7 @@ impl Context {
         self.source_from_arc(name, Arc::new(funcs))
     }
 
-    /// As [`source`](Self::source), of functions that somebody else has, too.
+    /// Like [`source`](Self::source), with shared functions.
     pub fn source_from_arc(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -78,7 +78,7 @@ impl Context {
         Source { context: self.clone(), key }
     }
 
-    /// The source with an id, as long as it is attached.
+    /// The source with an id, if it is attached.
     pub fn find_source(&self, id: u32) -> Option<Source> {
         let state = self.state();
         let mut slots = state.slots.iter();
@@ -100,7 +100,7 @@ impl Context {
         tag
     }
 
-    /// Polls it no longer.
+    /// Stops polling it.
     pub fn remove_poll(&self, tag: FdTag) {
         self.change(|state| {
             if state.find_fd(tag, None).is_some() {
@@ -134,7 +134,7 @@ impl Context {
         self.state().wake();
     }
 
-    /// Takes the ownership for the calling [`Thread`](super::Thread); recursive (gmain.c:3513).
+    /// Takes ownership for the calling [`Thread`](super::Thread); recursive (gmain.c:3513).
     pub fn acquire(&self) -> bool {
         let thread = self.0.clock.thread();
         let mut state = self.state();
@@ -145,7 +145,7 @@ impl Context {
         true
     }
 
-    /// Gives it back.
+    /// Gives ownership back.
     pub fn release(&self) {
         let mut state = self.state();
         state.owner_count = state.owner_count.saturating_sub(1);
@@ -159,9 +159,9 @@ impl Context {
         self.state().owner == Some(self.0.clock.thread())
     }
 
-    /// Runs `call` at once, if the caller owns the context or, being its thread default, can take
-    /// it; else in an idle source (gmain.c:6362). The default context is everybody's thread
-    /// default, and runs `call` on *any* thread while nobody owns it.
+    /// Runs `call` at once if the caller owns the context, or if the context is the caller's thread
+    /// default and can be acquired; otherwise in an idle source (gmain.c:6362). The default context is
+    /// every thread's default, so while no thread owns it, it runs `call` on *any* thread.
     pub fn invoke(&self, is_default: bool, priority: i32, call: impl FnOnce() + Send + 'static) {
         if self.is_owner() {
             call();
@@ -182,23 +182,25 @@ impl Context {
         }
     }
 
-    /// `g_main_context_iteration`: one iteration, which sleeps if it may and nothing is ready.
-    /// Whether something was dispatched.
+    /// `g_main_context_iteration`: one iteration, which sleeps if `may_block` and nothing is ready.
+    /// Returns whether something was dispatched.
     pub fn iteration(&self, may_block: bool) -> bool {
         self.iterate(may_block, true)
     }
 
     /// `g_main_context_pending`: whether something could be dispatched.
     ///
-    /// It is an iteration without its dispatch, and leaves the pending list filled. Called from a
-    /// callback it takes over the list that is being worked off: what now stands where the outer
-    /// dispatch already was is never dispatched, and its reference is leaked.
+    /// It is an iteration without its dispatch, and leaves the pending list filled. If it is called
+    /// in a callback, it overwrites the list that the outer dispatch is working through: sources in
+    /// positions that the outer dispatch has already passed are never dispatched, and their
+    /// references leak.
     pub fn pending(&self) -> bool {
         self.iterate(false, false)
     }
 
-    /// Drops all sources with their callbacks, which may hold the context that holds them. Not from
-    /// inside of an iteration, which would look for them; after one that a panic left, it is fine.
+    /// Drops all sources with their callbacks, which may hold the context that holds them. Do not call
+    /// this inside an iteration, which would look for them. It may be called after an iteration that
+    /// panicked.
     pub fn clear(&self) {
         let mut state = self.state();
         (state.owner, state.owner_count, state.in_check_or_prepare) = (None, 0, 0);
@@ -221,14 +223,14 @@ impl Context {
         self.bury(state);
     }
 
-    /// Lets go of the lock, then of callbacks and descriptors that nobody needs.
+    /// Releases the lock, then drops dead callbacks and descriptors.
     pub(super) fn bury(&self, mut state: MutexGuard<'_, State>) {
         let dead = std::mem::take(&mut state.dead);
         drop(state);
         drop(dead);
     }
 
-    /// A handle for callbacks, to be pointed at one source after the other.
+    /// A handle for callbacks, which is pointed at one source after another.
     pub(super) fn handle(&self) -> Source {
         Source { context: self.clone(), key: Key { slot: NONE, serial: 0 } }
     }

@@ -1,9 +1,9 @@
-//! What a context says of itself: counters, and what GLib would have logged.
+//! What a context reports: counters, and what GLib would have logged.
 
-/// What a context did so far.
+/// What a context has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Iterations, those of [`pending`](super::Context::pending) among them.
+    /// Iterations, including those of [`pending`](super::Context::pending).
     pub iterations: u64,
     /// Calls of poll.
     pub polls: u64,
@@ -24,10 +24,10 @@ pub enum Warning {
     BlockedTwice,
     /// `unblock_source: assertion 'SOURCE_BLOCKED (source)' failed`, for the same reason.
     UnblockedTwice,
-    /// An iteration inside of a source's `prepare` or `check`: its own prepare is refused.
+    /// An iteration inside a source's `prepare` or `check`: the iteration's own prepare is refused.
     PrepareInside,
-    /// And so is its check.
+    /// The same, for the iteration's own check.
     CheckInside,
-    /// A loop run inside of a source's `prepare` or `check`.
+    /// A loop run inside a source's `prepare` or `check`.
     RunInside,
 }

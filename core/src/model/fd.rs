@@ -1,9 +1,9 @@
 //! Virtual descriptors, as poll(2) sees them: level-triggered.
 //!
-//! A descriptor is a number and a way to say what is ready *now*; nothing is queued and nobody is
-//! notified.
-//! A [derived](Fd::derived) one computes its readiness, which is how an epoll descriptor is
-//! modelled: readable while anything that it watches is ready.
+//! A descriptor is a number and a function that says what is ready *now*; nothing is queued and
+//! nothing is notified.
+//! A [derived](Fd::derived) descriptor computes its readiness. An epoll descriptor is modelled this
+//! way: it is readable while anything that it watches is ready.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use bitflags::bitflags;
 use super::clock::Clock;
 
 bitflags! {
-    /// What a descriptor is ready for, and what somebody waits for.
+    /// What a descriptor is ready for, or what to wait for.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Events: u8 {
         /// There is something to read.
@@ -33,7 +33,7 @@ bitflags! {
 }
 
 impl Events {
-    /// What poll reports whether it was asked for or not.
+    /// What poll reports even if it was not asked for.
     pub const ALWAYS: Self = Self::ERR.union(Self::HUP).union(Self::NVAL);
 }
 
@@ -65,13 +65,13 @@ impl Fd {
         Self(Arc::new(Inner { number: clock.next_fd(), kind }))
     }
 
-    /// A descriptor whose readiness is computed by each poll that looks at it, after every event
-    /// that happens while the poll sleeps. Called with no lock held.
+    /// A descriptor whose readiness is computed by `ready`: in each poll that looks at it, again after
+    /// every event during that poll. `ready` is called with no lock held.
     pub fn derived(clock: &Clock, ready: impl Fn() -> Events + Send + Sync + 'static) -> Self {
         Self::new(clock, Kind::Derived(Box::new(ready)))
     }
 
-    /// The number; later descriptors have higher ones, and none is used again.
+    /// The number; later descriptors have higher ones, and none is reused.
     pub fn number(&self) -> u32 {
         self.0.number
     }
@@ -99,7 +99,7 @@ impl Fd {
         }
     }
 
-    /// What poll reports to somebody who asked for `events`.
+    /// What poll reports if it is asked for `events`.
     pub fn poll(&self, events: Events) -> Events {
         self.ready() & (events | Events::ALWAYS)
     }
@@ -144,7 +144,7 @@ impl EventFd {
 /// What reading from a [`Pipe`] gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// So many bytes, at least one.
+    /// This many bytes, at least one.
     Bytes(u64),
     /// `EAGAIN`.
     Empty,
@@ -189,7 +189,7 @@ impl Pipe {
         &self.write
     }
 
-    /// Writes up to `n` bytes and says how many went in.
+    /// Writes up to `n` bytes and returns how many were written.
     pub fn write(&self, n: u64) -> u64 {
         if self.bytes.no_reader.load(Relaxed) || self.bytes.no_writer.load(Relaxed) {
             return 0;

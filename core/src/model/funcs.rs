@@ -8,11 +8,11 @@ use super::context::Context;
 use super::fd::{Events, Fd};
 use super::source::{Callbacks, FdTag, Prepare, Source};
 
-/// `G_PRIORITY_DEFAULT`, that of timeouts.
+/// `G_PRIORITY_DEFAULT`, the priority of timeouts.
 pub const PRIORITY_DEFAULT: i32 = 0;
 /// `G_PRIORITY_HIGH_IDLE`; GTK redraws at this plus 20.
 pub const PRIORITY_HIGH_IDLE: i32 = 100;
-/// `G_PRIORITY_DEFAULT_IDLE`, that of idles.
+/// `G_PRIORITY_DEFAULT_IDLE`, the priority of idles.
 pub const PRIORITY_DEFAULT_IDLE: i32 = 200;
 
 struct Timeout<F> {
@@ -21,8 +21,8 @@ struct Timeout<F> {
 }
 
 impl<F: Fn(&Source) -> ControlFlow<()> + Send + Sync> Callbacks for Timeout<F> {
-    /// The interval is counted from the time of the iteration, after the callback: nothing is
-    /// caught up, and a nested loop in the callback counts (gmain.c:5023).
+    /// The next interval begins at the time of the iteration, read after the callback. So a timeout
+    /// never catches up, and a nested loop in the callback delays it (gmain.c:5023).
     fn dispatch(&self, this: &Source) -> ControlFlow<()> {
         let flow = (self.callback)(this);
         if flow.is_continue() {
@@ -69,7 +69,7 @@ impl<F: Fn(&Source, Events) -> ControlFlow<()> + Send + Sync> Callbacks for Watc
 }
 
 impl Context {
-    /// `g_timeout_source_new`: not attached yet, but its time runs.
+    /// `g_timeout_source_new`: not attached yet, but its time has begun.
     pub fn timeout(
         &self,
         interval: Duration,

@@ -1,7 +1,7 @@
 //! One iteration: prepare, query, poll, check, dispatch.
 //!
-//! The functions stand in that order and each follows its original in gmain.c line by line, so
-//! that one can be read beside the other. Callbacks are called with no lock held.
+//! The functions are in that order, and each follows its original in gmain.c line by line, so that
+//! you can read them side by side. Callbacks are called with no lock held.
 
 use super::clock::{Rounding, Wait, micros};
 use super::context::Context;
@@ -17,7 +17,7 @@ pub(super) struct Polled {
     revents: Events,
 }
 
-/// What came of a poll.
+/// What a poll did.
 #[derive(Clone, Copy, Default)]
 struct Poll {
     called: bool,
@@ -27,7 +27,7 @@ struct Poll {
 impl Context {
     /// `g_main_context_iterate` (gmain.c:4182).
     pub(super) fn iterate(&self, block: bool, dispatch: bool) -> bool {
-        // Another thread would wait for the ownership here; in virtual time it has none to lose.
+        // A real thread would wait for ownership here; in virtual time other threads cannot wait.
         if !self.acquire() {
             return false;
         }
@@ -50,8 +50,8 @@ impl Context {
         some_ready
     }
 
-    /// `g_main_context_prepare` (gmain.c:3696): who is ready already, and how long may we sleep?
-    /// The priority of whoever is ready.
+    /// `g_main_context_prepare` (gmain.c:3696): which sources are ready, and how long may we sleep?
+    /// Returns the priority of the ready sources.
     fn prepare(&self) -> i32 {
         let mut state = self.state();
         state.counters.iterations += 1;
@@ -61,7 +61,7 @@ impl Context {
             // The caller's variable keeps what it was initialised with.
             return 0;
         }
-        // What an outer iteration still had to dispatch is ours to find again.
+        // What an outer iteration still had to dispatch is dropped, and found again below.
         if state.rules.drop_pending() {
             for n in 0..state.pending.len() {
                 let i = std::mem::replace(&mut state.pending[n], NONE);
@@ -181,8 +181,8 @@ impl Context {
         Poll { called: true, slept }
     }
 
-    /// `g_main_context_check` (gmain.c:3970): who is ready now? The pending list is filled with
-    /// them. Whether there is anybody.
+    /// `g_main_context_check` (gmain.c:3970): which sources are ready now? Puts them into the pending
+    /// list and returns whether there are any.
     fn check(&self, mut max_priority: i32, fds: &[Polled], poll: Poll) -> bool {
         let mut state = self.state();
         state.counters.polls += u64::from(poll.called);
@@ -195,7 +195,7 @@ impl Context {
         if fds.iter().any(|polled| polled.fd.number() == wakeup && !polled.revents.is_empty()) {
             state.wakeup.take();
         }
-        // Descriptors came or went while we polled: begin again, READY flags stay.
+        // Descriptors were added or removed while we polled: start over; READY flags stay.
         if state.poll_changed && state.rules.bail_out() {
             return false;
         }
@@ -256,7 +256,7 @@ impl Context {
                 state.hold(i);
                 state.pending.push(i);
                 n_ready += 1;
-                // Never dispatch less urgent sources than the first that was chosen.
+                // Do not dispatch less urgent sources than the first that was chosen.
                 if state.rules.one_priority() {
                     max_priority = state.slot(i).priority;
                 }
@@ -267,8 +267,8 @@ impl Context {
         n_ready > 0
     }
 
-    /// `g_main_dispatch` (gmain.c:3396): calls everybody in the pending list, which a nested
-    /// iteration may empty, and a nested [`pending`](Self::pending) fill again, behind our back.
+    /// `g_main_dispatch` (gmain.c:3396): dispatches the pending list. Meanwhile a nested iteration may
+    /// empty the list, and a nested [`pending`](Self::pending) may fill it again.
     fn dispatch(&self) {
         let clock = self.clock();
         let mut state = self.state();
@@ -307,13 +307,13 @@ impl Context {
                 state = self.state();
             }
         }
-        // What is left was put here by a nested `pending`, or the run is given up. The references
-        // are lost in both cases.
+        // What is left was put here by a nested `pending`, or the run was given up. The references
+        // leak in both cases.
         state.pending.clear();
     }
 }
 
-/// Up to a whole millisecond, as rounding down would be a spin over the rest (gmain.c:3809).
+/// Rounds up to a whole millisecond, because rounding down would spin for the rest (gmain.c:3809).
 fn round_up(time: u64) -> u64 {
     time.div_ceil(1000).min(i32::MAX as u64) * 1000
 }

@@ -1,4 +1,4 @@
-//! GMainLoop: a flag, and iterations until it is down.
+//! GMainLoop: a flag, and iterations until the flag is cleared.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -21,7 +21,7 @@ const RUNNING: u8 = 1;
 const QUIT: u8 = 2;
 
 impl MainLoop {
-    /// A loop that does not run yet.
+    /// Creates a loop, which does not run yet.
     pub fn new(context: &Context) -> Self {
         Self(Arc::new(Inner { context: context.clone(), state: AtomicU8::new(NEW) }))
     }
@@ -29,9 +29,9 @@ impl MainLoop {
     /// `g_main_loop_run` (gmain.c:4400): iterates until [`quit`](Self::quit), or until the run is
     /// given up.
     ///
-    /// A quit before the run is forgotten. One quit ends all runs of one loop that are on the
-    /// stack. Inside of `prepare` or `check` it warns and returns, as from GLib 2.77.0 on;
-    /// before that it deadlocked.
+    /// A quit before the run is forgotten. One quit ends all runs of the same loop that are on the
+    /// stack. Inside `prepare` or `check` it warns and returns, as in GLib since 2.77.0; earlier
+    /// versions deadlock.
     pub fn run(&self) {
         let context = &self.0.context;
         if !context.acquire() {
@@ -53,8 +53,8 @@ impl MainLoop {
         context.release();
     }
 
-    /// `g_main_loop_quit` (gmain.c:4468): takes effect when the innermost loop on the stack is this
-    /// one again.
+    /// `g_main_loop_quit` (gmain.c:4468): takes effect once this is the innermost loop on the stack
+    /// again.
     pub fn quit(&self) {
         self.0.state.store(QUIT, Relaxed);
         self.0.context.wakeup();

@@ -5,7 +5,7 @@
 /// Declares the rules once, as constants or as switches.
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Which rules hold; all of them, unless a test makes a mutant.
+        /// Which rules are on; all of them, unless a test makes a mutant.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Rules {
@@ -17,7 +17,7 @@ macro_rules! rules {
         }
 
         impl Rules {
-            /// GLib's.
+            /// All rules, as in GLib.
             pub const GLIB: Self = Self { $(#[cfg(feature = "mutants")] $name: true,)* };
 
             $(
@@ -50,9 +50,9 @@ rules! {
     forget_quit,
     /// A descriptor of a source makes it ready whatever its check says (gmain.c:4092).
     fds_make_ready,
-    /// Readiness of a child is readiness of its parent (gmain.c:3823).
+    /// A ready child makes its parent ready (gmain.c:3823).
     child_triggers_parent,
-    /// A child stands before its parent (gmain.c:1220).
+    /// A child comes before its parent (gmain.c:1220).
     child_before_parent,
     /// A poll set that changed since the query ends the iteration (gmain.c:4009).
     bail_out,

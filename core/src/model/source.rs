@@ -1,4 +1,4 @@
-//! Sources: what a user of a context gives to it, and the handle to it afterwards.
+//! Sources: the callbacks that a user gives to a context, and the handle to the source.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,36 +11,36 @@ use super::context::Context;
 use super::fd::{Events, Fd};
 use super::state::{Key, NONE};
 
-/// What `prepare` says.
+/// What `prepare` returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prepare {
-    /// Dispatch without waiting for anything else.
+    /// Ready to be dispatched; the loop need not sleep.
     Ready,
-    /// Nothing now; ask again after this time at the latest. Rounded up to milliseconds, whatever
-    /// the version of GLib: this is an `int` in the function's signature.
+    /// Not ready; ask again after this time at the latest. Rounded up to milliseconds in every
+    /// version of GLib, because the function's signature has an `int`.
     Wait(Option<Duration>),
 }
 
-/// `GSourceFuncs`: called with no lock held, with `&self` because a source that may recurse is
+/// `GSourceFuncs`: called with no lock held, and with `&self` because a source that can recurse is
 /// dispatched again while its own dispatch is on the stack.
 pub trait Callbacks: Send + Sync {
-    /// Before the loop sleeps.
+    /// Called before the loop sleeps.
     fn prepare(&self, this: &Source) -> Prepare {
         let _ = this;
         Prepare::Wait(None)
     }
 
-    /// After the loop slept: is there something to dispatch?
+    /// Called after the loop has slept: is the source ready?
     fn check(&self, this: &Source) -> bool {
         let _ = this;
         false
     }
 
-    /// Do it; `Break` destroys the source.
+    /// Does the work; `Break` destroys the source.
     fn dispatch(&self, this: &Source) -> ControlFlow<()>;
 
-    /// Whether `prepare` and `check` need to be called; as leaving them `NULL`, which GLib's
-    /// timeouts and descriptor sources do. Asked once, when the source is made.
+    /// Whether `prepare` and `check` need to be called. `false` is like `NULL` functions, which GLib's
+    /// timeouts and descriptor sources have. Called once, when the source is created.
     fn asks(&self) -> bool {
         true
     }
@@ -55,8 +55,8 @@ pub struct Source {
     pub(super) key: Key,
 }
 
-/// A descriptor that a source polls, or a context. To anybody else it is as one that was removed:
-/// what is asked with it does nothing, and finds nothing.
+/// Identifies a descriptor that a source or a context polls. Other sources and contexts treat it like
+/// one that was removed: they do nothing and find nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdTag {
     pub(super) index: u32,
@@ -69,10 +69,10 @@ impl Source {
         &self.context
     }
 
-    /// Attaches it and says its id.
+    /// Attaches it and returns its id.
     ///
     /// # Panics
-    /// When it is attached already, was destroyed, or is a child, which is attached with its parent.
+    /// If it is already attached, was destroyed, or is a child, which is attached with its parent.
     pub fn attach(&self) -> u32 {
         let thread = self.context.clock().thread();
         let mut state = self.context.state();
@@ -80,11 +80,11 @@ impl Source {
             let slot = state.slot(i);
             !slot.attached && !slot.destroyed && slot.parent == NONE
         });
-        let slot = slot.expect("a source is attached once, not after it was destroyed, by itself");
+        let slot = slot.expect("a source is attached once, before it is destroyed, not as a child");
         state.attach(slot, true, thread)
     }
 
-    /// Removes it from its context, with its children; no callback runs any more.
+    /// Removes it and its children from the context; its callbacks are not called again.
     pub fn destroy(&self) {
         self.context.change(|state| {
             if let Some(i) = state.find(self.key) {
@@ -99,13 +99,13 @@ impl Source {
         state.find(self.key).is_none_or(|i| state.slot(i).destroyed)
     }
 
-    /// Whether it is out of the game because it, or an ancestor, is being dispatched.
+    /// Whether it is blocked because it, or an ancestor, is being dispatched.
     pub fn is_blocked(&self) -> bool {
         let state = self.context.state();
         state.find(self.key).is_some_and(|i| state.slot(i).blocked)
     }
 
-    /// Its id, once it was attached and as long as its context knows it.
+    /// Its id, if it was attached and the context still has it.
     pub fn id(&self) -> Option<u32> {
         let state = self.context.state();
         state.find(self.key).map(|i| state.slot(i).id).filter(|&id| id != 0)
@@ -117,11 +117,11 @@ impl Source {
         state.find(self.key).map_or(Cow::Borrowed("(gone)"), |i| state.slot(i).name.clone())
     }
 
-    /// Sets the priority of it and of its children; lower numbers go first. It goes to the end of
-    /// its new priority (gmain.c:1910).
+    /// Sets the priority of it and its children; lower numbers go first. It becomes the last source
+    /// of its new priority (gmain.c:1910).
     ///
     /// # Panics
-    /// When it is a child and its parent has another priority.
+    /// If it is a child and its parent has another priority.
     pub fn set_priority(&self, priority: i32) {
         let mut state = self.context.state();
         if let Some(i) = state.find(self.key) {
@@ -140,7 +140,7 @@ impl Source {
         state.find(self.key).map_or(0, |i| state.slot(i).priority)
     }
 
-    /// Lets it be dispatched again while its own dispatch runs.
+    /// Sets whether it can be dispatched again while its own dispatch runs.
     pub fn set_can_recurse(&self, can: bool) {
         let mut state = self.context.state();
         if let Some(i) = state.find(self.key) {
@@ -148,15 +148,15 @@ impl Source {
         }
     }
 
-    /// Whether it may be.
+    /// Whether it can be dispatched again while its own dispatch runs.
     pub fn can_recurse(&self) -> bool {
         let state = self.context.state();
         state.find(self.key).is_some_and(|i| state.slot(i).can_recurse)
     }
 
-    /// Makes it ready from a time on, counted as [`Clock::now`](super::Clock::now); `None` is never.
-    /// A change wakes the context unless the source is blocked (gmain.c:2031). It is not reset by
-    /// the dispatch.
+    /// Makes it ready from a time on, counted like [`Clock::now`](super::Clock::now); `None` means
+    /// never. A change wakes the context unless the source is blocked (gmain.c:2031). A dispatch does
+    /// not reset it.
     pub fn set_ready_time(&self, at: Option<Duration>) {
         self.set_ready_micros(at.map(micros));
     }
@@ -181,7 +181,7 @@ impl Source {
         state.slot(i).ready_time.map(Duration::from_micros)
     }
 
-    /// `g_source_get_time`: one reading for a whole iteration, from the first that asks.
+    /// `g_source_get_time`: read once per iteration, when it is first asked for.
     pub fn time(&self) -> Duration {
         Duration::from_micros(self.time_micros())
     }
@@ -191,13 +191,13 @@ impl Source {
         self.context.state().time(now)
     }
 
-    /// Makes `child` a child: it has this priority, makes this source ready when it is ready, is
-    /// blocked with it and destroyed with it.
+    /// Makes `child` a child of this source: it gets this source's priority, makes this source ready
+    /// when it is ready, and is blocked and destroyed with it.
     ///
     /// # Panics
-    /// When the child belongs elsewhere already, is of another context, or is an ancestor, or when
-    /// either was destroyed. GLib logs a critical, and does not see the ancestor: it goes round
-    /// until its stack is full.
+    /// If the child is already attached or has a parent, belongs to another context, or is an
+    /// ancestor, or if either was destroyed. GLib logs a critical instead. It does not check for the
+    /// ancestor, and recurses until the stack overflows.
     pub fn add_child(&self, child: &Source) {
         let thread = self.context.clock().thread();
         let mut state = self.context.state();
@@ -212,8 +212,9 @@ impl Source {
         state.add_child(parent, child, thread);
     }
 
-    /// Takes a child away and destroys it, if both live. GLib can do so in a context only: elsewhere
-    /// it gives back a reference that was never taken, and uses the context that is not there.
+    /// Removes a child and destroys it, unless either was destroyed. GLib can do this only with
+    /// sources in a context: otherwise it drops a reference that was never taken, and dereferences a
+    /// null context.
     pub fn remove_child(&self, child: &Source) {
         self.context.change(|state| {
             if child.context == self.context
@@ -227,7 +228,7 @@ impl Source {
         });
     }
 
-    /// Watches a descriptor, which makes the source ready by itself (`g_source_add_unix_fd`).
+    /// Watches a descriptor; while it is ready, so is the source (`g_source_add_unix_fd`).
     pub fn add_unix_fd(&self, fd: &Fd, events: Events) -> FdTag {
         self.add_fd(fd, events, true)
     }
@@ -252,8 +253,8 @@ impl Source {
         tag
     }
 
-    /// Changes what is watched for; wakes the context, changed or not, blocked or not
-    /// (gmain.c:2788).
+    /// Changes which conditions are watched. Always wakes the context, even if nothing changed or the
+    /// source is blocked (gmain.c:2788).
     pub fn modify_fd(&self, tag: FdTag, events: Events) {
         let mut state = self.context.state();
         if let Some(i) = state.find(self.key)
@@ -266,7 +267,7 @@ impl Source {
         }
     }
 
-    /// Watches a descriptor no longer.
+    /// Stops watching a descriptor.
     pub fn remove_fd(&self, tag: FdTag) {
         self.context.change(|state| {
             let Some(i) = state.find(self.key) else { return };
@@ -283,16 +284,14 @@ impl Source {
         });
     }
 
-    /// What was ready when the context last polled for this source; stays until it polls for it
-    /// again (`g_source_query_unix_fd`).
+    /// What was ready when the context last polled for this source (`g_source_query_unix_fd`).
     pub fn query_fd(&self, tag: FdTag) -> Events {
         let state = self.context.state();
         state.find_fd(tag, Some(self.key)).map_or(Events::empty(), |poll_fd| poll_fd.revents)
     }
 
-    /// How often its context refers to it: once for being attached, once for each pending list it
-    /// stands in, and once for each reference that was leaked
-    /// (see [`Context::pending`]).
+    /// How many references the context has to it: one while it is attached, one for each entry in a
+    /// pending list, and one for each leaked reference (see [`Context::pending`]).
     pub fn n_refs(&self) -> u32 {
         let state = self.context.state();
         state.find(self.key).map_or(0, |i| state.n_refs(i))

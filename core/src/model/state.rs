@@ -1,10 +1,10 @@
-//! What a context knows: its sources in order, and what it polls. Everything here happens with
-//! the context's lock held, as the functions of gmain.c that are marked so.
+//! The data of a context: its sources in order, and what it polls. Everything here happens with the
+//! context's lock held, like the functions of gmain.c that are marked so.
 //!
 //! Sources live in a slab, linked into one list: by priority, then by age, children right before
 //! their parents (gmain.c:1208).
-//! They are counted references to, as in GLib, but by the context alone: the handle of a user keeps
-//! nothing alive.
+//! They are reference-counted as in GLib, but only the context counts: a user's handle keeps nothing
+//! alive.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::source::{Callbacks, FdTag};
 /// No source.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Names a source for ever: a slot that is used again has another serial number.
+/// Identifies a source for ever: a reused slot has another serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) slot: u32,
@@ -53,17 +53,17 @@ pub(super) struct Slot {
     prev: u32,
 }
 
-/// A GPollFD that somebody keeps.
+/// A GPollFD.
 pub(super) struct PollFd {
     serial: u64,
-    /// Whose it is; none is the context's own.
+    /// The source that it belongs to; `None` means the context.
     source: Option<Key>,
     pub(super) fd: Fd,
     pub(super) events: Events,
     pub(super) revents: Events,
 }
 
-/// A GPollRec: something to poll, for sources of a priority.
+/// A GPollRec: a descriptor to poll, for sources of a priority.
 #[derive(Clone, Copy)]
 pub(super) struct Record {
     pub(super) number: u32,
@@ -72,7 +72,7 @@ pub(super) struct Record {
     pub(super) poll_fd: u32,
 }
 
-/// What is gone, to be dropped without the lock: its drop may call us.
+/// What must be dropped without the lock, because its drop may call us.
 #[derive(Default)]
 pub(super) struct Dead {
     funcs: Vec<Arc<dyn Callbacks>>,
@@ -94,7 +94,7 @@ pub(super) struct State {
     pub(super) records: Vec<Record>,
     pub(super) poll_changed: bool,
     pub(super) pending: Vec<u32>,
-    /// Of the current iteration; none for never.
+    /// Of the current iteration; `None` means no limit.
     pub(super) timeout: Option<u64>,
     pub(super) time: u64,
     pub(super) time_is_fresh: bool,
@@ -219,8 +219,8 @@ impl State {
         self.head
     }
 
-    /// The next source of a walk, which holds a reference to where it stands (gmain.c:1097): the
-    /// source may be destroyed by its own callback and still knows its neighbour.
+    /// The next source of a walk, which holds a reference to the current source (gmain.c:1097): its own
+    /// callback may destroy that source, which must then still have its neighbour.
     pub(super) fn step(&mut self, i: u32) -> u32 {
         let next = self.slot(i).next;
         self.hold(next);
@@ -261,7 +261,7 @@ impl State {
         }
     }
 
-    /// `g_source_unref_internal` (gmain.c:2308): the last reference finalises.
+    /// `g_source_unref_internal` (gmain.c:2308): dropping the last reference finalises.
     pub(super) fn release(&mut self, i: u32) {
         let slot = self.slot_mut(i);
         slot.refs -= 1;
@@ -285,8 +285,8 @@ impl State {
         self.dead.funcs.push(slot.funcs);
     }
 
-    /// References of the context to a source: one for being attached, one for each time it stands
-    /// in a pending list.
+    /// The context's references to a source: one while it is attached, one for each entry in a pending
+    /// list.
     pub(super) fn n_refs(&self, i: u32) -> u32 {
         self.slot(i).refs
     }
@@ -315,7 +315,7 @@ impl State {
         id
     }
 
-    /// Ids skip 0 and, once the counter has wrapped, whatever is in use (gmain.c:1282).
+    /// Ids skip 0 and, once the counter has wrapped, all that are in use (gmain.c:1282).
     fn new_id(&mut self) -> u32 {
         loop {
             let id = self.next_id;
@@ -368,7 +368,7 @@ impl State {
         }
     }
 
-    /// Whether a source is another, or is below it.
+    /// Whether source `i` is `from` or a descendant of it.
     pub(super) fn descends(&self, mut i: u32, from: u32) -> bool {
         while i != NONE && i != from {
             i = self.slot(i).parent;
@@ -405,7 +405,7 @@ impl State {
         }
     }
 
-    /// READY, and so are all its ancestors (gmain.c:3823).
+    /// Marks it and all its ancestors READY (gmain.c:3823).
     pub(super) fn mark_ready(&mut self, mut i: u32) {
         while i != NONE {
             self.slot_mut(i).ready = true;
@@ -422,7 +422,7 @@ impl State {
 
     // ===== blocking =====
 
-    /// `block_source` (gmain.c:3330): out of the poll set, and so are the children.
+    /// `block_source` (gmain.c:3330): takes it and its children out of the poll set.
     pub(super) fn block(&mut self, i: u32) {
         if self.slot(i).blocked {
             self.warnings.push(Warning::BlockedTwice);
@@ -460,7 +460,7 @@ impl State {
     // ===== what is polled =====
 
     pub(super) fn new_poll_fd(&mut self, fd: Fd, events: Events, source: Option<Key>) -> FdTag {
-        // Of all contexts, so that a tag of one means nothing to another.
+        // One counter for all contexts, so that a tag of one is invalid in another.
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Relaxed);
         let poll_fd = PollFd { serial, source, fd, events, revents: Events::empty() };
@@ -489,7 +489,7 @@ impl State {
         self.wake();
     }
 
-    /// `g_main_context_remove_poll_unlocked` (gmain.c:4711): wakes even the thread that asks.
+    /// `g_main_context_remove_poll_unlocked` (gmain.c:4711): wakes even the calling thread.
     pub(super) fn unpoll(&mut self, poll_fd: u32) {
         if let Some(at) = self.records.iter().position(|record| record.poll_fd == poll_fd) {
             self.records.remove(at);

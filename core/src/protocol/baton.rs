@@ -1,10 +1,11 @@
-//! The baton: whose turn it is, the host's or that of a thread that only waits.
+//! The baton: which of two threads may use the runtime's driver, the host or a thread that only
+//! waits.
 //!
-//! It is there for a `guest` strategy (trio's guest mode, Electron, tokio#8479); none of the
-//! strategies that ship uses it yet.
-//! The host loop owns the thread on which everything runs; a second thread does nothing but wait
-//! in the runtime's driver, where the host cannot wait because it waits in its own loop.
-//! The driver is in the hands of one of them at a time: whoever holds the baton.
+//! It is meant for a `guest` strategy (trio's guest mode, Electron, tokio#8479); no strategy uses it
+//! yet.
+//! The host loop owns the thread on which everything runs. A second thread does nothing but wait in
+//! the runtime's driver, where the host cannot wait because it waits in its own loop.
+//! Only the thread that holds the baton may use the driver.
 //!
 //! ```text
 //!   host                                     waiting thread
@@ -17,19 +18,19 @@
 //!   begin_turn ...                           wait_for_baton
 //! ```
 //!
-//! A turn that opens a nested loop keeps the baton: the nested loop finds that no turn can be made,
+//! A turn that opens a nested loop keeps the baton: the nested loop finds that it cannot make a turn,
 //! and that it need not stay awake for one.
-//! A nested loop opened elsewhere goes on making turns.
+//! A nested loop opened elsewhere keeps making turns.
 
 use std::fmt;
 
 use super::wake::WakeFlag;
 use crate::sync::{Condvar, Mutex, lock};
 
-/// The right to be in the driver, held by one of two threads.
+/// The right to use the driver, held by one of two threads.
 pub struct Baton {
     holder: Mutex<Holder>,
-    /// Told when the waiting thread has something to look at.
+    /// Notified when the waiting thread has something to look at.
     passed: Condvar,
     /// Armed while the host sleeps.
     flag: WakeFlag,
@@ -38,18 +39,18 @@ pub struct Baton {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
-    /// The host, which may begin a turn.
+    /// The host, which can begin a turn.
     Host,
     /// The host, with a turn on its stack.
     Turn,
     /// The waiting thread.
     Waiter,
-    /// Nobody, for good.
+    /// No thread, for good.
     Closed,
 }
 
 impl Baton {
-    /// The host holds it; `ring` wakes the host loop.
+    /// A baton held by the host; `ring` wakes the host loop.
     pub fn new(ring: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             holder: Mutex::new(Holder::Host),
@@ -63,7 +64,7 @@ impl Baton {
         *lock(&self.holder) == Holder::Host
     }
 
-    /// Host side, about to sleep: `true` if a turn can be made and it must not.
+    /// Host side, about to sleep: `true` if a turn can be made and the host must not sleep.
     pub fn prepare(&self) -> bool {
         self.flag.arm();
         let ready = self.host_holds();
@@ -79,8 +80,8 @@ impl Baton {
         self.host_holds()
     }
 
-    /// Host side: begins a turn, if the host holds the baton and is not in a turn already.
-    #[must_use = "the turn is over when this is dropped"]
+    /// Host side: begins a turn if the host holds the baton and is not already in a turn.
+    #[must_use = "the turn ends when this is dropped"]
     pub fn begin_turn(&self) -> Option<Turn<'_>> {
         let mut holder = lock(&self.holder);
         if *holder != Holder::Host {
@@ -90,19 +91,19 @@ impl Baton {
         Some(Turn { baton: self })
     }
 
-    /// Host side: no more turns. The waiting thread is told to end.
+    /// Host side: allows no more turns and stops the waiting thread.
     ///
-    /// Returns whether it is in the driver, or on its way there: interrupt the driver then, in a
-    /// way that lasts until the thread comes by.
-    #[must_use = "a thread that waits in the driver has to be interrupted"]
+    /// Returns whether that thread is in the driver or on its way there. If so, interrupt the driver
+    /// in a way that lasts until the thread gets there.
+    #[must_use = "a thread that waits in the driver must be interrupted"]
     pub fn close(&self) -> bool {
         let before = std::mem::replace(&mut *lock(&self.holder), Holder::Closed);
         self.passed.notify_one();
         before == Holder::Waiter
     }
 
-    /// Waiting thread: sleeps until it is given the baton; `false` when it is to end.
-    #[must_use = "without the baton the driver is not to be touched"]
+    /// Waiting thread: sleeps until it gets the baton; `false` if the thread should end.
+    #[must_use = "without the baton the driver must not be used"]
     pub fn wait_for_baton(&self) -> bool {
         let mut holder = lock(&self.holder);
         loop {
@@ -124,7 +125,7 @@ impl Baton {
         }
     }
 
-    /// Moves the baton, unless it is elsewhere; it is only ever elsewhere when it is closed.
+    /// Moves the baton if `from` holds it, as it does unless the baton is closed.
     fn give(&self, from: Holder, to: Holder) -> bool {
         let mut holder = lock(&self.holder);
         let given = *holder == from;
@@ -141,7 +142,7 @@ impl fmt::Debug for Baton {
     }
 }
 
-/// A turn of the host. Dropped without being passed on, it leaves the baton with the host, which
+/// A turn of the host. If it is dropped without [`pass`](Self::pass), the host keeps the baton and
 /// has more to do.
 #[derive(Debug)]
 pub struct Turn<'a> {
@@ -159,7 +160,7 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // After `pass` the turn is no longer the host's, and this does nothing.
+        // Does nothing after `pass`.
         self.baton.give(Holder::Turn, Holder::Host);
     }
 }

@@ -1,17 +1,17 @@
-//! The depth stack: which nested loops are open, and which were told to end.
+//! The depth stack: which nested loops are open, and which were quit.
 //!
-//! A nested loop has a name, and is told to end by that name: from any thread, in any order, more
-//! than once, and perhaps before it begins.
+//! A nested loop has a name, and is quit by that name: from any thread, in any order, more than
+//! once, and perhaps before it begins.
 //! GLib alone is not enough for this. `g_main_loop_quit` before `g_main_loop_run` is forgotten
 //! (gmain.c 2.74.6, line 4446), because running sets the very flag that quitting clears.
-//! So what was told is kept here, and the loop asks.
-//! It is kept for good: a name stands for one level and is never used again, as nobody could say
-//! whether a quit that comes late was meant for the level that is over or for the next.
+//! So quits are kept here, and the loop asks.
+//! They are kept for good. A name is used for one level only, because otherwise a late quit could be
+//! meant for the old level or for the new one.
 //!
-//! Levels are a stack, because the loops that run them are one: of two nested loops the inner one
-//! ends first, whichever was told first.
-//! What ends a running loop early is up to the host, which leaves a handle with each level.
-//! The handle is given out once, to the first who tells: nobody else needs to do anything.
+//! Levels form a stack, because the loops that run them do: of two nested loops the inner one ends
+//! first, whichever was quit first.
+//! The host decides how to end a running loop early, and leaves a handle for that with each level.
+//! The handle goes to the first caller of `quit`; later callers have nothing to do.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub struct DepthStack<H> {
 struct Levels<H> {
     /// Outermost first.
     open: Vec<Open<H>>,
-    /// Told to end, whether they have begun or not, or are long over.
+    /// All that were quit: open, not yet begun, or long over.
     told: BTreeSet<String>,
     next: u64,
 }
@@ -46,17 +46,17 @@ impl<H> Default for DepthStack<H> {
 }
 
 impl<H> DepthStack<H> {
-    /// No level is open.
+    /// A stack with no open level.
     pub fn new() -> Self {
         let levels = Levels { open: Vec::new(), told: BTreeSet::new(), next: 0 };
         Self { levels: Mutex::new(levels) }
     }
 
-    /// Host side: a level begins, and is open for as long as what is returned lives.
-    /// `None` when it was told to end before; then there is nothing to run.
+    /// Host side: begins a level, which is open for as long as the returned value lives.
+    /// `None` if it was already quit; then there is nothing to run.
     ///
-    /// From here on a quit uses `handle`, which may be before the loop runs. So either the handle
-    /// does something that lasts, or the loop asks [`Level::is_told`] before it sleeps.
+    /// From here on a quit returns `handle`, perhaps before the loop runs. So either the handle has a
+    /// lasting effect, or the loop asks [`Level::is_told`] before it sleeps.
     #[must_use = "a level is open for as long as this lives"]
     pub fn open(&self, name: &str, handle: H) -> Option<Level<'_, H>> {
         let mut levels = lock(&self.levels);
@@ -70,9 +70,10 @@ impl<H> DepthStack<H> {
         Some(Level { stack: self, number, name: name.to_owned() })
     }
 
-    /// Any thread: tells a level to end, now or when it begins.
+    /// Any thread: quits a level, now or when it begins.
     ///
-    /// Returns the handle when the level is open and nobody was given it before: use it.
+    /// Returns the handle if the level is open and no earlier call returned it. Use it to end the
+    /// loop.
     #[must_use = "a level that is open sleeps on until its handle is used"]
     pub fn quit(&self, name: &str) -> Option<H> {
         let mut levels = lock(&self.levels);
@@ -97,7 +98,7 @@ pub struct Level<'a, H> {
 }
 
 impl<H> Level<'_, H> {
-    /// Whether it was told to end.
+    /// Whether it was quit.
     pub fn is_told(&self) -> bool {
         lock(&self.stack.levels).told.contains(&self.name)
     }
@@ -105,7 +106,7 @@ impl<H> Level<'_, H> {
 
 impl<H> Drop for Level<'_, H> {
     fn drop(&mut self) {
-        // Itself, whoever else is open. The handle goes without the lock.
+        // By number, because it need not be the innermost. The handle is dropped without the lock.
         let mut levels = lock(&self.stack.levels);
         let at = levels.open.iter().rposition(|open| open.number == self.number);
         let closed = at.map(|at| levels.open.remove(at));

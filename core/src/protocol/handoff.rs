@@ -1,17 +1,17 @@
 //! The hand-off queue: jobs from many threads to one loop.
 //!
 //! A crossbeam channel and a [`WakeFlag`]: a loop that is awake is not rung.
-//! It has no bound of its own, because a sender that may wait has to do so in its own way: who
-//! wants a bound counts jobs outside, as a semaphore does.
-//! When the receiver is dropped the jobs left in the queue are dropped with it, and senders get
-//! their job back. crossbeam's bounded channel would keep what is left until the last sender goes,
-//! and a job may hold a sender.
+//! The queue has no bound, because it cannot know how a sender should wait, async or blocking. If
+//! you need a bound, count the jobs outside, for example with a semaphore.
+//! When the receiver is dropped, the jobs left in the queue are dropped with it, and senders get
+//! their job back. A bounded crossbeam channel would keep those jobs until the last sender is
+//! dropped, and a job may hold a sender.
 
 use super::wake::WakeFlag;
 use crate::sync::Arc;
 use crate::sync::channel::{Receiver, SendError, Sender, unbounded};
 
-/// Makes a queue; `ring` wakes the receiving loop.
+/// Creates a queue; `ring` wakes the receiving loop.
 pub fn handoff<T>(
     ring: impl Fn() + Send + Sync + 'static,
 ) -> (HandoffSender<T>, HandoffReceiver<T>) {
@@ -28,15 +28,15 @@ pub struct HandoffSender<T> {
     ring: std::sync::Arc<dyn Fn() + Send + Sync>,
 }
 
-/// The loop is gone; the job comes back.
+/// The receiver is gone; contains the job.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gone<T>(pub T);
 
 impl<T> HandoffSender<T> {
-    /// Puts a job in without waiting, and rings the loop if it sleeps.
+    /// Queues a job without waiting, and rings the loop if it sleeps.
     ///
     /// # Errors
-    /// Gives the job back when the receiver is gone.
+    /// Returns the job if the receiver is gone.
     pub fn push(&self, job: T) -> Result<(), Gone<T>> {
         self.tx.send(job).map_err(|SendError(job)| Gone(job))?;
         if self.flag.trip() {
@@ -66,7 +66,7 @@ pub struct HandoffReceiver<T> {
 }
 
 impl<T> HandoffReceiver<T> {
-    /// The loop is about to sleep: `true` if there is work and it must not.
+    /// Call this when the loop is about to sleep: `true` if there is work and it must not.
     pub fn prepare(&self) -> bool {
         self.flag.arm();
         let ready = !self.rx.is_empty();
@@ -76,13 +76,13 @@ impl<T> HandoffReceiver<T> {
         ready
     }
 
-    /// The loop is awake: `true` if there is work.
+    /// Call this when the loop is awake: `true` if there is work.
     pub fn check(&self) -> bool {
         self.flag.disarm();
         !self.rx.is_empty()
     }
 
-    /// Takes one job.
+    /// Takes one job out.
     pub fn pop(&self) -> Option<T> {
         self.rx.try_recv().ok()
     }

@@ -1,8 +1,8 @@
-//! What crosses threads.
+//! Communication between threads.
 //!
 //! Each protocol is written once, over [`sync`](crate::sync), and checked by loom
-//! (`core/tests/loom.rs`). Strategies use the wake flag and the hand-off queue, whoever plays a
-//! program the depth stack; the baton is for a strategy to come.
+//! (`core/tests/loom.rs`). Strategies use the wake flag and the hand-off queue, interpreters of
+//! programs use the depth stack, and the baton is for a future strategy.
 
 #[cfg(feature = "lab")]
 pub mod baton;

@@ -1,5 +1,5 @@
-//! A channel with the meaning of crossbeam's, for loom, which cannot see into crossbeam
-//! and would take what happens there for one step with what comes before.
+//! A channel that behaves like crossbeam's, for loom. loom cannot see into crossbeam, and would
+//! treat an operation there as one step with what comes before it.
 
 use std::collections::VecDeque;
 
@@ -26,10 +26,10 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 pub struct Sender<T>(Arc<Mutex<Queue<T>>>);
 
 impl<T> Sender<T> {
-    /// Puts a message in.
+    /// Sends a message.
     ///
     /// # Errors
-    /// Gives it back when the receiver is gone.
+    /// Returns the message if the receiver is gone.
     pub fn send(&self, job: T) -> Result<(), SendError<T>> {
         let mut queue = lock(&self.0);
         if queue.closed {
@@ -39,12 +39,12 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// How many messages wait.
+    /// How many messages are queued.
     pub fn len(&self) -> usize {
         lock(&self.0).jobs.len()
     }
 
-    /// Whether none waits.
+    /// Whether no message is queued.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -61,15 +61,15 @@ impl<T> Clone for Sender<T> {
 pub struct Receiver<T>(Arc<Mutex<Queue<T>>>);
 
 impl<T> Receiver<T> {
-    /// Takes a message out without waiting.
+    /// Receives a message without waiting.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         lock(&self.0).jobs.pop_front().ok_or(TryRecvError::Empty)
     }
 
-    /// Whether no message waits.
+    /// Whether no message is queued.
     pub fn is_empty(&self) -> bool {
         lock(&self.0).jobs.is_empty()
     }

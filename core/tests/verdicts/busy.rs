@@ -131,5 +131,5 @@ fn a_quiet_window_that_nobody_saw_is_inconclusive() {
     let ideal = tape().quiet(100, 400).reached(500, Kind::Timer);
     judge(&ideal, ideal.clone().without(What::QuietEnd))
         .says("inconclusive")
-        .message("a window of the program was not seen");
+        .message("a window of the program is missing from the trace");
 }

@@ -139,7 +139,7 @@ fn a_program_that_does_not_end_even_ideally_proves_nothing() {
     let ideal = dialog().without(What::Done).killed(0);
     judge(&ideal, ideal.clone())
         .says("inconclusive")
-        .message("the program does not end, not even ideally");
+        .message("the program does not end, not even in the ideal run");
     let real = ideal.clone().late(Kind::Timer, 150..=900, 1001);
     judge(&ideal, real).says("stall");
 }
@@ -224,5 +224,5 @@ fn a_dialog_that_nobody_saw_is_inconclusive() {
     let ideal = tape().level(0, 100, 300).reached(400, Kind::Timer);
     judge(&ideal, tape().reached(400, Kind::Timer))
         .says("inconclusive")
-        .message("a window of the program was not seen");
+        .message("a window of the program is missing from the trace");
 }

@@ -20,13 +20,13 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Whether the model is to do this wrong.
+    /// Whether the model should have this fault.
     #[cfg(feature = "mutants")]
     pub(super) fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
 
-    /// Whether the model is to do this wrong: never.
+    /// Whether the model should have this fault: never.
     #[cfg(not(feature = "mutants"))]
     pub(super) const fn has(&self, _fault: Fault) -> bool {
         false

@@ -1,5 +1,5 @@
-//! `dispatch`: GLib drives async. One source that may recurse makes turns of tokio and polls our own
-//! tasks, a slice at a time; what is left goes on at the priority of idles.
+//! `dispatch`: GLib drives async. One source that can recurse makes turns of tokio and polls our own
+//! tasks, a slice at a time; what is left continues at the priority of idles.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -36,10 +36,10 @@ struct Shared {
     turns: AtomicU32,
     watching: AtomicBool,
     tag: OnceLock<FdTag>,
-    /// When tokio wants to be run again though no descriptor is ready.
+    /// When tokio needs another turn even if no descriptor is ready.
     deadline: Mutex<Option<Duration>>,
     backlog: Mutex<Backlog<Duration>>,
-    /// Two faults that it can have.
+    /// Two faults that a test can switch on.
     leaves_descriptor: bool,
     keeps_deadline: bool,
 }
@@ -98,7 +98,7 @@ impl Guest for Dispatch {
         (self.shared.turns.load(Relaxed) > 0).then_some(Refused {
             strategy: "dispatch",
             what: "block on a future inside a task on tokio's own queue",
-            why: "tokio stands on the stack and does not nest; use a task of spawn_local",
+            why: "tokio is on the stack and does not nest; use a task of spawn_local",
         })
     }
 
@@ -148,7 +148,7 @@ impl Shared {
         turn
     }
 
-    /// Polls our tasks; whether it stopped before there were none left.
+    /// Polls our tasks; returns whether some are left.
     fn poll_tasks(&self, end: Duration) -> bool {
         while self.ready.run_one(&self.clock, POLL) {
             if self.clock.now() >= end {
@@ -183,12 +183,12 @@ impl Shared {
         lock(&self.backlog).is_left()
     }
 
-    /// What is left is brought forward when it has waited long enough.
+    /// Whether tokio's deadline has passed, or the backlog has waited long enough.
     fn is_due(&self) -> bool {
         self.wait() == Some(Duration::ZERO) || lock(&self.backlog).is_due(|| self.clock.now())
     }
 
-    /// The loop is about to sleep: whether a task is ready and it must not.
+    /// Called before the loop sleeps: whether a task is ready and it must not.
     fn must_not_sleep(&self) -> bool {
         self.flag.arm();
         let ready = self.ready.len() > 0;
@@ -237,7 +237,7 @@ impl Callbacks for Main {
     }
 }
 
-/// Goes on with what was left.
+/// Continues the work that was left.
 struct Later(Arc<Shared>);
 
 impl Callbacks for Later {

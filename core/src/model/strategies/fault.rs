@@ -1,18 +1,18 @@
-//! Faults that the model of a strategy can be given, to show that a search finds them.
+//! Faults that tests can plant in the model of a strategy, to show that a search finds them.
 //!
-//! Without the feature `mutants` there are none: asking for one is a constant `false`.
+//! Without the feature `mutants` there are none: whether a fault is on is a constant `false`.
 
 #[cfg(feature = "mutants")]
 use super::model::Model;
 
-/// Something done wrong by the model of one strategy.
+/// A fault in the model of one strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// `dispatch`: the source cannot recurse, so a loop opened by a task finds it blocked.
     SourceCannotRecurse,
-    /// `dispatch`: while tokio cannot be turned its descriptor stays in the poll set.
+    /// `dispatch`: while tokio cannot make a turn, its descriptor stays in the poll set.
     DescriptorLeft,
-    /// `dispatch`: a deadline from before a nested loop counts inside it, where nobody can meet it.
+    /// `dispatch`: a deadline from before a nested loop counts inside it, although tokio cannot meet it.
     DeadlineKept,
     /// `handoff`: the source of the jobs cannot recurse.
     JobsCannotRecurse,
@@ -40,7 +40,7 @@ impl Fault {
         Self::OwnWakeDropped,
     ];
 
-    /// The strategy whose model can have it.
+    /// The strategy whose model can have this fault.
     pub fn strategy(self) -> Model {
         match self {
             Self::SourceCannotRecurse | Self::DescriptorLeft | Self::DeadlineKept => {

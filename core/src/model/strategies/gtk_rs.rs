@@ -1,4 +1,4 @@
-//! `gtk-rs`: glib's own executor, each task a source, with tokio on a thread of its own.
+//! `gtk-rs`: glib's own executor, each task a source, with tokio on its own thread.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -21,7 +21,7 @@ use crate::model::context::Context;
 use crate::model::fd::Pipe;
 use crate::model::source::{Callbacks, Source};
 
-/// What glib's executor says before it aborts.
+/// The panic message of glib's executor before it aborts.
 const ENTERED: &str = "called `Result::unwrap()` on an `Err` value: EnterError";
 
 /// glib's executor.

@@ -1,5 +1,5 @@
-//! What the model of a strategy supplies: how tasks are spawned and polled, who waits for timers and
-//! descriptors, and what a block-on does.
+//! What the model of a strategy supplies: how tasks are spawned and polled, how it waits for timers
+//! and descriptors, and what a block-on does.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -19,10 +19,10 @@ pub(super) trait Guest: Send + Sync {
     /// Wakes once there is something to read.
     fn wake_readable(&self, pipe: &Pipe, waker: Waker);
 
-    /// Something was written to a pipe. Who polls descriptors need not be told.
+    /// Something was written to a pipe. Does nothing in a model that polls descriptors.
     fn written(&self) {}
 
-    /// Whether tasks that live there are on another thread than GLib.
+    /// Whether tasks that live in `home` are on another thread than GLib.
     fn is_remote(&self, home: Home) -> bool {
         let _ = home;
         false
@@ -33,7 +33,7 @@ pub(super) trait Guest: Send + Sync {
         job();
     }
 
-    /// Whether a block-on cannot be had here and now.
+    /// Whether it refuses a block-on here and now.
     fn refuses_block_on(&self) -> Option<Refused> {
         None
     }
@@ -45,8 +45,8 @@ pub(super) trait Guest: Send + Sync {
         }
     }
 
-    /// What the ideal run does otherwise: no priorities, no floods that take the whole thread, and
-    /// a panic ends its source alone.
+    /// Whether this is the ideal run, which has no priorities and no floods that take the whole
+    /// thread, and in which a panic ends only its source.
     fn is_ideal(&self) -> bool {
         false
     }

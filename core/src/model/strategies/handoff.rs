@@ -1,4 +1,4 @@
-//! `handoff`: tokio on a thread of its own; jobs for GLib through a queue and a source.
+//! `handoff`: tokio on its own thread; jobs for GLib cross through a queue and a source.
 
 use std::task::Waker;
 use std::time::Duration;

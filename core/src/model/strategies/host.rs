@@ -1,6 +1,6 @@
 //! [`Loops`] over the model: what the models of all strategies have in common.
 //!
-//! The counterpart of what the real strategies share.
+//! The counterpart of the code that the real strategies share.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ use crate::program::{How, Reply};
 use crate::protocol::depth::DepthStack;
 use crate::signal::Signal;
 
-/// How long one step of a flood takes in the ideal run, where nothing else takes time.
+/// How long one step of a flood takes in the ideal run, in which nothing else takes time.
 const FLOOD_STEP: Duration = Duration::from_millis(1);
 
 /// Both loops of a model run.
@@ -121,7 +121,7 @@ impl Loops for Host {
         let context = &self.sides.base.context;
         let callback = self.sides.called(callback);
         if self.sides.guest.is_ideal() {
-            // Takes time, so that it ends and nobody starves.
+            // Takes time, so that the flood ends and starves nothing.
             let source = context.timeout(FLOOD_STEP, move |_| callback());
             source.set_ready_time(Some(self.now()));
             source.attach();
@@ -173,7 +173,7 @@ impl Loops for Host {
         let main_loop = MainLoop::new(&self.sides.base.context);
         let quit = Quit(main_loop.clone());
         let quitting = async move {
-            // Dropped with the task, also when it panics or is cancelled.
+            // Dropped with the task, even if it panics or is cancelled.
             let _quit = quit;
             task.await;
         };
@@ -215,12 +215,12 @@ impl Loops for Host {
     }
 
     fn panic(&self, message: String) -> ! {
-        // Unwinds without the panic hook: in virtual time a planned panic is no news.
+        // Unwinds without the panic hook: in virtual time a planned panic should print nothing.
         std::panic::resume_unwind(Box::new(message))
     }
 }
 
-/// Begins a GAsyncResult call: its peer answers in a timeout, and its callback completes `done`.
+/// Begins a GAsyncResult call: the peer answers in a timeout, and the callback completes `done`.
 fn begin_call(base: &Base, after: Duration, done: Signal) {
     let bytes = Bytes::new(&base.clock);
     let peer = bytes.clone();
@@ -236,7 +236,7 @@ fn begin_call(base: &Base, after: Duration, done: Signal) {
     reading.attach();
 }
 
-/// Quits a loop when dropped, by way of the context: a quit before the run would be forgotten.
+/// Quits a loop when dropped, from a source of the context: a quit before the run would be forgotten.
 struct Quit(MainLoop);
 
 impl Drop for Quit {

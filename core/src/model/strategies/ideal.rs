@@ -1,9 +1,9 @@
-//! The ideal: every nested loop runs everything that is not on the stack, nobody starves, and
-//! nothing takes time but waiting and computing.
+//! The ideal: every nested loop runs everything that is not on the stack, nothing starves, and only
+//! waiting and computing take time.
 //!
-//! It stands on the same GMainContext as the models of the strategies, so that GLib's rule that a
-//! source is not dispatched while its own callback runs is kept: a timer that opens a dialog does
-//! not tick meanwhile. Priorities are left out: they say what comes first at one moment.
+//! It uses the same GMainContext as the models of the strategies, so it keeps GLib's rule that a
+//! source is not dispatched while its own callback runs: a timer that opens a dialog does not tick
+//! meanwhile. Priorities are left out, because they only order events of the same moment.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use crate::model::context::Context;
 use crate::model::fd::Pipe;
 use crate::model::source::{Callbacks, Prepare, Source};
 
-/// One source that may recurse, and a run queue.
+/// One source that can recurse, and a run queue.
 pub(super) struct Ideal {
     tasks: Tasks,
     context: Context,
@@ -30,7 +30,7 @@ pub(super) struct Ideal {
 #[derive(Default)]
 struct Shared {
     ready: RunQueue,
-    /// Who waits for something to read.
+    /// The tasks that wait for something to read.
     readers: Mutex<Vec<(Pipe, Waker)>>,
 }
 

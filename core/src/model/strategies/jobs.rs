@@ -1,4 +1,4 @@
-//! Work for the GLib thread from another: the queue that ships, and a source.
+//! Work for the GLib thread from another thread: the shipped queue, and a source.
 
 use std::ops::ControlFlow;
 
@@ -32,7 +32,7 @@ impl Jobs {
     }
 
     pub(super) fn push(&self, job: Job) {
-        // Refused only when the receiver is gone, and it is kept here.
+        // Fails only if the receiver is gone, and that is kept here.
         let _ = self.sender.push(job);
     }
 

@@ -1,4 +1,4 @@
-//! The strategies that there is a model of, and their names.
+//! The strategies that have a model, and their names.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use std::fmt;
 pub enum Model {
     /// `nested`: async drives GLib.
     Nested,
-    /// `nested-no-wake`: the same, with a run of the main loop as tokio's wait.
+    /// `nested-no-wake`: the same, but tokio's wait is a run of the main loop.
     NestedNoWake,
     /// `dispatch`: GLib drives async.
     Dispatch,
-    /// `handoff`: tokio on a thread of its own.
+    /// `handoff`: tokio on its own thread.
     Handoff,
-    /// `gtk-rs`: glib's own executor, with tokio on a thread of its own.
+    /// `gtk-rs`: glib's own executor, with tokio on its own thread.
     GtkRs,
 }
 
@@ -22,7 +22,7 @@ impl Model {
     pub const ALL: [Self; 5] =
         [Self::Nested, Self::NestedNoWake, Self::Dispatch, Self::Handoff, Self::GtkRs];
 
-    /// The model of the strategy with this name; none if there is no such model.
+    /// The model of the strategy with this name, if there is one.
     pub fn of(strategy: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|model| model.name() == strategy)
     }

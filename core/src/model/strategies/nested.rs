@@ -37,14 +37,14 @@ impl Nested {
         let source = base.context.source("nested", ready);
         source.add_unix_fd(runtime.epfd(), Events::IN);
         source.attach();
-        // From here on everything happens inside of `block_on`.
+        // From here on everything happens inside `block_on`.
         runtime.enter();
         let context = base.context.clone();
         let arms = !base.has(Fault::TimerNotArmed);
         Self { runtime, context, main_loop, wake_after_dispatch, arms, deadline, source }
     }
 
-    /// What stands in for epoll_wait.
+    /// Replaces epoll_wait.
     fn wait(&self, clock: &Clock, timeout: Option<Duration>) {
         if timeout == Some(Duration::ZERO) {
             self.arm(clock, None);
@@ -87,7 +87,7 @@ impl Guest for Nested {
         Some(Refused {
             strategy: if self.wake_after_dispatch { "nested" } else { "nested-no-wake" },
             what: "block on a future inside a callback",
-            why: "tokio stands on the stack and does not nest; spawn the future instead",
+            why: "tokio is on the stack and does not nest; spawn the future instead",
         })
     }
 
@@ -108,7 +108,7 @@ impl Guest for Nested {
     }
 }
 
-/// Ready when tokio's wait is over; quits the loop that stands in for it, whoever runs.
+/// Ready when tokio's wait is over; quits the loop that replaces it, even if another loop is running.
 struct Ready {
     main_loop: MainLoop,
     deadline: Arc<Mutex<Option<Duration>>>,

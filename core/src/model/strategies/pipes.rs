@@ -10,7 +10,7 @@ use super::tasks::{Driven, lock};
 use crate::loops::{BoxFuture, Callback, Channel, Pipe};
 use crate::model::fd::{Events, Pipe as Bytes, Read};
 
-/// Keeps messages; wakes whoever waits for one.
+/// Keeps messages, and wakes the tasks that wait for one.
 #[derive(Clone, Default)]
 pub(super) struct Messages(Arc<Mutex<Queue>>);
 

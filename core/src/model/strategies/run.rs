@@ -23,18 +23,18 @@ use crate::model::context::Context;
 use crate::program::Program;
 use crate::trace::{End, Meter, Trace};
 
-/// A program that has not ended ideally by this virtual time never will.
+/// A program whose ideal run has not ended by this virtual time never ends.
 const HORIZON: Duration = Duration::from_secs(60);
 
-/// How much longer than ideally a run may take.
+/// How much longer than the ideal run a run may take.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What an iteration costs, so that a loop that never sleeps is seen to turn while time passes.
+/// What an iteration costs, so that time passes even in a loop that never sleeps.
 const ITERATION: Duration = Duration::from_micros(100);
 
-/// Runs `program` as it ought to go.
+/// Runs `program` as it should run.
 ///
-/// The end is [`End::Deadline`] when the program cannot end even ideally.
+/// The end is [`End::Deadline`] if the program does not end even in the ideal run.
 pub fn ideal(program: &Program) -> Trace {
     let config = Config { horizon: HORIZON, ..Config::default() };
     let mut trace = on(config, Subject::sound(None), program, None);
@@ -49,12 +49,12 @@ pub fn run(model: Model, program: &Program) -> Trace {
     run_beside(model, program, &ideal(program))
 }
 
-/// As [`run`], for callers that have the ideal run already.
+/// Like [`run`], for callers that already have the ideal run.
 pub fn run_beside(model: Model, program: &Program, due: &Trace) -> Trace {
     beside(Subject::sound(Some(model)), program, due)
 }
 
-/// As [`run_beside`], with one thing done wrong by the model of [`Fault::strategy`].
+/// Like [`run_beside`], with a fault in the model of [`Fault::strategy`].
 #[cfg(feature = "mutants")]
 pub fn run_mutant(fault: Fault, program: &Program, due: &Trace) -> Trace {
     beside(Subject { model: Some(fault.strategy()), fault: Some(fault) }, program, due)
@@ -63,14 +63,14 @@ pub fn run_mutant(fault: Fault, program: &Program, due: &Trace) -> Trace {
 /// What is run.
 #[derive(Clone, Copy)]
 struct Subject {
-    /// None is the ideal.
+    /// `None` is the ideal.
     model: Option<Model>,
     #[cfg(feature = "mutants")]
     fault: Option<Fault>,
 }
 
 impl Subject {
-    /// Nothing is done wrong.
+    /// Without a fault.
     const fn sound(model: Option<Model>) -> Self {
         Self {
             model,
@@ -139,11 +139,11 @@ fn on(config: Config, subject: Subject, program: &Program, due: Option<&Trace>) 
     trace
 }
 
-/// Drops all tasks and callbacks, which hold the world that holds them.
+/// Drops all tasks and callbacks, which hold the objects that hold them.
 fn clear(base: &Base, host: &Host) {
     base.tape.clear();
     base.tasks.clear();
-    // What is dropped may schedule and attach.
+    // Dropping may schedule tasks and attach sources.
     for _ in 0..2 {
         host.clear();
         base.clock.clear();

@@ -1,9 +1,9 @@
 //! tokio's current-thread runtime: a run queue, timers, and an epoll descriptor.
 //!
-//! A wake from inside, on the thread whose `block_on` is on the stack, puts the task into the
-//! queue and nothing more, since tokio looks there before it parks. But it may be parked, with a
-//! GLib callback on top of it: that wake is seen only when the wait is over.
-//! A wake from outside writes the runtime's eventfd as well.
+//! A wake on the thread whose `block_on` is on the stack only puts the task into the queue, because
+//! tokio looks there before it parks. But tokio may already be parked, with a GLib callback on top of
+//! it on the stack. Such a wake is seen only when the wait is over.
+//! A wake from another thread also writes the runtime's eventfd.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -57,9 +57,9 @@ impl Inner {
     }
 }
 
-/// When tokio's wheel has to turn for a timer: levels of 64 slots, the slots of each as long as
-/// the level below. A timer waits in the slot of the highest level at which it differs from now,
-/// and moves down when that slot begins: a wake-up with nothing due
+/// When tokio's timer wheel must advance for a timer. The wheel has levels of 64 slots, and a slot is
+/// as long as the whole level below. A timer waits in a slot of the highest level at which its time
+/// differs from now, and moves down when that slot begins: a wake-up with nothing due
 /// (tokio 1.54, `runtime/time/wheel`).
 fn wheel_turns_at(elapsed: u64, deadline: u64) -> u64 {
     if deadline <= elapsed {
@@ -111,7 +111,7 @@ impl Runtime {
         state.order += 1;
         let key = (deadline, state.order);
         state.timers.insert(key, waker);
-        // Armed from outside, it may be earlier than what the driver waits for.
+        // From outside, because it may be earlier than the deadline that the driver waits for.
         if state.inside == 0 || self.clock.thread() != Thread::MAIN {
             state.unparked = true;
         }
@@ -132,7 +132,7 @@ impl Runtime {
         lock(&self.inner.state).inside -= 1;
     }
 
-    /// Polls tasks; `true` if it stopped before there were none left.
+    /// Polls tasks; `true` if it stopped while some may be left.
     pub(super) fn run_some(&self) -> bool {
         for _ in 0..EVENT_INTERVAL {
             if !self.inner.ready.run_one(&self.clock, POLL) {
@@ -142,7 +142,7 @@ impl Runtime {
         true
     }
 
-    /// What tokio would wait with: for ever, or milliseconds, rounded up.
+    /// tokio's timeout for its next wait: none, or in milliseconds, rounded up.
     pub(super) fn timeout(&self) -> Option<Duration> {
         let state = lock(&self.inner.state);
         let (&(deadline, _), _) = state.timers.first_key_value()?;
@@ -151,7 +151,7 @@ impl Runtime {
         Some(Duration::from_millis(left.as_micros().div_ceil(1000) as u64))
     }
 
-    /// Asks the kernel, without waiting, and wakes who waited for what it says.
+    /// Polls the kernel without waiting, and wakes the tasks that waited for its events.
     pub(super) fn take_events(&self) -> bool {
         let (unparked, ready) = {
             let mut state = lock(&self.inner.state);
@@ -164,7 +164,7 @@ impl Runtime {
         any
     }
 
-    /// Wakes whose time has come; tokio does so after each wait.
+    /// Wakes the tasks whose timers have expired; tokio does so after each wait.
     pub(super) fn expire_timers(&self) {
         let now = self.clock.now().as_millis() as u64;
         let expired = {
@@ -176,7 +176,7 @@ impl Runtime {
         expired.into_values().for_each(Waker::wake);
     }
 
-    /// Drops what is queued and what waits.
+    /// Drops all queued and waiting tasks.
     pub(super) fn clear(&self) {
         let state = std::mem::take(&mut *lock(&self.inner.state));
         drop(state);

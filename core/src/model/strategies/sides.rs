@@ -1,4 +1,4 @@
-//! The two sides of a model run: how GLib calls back, and on which runtime a task lives.
+//! The two sides of a model run: how GLib calls back, and which runtime a task lives on.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -19,7 +19,7 @@ use crate::model::funcs::PRIORITY_DEFAULT;
 pub(super) struct Sides {
     pub(super) base: Base,
     pub(super) guest: Arc<dyn Guest>,
-    /// Made when a task is to live there.
+    /// Created for the first task that lives there.
     remote: OnceLock<Remote>,
 }
 
@@ -69,7 +69,7 @@ impl Sides {
         self.remote(home).is_some() || self.guest.is_remote(home)
     }
 
-    /// Does a job on the GLib thread for a task of `home`: here, if that is where it lives.
+    /// Does a job on the GLib thread for a task of `home`; at once, if the task lives there.
     pub(super) fn push(&self, home: Home, job: Job) {
         match self.remote(home) {
             Some(remote) => remote.jobs.push(job),
@@ -96,7 +96,7 @@ impl Sides {
         move || (*lock(&callback))()
     }
 
-    /// The priority that a source gets; ideally there are none.
+    /// The priority that a source gets; the ideal run has none.
     pub(super) fn priority(&self, priority: i32) -> i32 {
         if self.guest.is_ideal() { PRIORITY_DEFAULT } else { priority }
     }
@@ -110,7 +110,7 @@ impl Sides {
         }
     }
 
-    /// The other tokio, if tasks of `home` live on it. Ideally all tasks live on one thread.
+    /// The other tokio, if tasks of `home` live on it. In the ideal run all tasks live on one thread.
     fn remote(&self, home: Home) -> Option<&Remote> {
         (home == Home::Remote && !self.guest.is_ideal()).then(|| {
             self.remote.get_or_init(|| Remote {

@@ -1,5 +1,5 @@
-//! What happened in a model run, with the same instruments as beside the real loops: counters, and
-//! a rescue thread that pokes when something is overdue.
+//! The trace of a model run, with the same instruments as for the real loops: counters, and a rescue
+//! thread that pokes when something is overdue.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
@@ -13,10 +13,10 @@ use crate::model::clock::{Clock, Stuck};
 use crate::model::context::Context;
 use crate::trace::{End, Event, Meter, Recorder, Trace, What};
 
-/// The stretch before the end over which a run that does not end is looked at.
+/// If a run does not end, its counters over this last stretch decide the verdict.
 pub(super) const LAST: Duration = Duration::from_millis(500);
 
-/// Takes a run down.
+/// Records a run.
 pub(super) struct Tape {
     clock: Clock,
     context: Context,
@@ -31,7 +31,7 @@ struct Lines {
     events: Vec<Event>,
     notes: Vec<String>,
     end: Option<End>,
-    /// Counters a while before the horizon.
+    /// Counters, [`LAST`] before the horizon.
     before_last: Option<Meter>,
 }
 
@@ -54,19 +54,19 @@ impl Tape {
             useful: self.useful.load(Relaxed),
             switches: counters.sleeps,
             cpu: config.iteration_cost * u32::try_from(counters.iterations).unwrap_or(u32::MAX),
-            // The model's machine never stands still.
+            // In the model, the machine never stands still.
             ticks: ticks_in(self.clock.now()),
         }
     }
 
-    /// The process dies here, of a panic, which a real one records.
+    /// The process dies here, of a panic; a real process records that panic too.
     pub(super) fn die(&self, message: &str) {
         self.record(self.clock.now(), 0, What::Panicked);
         let message = message.to_owned();
         self.end(End::Died { signal: Some(6), code: None, message });
     }
 
-    /// The run ends here: nothing is taken down any more, and every loop on the stack returns.
+    /// The run ends here: every loop on the stack returns.
     fn end(&self, end: End) {
         if self.clock.stuck().is_none() {
             lock(&self.lines).end.get_or_insert(end);
@@ -86,7 +86,7 @@ impl Tape {
         let mut lines = lock(&self.lines);
         let end = lines.end.take().unwrap_or_else(|| {
             let from = lines.before_last.take().unwrap_or(meter);
-            // Nobody turns when nothing can happen any more.
+            // If nothing can happen any more, no loop iterates.
             let still = self.clock.stuck() == Some(Stuck::Idle);
             let last = if still { Meter::default() } else { meter.saturating_sub(from) };
             End::Deadline { last, in_lock: false }
@@ -133,29 +133,29 @@ impl Recorder for Tape {
     }
 }
 
-/// The rescue thread: events on the clock, the next at the earliest time at which something could be
-/// overdue.
+/// The rescue thread, as events of the clock. The next one is at the earliest time at which something
+/// could be overdue.
 pub(super) struct Rescue {
     tape: Weak<Tape>,
     owed: Owed,
     /// How many events of the tape it has seen.
     read: usize,
-    /// Gives the runtime something new; waking a task that was woken already has no effect.
+    /// Makes the runtime look for work; waking a task that is already woken would have no effect.
     nudge: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Rescue {
-    /// Begins to watch over a run that should go like `ideal`.
+    /// Begins to watch a run that is compared with `ideal`.
     pub(super) fn begin(tape: &Arc<Tape>, ideal: &Trace, nudge: Box<dyn Fn() + Send + Sync>) {
         let rescue = Self { tape: Arc::downgrade(tape), owed: Owed::new(ideal), read: 0, nudge };
         rescue.look(&tape.clock, tape);
     }
 
-    /// Pokes if something is overdue, else comes again when something could be.
+    /// Pokes if something is overdue; otherwise looks again when something could be.
     fn look(mut self, clock: &Clock, tape: &Arc<Tape>) {
         self.deliver(tape);
         let Some(at) = self.owed.next_poke() else { return };
-        // Never in the instant in which a program does something.
+        // Between ticks, because programs do things at whole ticks.
         let at = at + TICK / 2;
         if at > clock.now() {
             self.later(clock, at, |rescue, clock, tape| rescue.look(clock, tape));

@@ -15,7 +15,7 @@ use crate::model::clock::Clock;
 /// How long one poll of a task takes, so that floods of polls take time.
 pub(super) const POLL: Duration = Duration::from_micros(100);
 
-/// Locks; a panic that was planned must not spoil the rest of the run.
+/// Locks, ignoring poison: a planned panic must not spoil the rest of the run.
 pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -25,7 +25,7 @@ pub(super) fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
-/// What only the driver can make true: that a timer has fired, that a descriptor is ready. A task
+/// A condition that only the driver makes true: a timer has fired, or a descriptor is ready. A task
 /// that is polled for another reason does not see it earlier.
 #[derive(Default)]
 pub(super) struct Driven {
@@ -68,11 +68,11 @@ impl Tasks {
         let keep = Arc::new(Keep(Mutex::new(Some(task))));
         lock(&self.0).push(keep.clone());
         runnable.schedule();
-        // The canceller may go at any time without stopping the task.
+        // Dropping the canceller must not stop the task.
         Box::new(move || drop(keep.take()))
     }
 
-    /// Drops what is left of all tasks.
+    /// Drops all tasks that have not ended.
     pub(super) fn clear(&self) {
         let keeps = std::mem::take(&mut *lock(&self.0));
         for keep in keeps {
@@ -81,7 +81,7 @@ impl Tasks {
     }
 }
 
-/// A task that is detached when its handle goes.
+/// A task that is detached when its handle is dropped.
 struct Keep(Mutex<Option<Task<()>>>);
 
 impl Keep {
@@ -123,7 +123,7 @@ impl RunQueue {
         true
     }
 
-    /// Drops what is in it, and what that schedules.
+    /// Drops its tasks, and those that this schedules.
     pub(super) fn clear(&self) {
         while let Some(runnable) = self.pop() {
             drop(runnable);

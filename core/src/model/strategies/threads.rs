@@ -1,12 +1,12 @@
-//! The threads of a model run beside the one that GLib runs on.
+//! The threads of a model run, besides the GLib thread.
 
 use crate::model::clock::Thread;
 
 /// The thread of the strategy's tokio.
 pub(super) const TOKIO: Thread = Thread(2);
 
-/// That of another one.
+/// The thread of another tokio.
 pub(super) const REMOTE: Thread = Thread(3);
 
-/// That of the instrument that pokes.
+/// The thread that pokes.
 pub(super) const RESCUE: Thread = Thread(4);

@@ -1,4 +1,4 @@
-//! tokio on a thread of its own: what it does are events of the clock.
+//! tokio on its own thread: everything it does is an event of the clock.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -29,7 +29,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// It was woken and has not run since.
+    /// Whether it was woken and has not run since.
     coming: bool,
     readers: Vec<(Pipe, Waker)>,
 }
@@ -88,7 +88,7 @@ fn is_ready(pipe: &Pipe) -> bool {
 }
 
 impl Inner {
-    /// Has the thread run after a while, unless it is about to.
+    /// Makes the thread run after a delay, unless it is already about to.
     fn come(self: &Arc<Self>, after: Duration) {
         if std::mem::replace(&mut lock(&self.state).coming, true) {
             return;
@@ -110,12 +110,12 @@ impl Inner {
         ready.into_iter().for_each(|(_, waker)| waker.wake());
         let n = self.ready.len();
         for _ in 0..n {
-            // An event takes no time; what it took is paid below.
+            // An event takes no time; the cost of the polls is added below.
             if let Some(runnable) = self.ready.pop() {
                 quietly(|| runnable.run());
             }
         }
-        // Only now: what was woken or written meanwhile is seen here.
+        // Only now, so that everything woken or written meanwhile is seen here.
         let written = {
             let mut state = lock(&self.state);
             state.coming = false;
