@@ -1,4 +1,4 @@
-//! The baton, with both sides on one thread: who may do what, and who is rung.
+//! The baton, with both sides on one thread: which side may do what, and when the host is rung.
 #![cfg(not(loopnest_loom))]
 
 use std::sync::Arc;

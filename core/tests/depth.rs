@@ -1,4 +1,4 @@
-//! The depth stack, on one thread: what is open, and who is given what ends it.
+//! The depth stack, on one thread: which levels are open, and which quit gets the handle.
 #![cfg(not(loopnest_loom))]
 
 use loopnest_core::protocol::DepthStack;
@@ -16,7 +16,7 @@ fn a_level_is_open_until_it_is_dropped() {
 }
 
 #[test]
-fn a_level_that_was_told_to_end_before_does_not_begin() {
+fn a_level_that_was_already_quit_does_not_begin() {
     let levels = DepthStack::new();
     assert_eq!(levels.quit("a"), None::<()>);
     assert!(levels.open("a", ()).is_none());
@@ -24,7 +24,7 @@ fn a_level_that_was_told_to_end_before_does_not_begin() {
 }
 
 #[test]
-fn the_outer_level_can_be_told_first() {
+fn the_outer_level_can_be_quit_first() {
     let levels = DepthStack::new();
     let outer = levels.open("a", "handle of a").expect("nobody told it");
     let inner = levels.open("b", "handle of b").expect("nobody told it");
@@ -35,7 +35,7 @@ fn the_outer_level_can_be_told_first() {
 }
 
 #[test]
-fn only_the_first_who_tells_is_given_the_handle() {
+fn only_the_first_quit_gets_the_handle() {
     let levels = DepthStack::new();
     let _level = levels.open("a", ());
     assert_eq!(levels.quit("a"), Some(()));

@@ -1,4 +1,4 @@
-//! Programs that are made up: all are valid, all end, everything occurs, and they shrink.
+//! Generated programs: all are valid, all end, everything occurs, and they shrink.
 #![cfg(not(loopnest_loom))]
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 const CASES: usize = 2000;
 
-/// Always makes up the same programs.
+/// Always generates the same programs.
 fn runner() -> TestRunner {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     TestRunner::new_with_rng(Config::default(), rng)
@@ -27,7 +27,7 @@ fn made(size: Size) -> impl Iterator<Item = Program> {
     (0..CASES).map(move |_| programs.new_tree(&mut runner).expect("nothing is filtered").current())
 }
 
-/// Shrinks as far as it goes; the smallest program of which it holds.
+/// Shrinks as far as possible: the smallest program for which `holds` is true.
 fn shrunk(mut tree: impl ValueTree<Value = Program>, holds: impl Fn(&Program) -> bool) -> Program {
     let mut smallest = tree.current();
     let mut goes_on = tree.simplify();
@@ -43,8 +43,8 @@ fn shrunk(mut tree: impl ValueTree<Value = Program>, holds: impl Fn(&Program) ->
     smallest
 }
 
-/// The smallest of the first five programs of which it holds, shrunk: where a greedy search ends
-/// depends on where it begins, so a search takes the best of a few.
+/// Shrinks the first five programs for which `holds` is true, and takes the smallest: where a greedy
+/// search ends depends on where it begins.
 fn smallest(size: Size, holds: impl Fn(&Program) -> bool) -> Program {
     let (mut runner, programs) = (runner(), programs(size));
     let trees = (0..CASES).map(|_| programs.new_tree(&mut runner).expect("nothing is filtered"));
@@ -79,7 +79,7 @@ fn every_program_is_well_formed_ends_ideally_and_is_progress_there() {
 }
 
 #[test]
-fn every_program_is_the_same_after_it_was_written_down() {
+fn every_program_survives_toml() {
     for program in made(Size::Default) {
         let text = toml::to_string(&program).expect("it can be written");
         let read: Program = toml::from_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
@@ -121,12 +121,12 @@ fn what_is_due_in_a_nested_loop_is_due_well_inside_it() {
             inside += u32::from(event.at + MARGIN <= close);
         }
     }
-    // The others are those who close it.
+    // The others close it.
     assert!(inside * 2 > all && inside > 1000, "{inside} of {all}");
 }
 
 #[test]
-fn no_flood_stands_above_a_glib_source_of_the_program() {
+fn no_flood_has_a_higher_priority_than_a_glib_source() {
     for program in made(Size::Default) {
         let flood = program.actors.iter().filter_map(|actor| match actor.kind {
             ActorKind::Flood { priority, .. } => Some(priority),
@@ -151,7 +151,7 @@ fn dimensions(program: &Program) -> Vec<String> {
             ActorKind::Task if matches!(actor.steps[0], Step::Receive { .. }) => "woken task",
             ActorKind::Task => "task",
             ActorKind::LibraryTask => "library task",
-            ActorKind::RemoteTask => panic!("none is made up"),
+            ActorKind::RemoteTask => panic!("none is generated"),
             ActorKind::Dormant => "dormant task",
             ActorKind::Timeout { times: 1, .. } => "timeout",
             ActorKind::Timeout { .. } => "repeated timeout",
@@ -294,7 +294,7 @@ fn a_timer_due_in_a_dialog_of_a_task_shrinks_to_two_actors_and_three_steps() {
 }
 
 #[test]
-fn three_levels_closed_from_outside_in_shrink_to_one_opener_each_and_who_closes_them() {
+fn three_levels_closed_from_outside_in_shrink_to_their_openers_and_closers() {
     let holds = |program: &Program| {
         let ideal = ideal(program);
         let quits: Vec<_> = (0..3).filter_map(|level| ideal.find(What::Quit(level))).collect();

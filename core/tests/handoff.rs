@@ -1,4 +1,4 @@
-//! The hand-off queue, on one thread: what comes out, and what comes back.
+//! The hand-off queue, on one thread: which jobs come out, and which are returned.
 #![cfg(not(loopnest_loom))]
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use loopnest_core::program::{ActorKind, Reply, Step};
 use loopnest_core::trace::{CANCELLED, End, Kind, What};
 use loopnest_core::{Program, Trace, classify};
 
-/// An ideal run, and words to ask it.
+/// An ideal run, with queries.
 struct Ran {
     program: Program,
     trace: Trace,
@@ -69,7 +69,7 @@ fn every_ten(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
 }
 
 #[test]
-fn a_program_that_nobody_begins_ends_at_once() {
+fn a_program_that_nothing_starts_ends_at_once() {
     assert_eq!(run(program()).when(What::Done), 0);
     assert_eq!(run(program().dormant("dormant", vec![sleep(1)])).when(What::Done), 0);
 }
@@ -105,7 +105,7 @@ fn a_timeout_that_is_late_counts_from_when_it_came() {
 }
 
 #[test]
-fn events_at_one_moment_come_in_the_order_of_their_making() {
+fn simultaneous_events_come_in_the_order_of_their_creation() {
     let ran = run(program().after("first", 10, vec![]).after("second", 10, vec![]));
     let actors: Vec<u16> = ran
         .trace
@@ -119,7 +119,7 @@ fn events_at_one_moment_come_in_the_order_of_their_making() {
     assert_eq!(actors, [0, 1]);
 }
 
-/// Everything that can go on, each every 10 ms up to 400.
+/// One actor of each kind that can keep going, each every 10 ms up to 400.
 fn everything() -> Program {
     program()
         .task("timer", vec![tick(10, 40)])

@@ -19,13 +19,13 @@ use loopnest_core::loops::{
 use loopnest_core::program::{How, Reply, Step};
 use loopnest_core::trace::{Recorder, What};
 
-/// What the loops do when they are to nest.
+/// What the loops do when they are asked to nest.
 #[derive(Clone, Copy)]
 enum When {
     Panics,
     Refuses,
     RefusesHost,
-    /// And its channels keep their messages, but hand them out so.
+    /// Nesting works, but channels deliver these messages instead of their own.
     Delivers(&'static [u32]),
 }
 
@@ -44,7 +44,7 @@ impl Stub {
     }
 }
 
-/// Delivers what it was told to, whatever it is given.
+/// Delivers given messages, whatever is sent.
 struct Stubborn(Mutex<std::slice::Iter<'static, u32>>);
 
 impl Channel for Stubborn {
@@ -52,7 +52,7 @@ impl Channel for Stubborn {
 
     fn receive(&self) -> BoxFuture<u32> {
         let next = self.0.lock().expect("no test panics while it receives").next();
-        Box::pin(std::future::ready(*next.expect("the test has told it enough")))
+        Box::pin(std::future::ready(*next.expect("the test has given it enough messages")))
     }
 }
 

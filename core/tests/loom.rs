@@ -1,19 +1,19 @@
-//! The protocols that cross threads, in every order of their steps that loom can find.
+//! The protocols between threads, in every order of their steps that loom can find.
 //!
 //! Each promise of a protocol is a *model*: a few threads, most of them small loops that sleep until
-//! they are rung, and what must hold at the end.
-//! A wake-up that is lost is a deadlock, which loom reports; a loop that turns for nothing is seen
-//! by counting its turns, because a spin that sleeps in between is nothing unusual to loom.
+//! they are rung, and a condition that must hold at the end.
+//! A lost wake-up is a deadlock, which loom reports. To find loops that iterate for nothing, models
+//! count iterations, because loom does not notice a spin that sleeps in between.
 //!
-//! Every protocol has *mutants*, the same protocol broken in one place, in which the same models
-//! must fail: a model that was never seen to fail proves nothing.
+//! Every protocol has *mutants*, the same protocol broken in one place, for which the same models
+//! must fail: a model that never failed proves nothing.
 //! A mutant passes when it is caught, and prints the order of steps that caught it.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `search` | one search of one model, in a process of its own |
+//! | `search` | one search of one model, in its own process |
 //! | `runner` | starts the searches, prints what they found |
-//! | `host` | what a model loop is made of, and the models that all work queues share |
+//! | `host` | the parts of a model loop, and the models that all work queues share |
 //! | `flag`, `queue`, `executor`, `depth`, `baton` | the protocols and their mutants |
 //!
 //! ```text

@@ -1,5 +1,5 @@
 //! The model of GMainContext by itself: time, the end of a run, what is counted, what is dropped.
-//! That it does what GLib does is tested in `tests/`, beside the real one.
+//! The tests in `tests/` compare it with the real one.
 
 #![cfg(not(loopnest_loom))]
 
@@ -99,7 +99,7 @@ fn a_program_that_cannot_end_ends_every_loop_on_the_stack() {
     outer.run();
     assert_eq!(clock.stuck(), Some(Stuck::Idle));
     assert_eq!(log.take(), ["inner ended"]);
-    assert!(outer.is_running(), "nobody has quit it");
+    assert!(outer.is_running(), "it was not quit");
     context.clear();
 }
 
@@ -195,7 +195,7 @@ fn what_is_cleared_is_dropped_with_all_it_holds() {
 }
 
 #[test]
-fn an_event_can_be_taken_back() {
+fn an_event_can_be_cancelled() {
     let clock = Clock::default();
     let n = Arc::new(AtomicU64::new(0));
     let counts = n.clone();
@@ -241,7 +241,7 @@ fn ids_skip_zero_and_those_in_use_when_the_counter_wraps() {
 }
 
 #[test]
-fn timeouts_go_by_their_times_and_equals_by_age() {
+fn timeouts_are_dispatched_by_time_and_then_by_age() {
     let clock = Clock::default();
     let context = Context::new(&clock);
     let log = Log::default();
@@ -297,14 +297,14 @@ fn in_an_event_a_context_is_iterated_without_sleeping() {
 }
 
 #[test]
-fn a_tag_of_somebody_else_does_nothing() {
+fn a_tag_of_another_source_does_nothing() {
     let clock = Clock::default();
-    // Made alike, so that their numbers are as similar as can be.
+    // Created in the same way, so that their numbers are as similar as possible.
     let [one, other] = [(); 2].map(|()| {
         let (context, fd) = (Context::new(&clock), EventFd::new(&clock));
         fd.signal();
         let source = context.watch(fd.fd(), Events::IN, |_, _| Continue(()));
-        // Blocked and polled again it would lose what the poll found.
+        // Blocking and polling it again would lose what the poll found.
         source.set_can_recurse(true);
         source.attach();
         let of_source = source.add_unix_fd(fd.fd(), Events::IN);
@@ -331,7 +331,7 @@ fn a_tag_of_somebody_else_does_nothing() {
         (source.query_fd(of_source), context.query_poll(of_context)),
         (Events::IN, Events::IN)
     );
-    // A tag that was removed is not that of whoever came in its place.
+    // A removed tag is not valid for the descriptor that reuses its place.
     source.remove_fd(of_source);
     let next = source.add_poll(&context.wakeup_fd(), Events::IN);
     source.remove_fd(of_source);
@@ -354,7 +354,7 @@ fn a_child_is_of_its_parents_context_and_not_above_it() {
         let add = std::panic::AssertUnwindSafe(|| parent.add_child(child));
         assert!(std::panic::catch_unwind(add).is_err());
     }
-    // Where the other context has it, here is `middle`.
+    // In this context, `middle` is in the same place.
     top.remove_child(&foreign);
     assert!(!foreign.is_destroyed() && !middle.is_destroyed());
     top.remove_child(&middle);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loopnest_core::pace::{AGE, Backlog, PASSES};
 
-/// Work that was left at 5 ms, and was passed over so often.
+/// Work that was left at 5 ms, and was passed over `passes` times.
 fn left(passes: u32) -> Backlog<Duration> {
     let backlog = Backlog::default();
     backlog.set(Some(Duration::from_millis(5)));
@@ -15,7 +15,7 @@ fn left(passes: u32) -> Backlog<Duration> {
 const DUE: Duration = Duration::from_millis(5).saturating_add(AGE);
 
 #[test]
-fn what_is_left_is_due_when_it_is_old_and_was_passed_over() {
+fn a_backlog_is_due_when_it_is_old_and_was_passed_over() {
     assert!(left(PASSES + 1).is_due(|| DUE));
     assert!(!left(PASSES + 1).is_due(|| DUE - Duration::from_nanos(1)), "too young");
     assert!(!left(PASSES).is_due(|| 2 * DUE), "passed over too rarely");
@@ -33,7 +33,7 @@ fn without_work_nothing_is_due_and_nothing_is_counted() {
 }
 
 #[test]
-fn what_is_left_again_begins_anew() {
+fn a_new_backlog_starts_from_zero() {
     let backlog = left(PASSES + 1);
     backlog.set(Some(DUE));
     assert!(!backlog.is_due(|| 2 * DUE));

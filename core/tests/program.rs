@@ -1,4 +1,4 @@
-//! Programs as data: what is checked, and that they survive being written down.
+//! Programs as data: what is checked, and that they survive being written as TOML.
 #![cfg(not(loopnest_loom))]
 
 mod common;
@@ -7,7 +7,7 @@ use common::*;
 use loopnest_core::Program;
 use loopnest_core::program::{ActorKind, How, ProgramError, Reply, Step};
 
-/// Every kind of actor, and with them every step in every place where it may stand.
+/// Every kind of actor, with every step in every place where it is allowed.
 fn everything() -> Program {
     let mut all = program()
         .task(
@@ -85,7 +85,7 @@ fn everything() -> Program {
 }
 
 #[test]
-fn every_step_may_stand_where_its_documentation_says() {
+fn every_step_is_allowed_where_its_documentation_says() {
     assert_eq!(everything().check(), Ok(()));
 }
 
@@ -140,7 +140,7 @@ fn a_program_can_be_written_by_hand() {
 }
 
 #[test]
-fn a_slip_of_the_pen_is_an_error_and_not_another_program() {
+fn a_typo_is_an_error_and_not_another_program() {
     let slips = [
         ("name =", "nmae ="),
         ("kind = \"task\"", "kind = \"tusk\""),
@@ -155,7 +155,7 @@ fn a_slip_of_the_pen_is_an_error_and_not_another_program() {
     ];
     for (right, wrong) in slips {
         let text = BY_HAND.replacen(right, wrong, 1);
-        assert_ne!(text, BY_HAND, "{right} stands in the text");
+        assert_ne!(text, BY_HAND, "{right} is in the text");
         assert!(toml::from_str::<Program>(&text).is_err(), "{wrong} is accepted");
     }
 }
@@ -185,7 +185,7 @@ fn two_actors_of_one_name_are_an_error() {
 }
 
 #[test]
-fn two_levels_of_one_name_are_an_error_wherever_they_stand() {
+fn two_levels_of_one_name_are_an_error_wherever_they_are() {
     let twice = || ProgramError::Twice("level".to_owned());
     fails(program().task("a", vec![dialog("level", 1), dialog("level", 1)]), twice());
     let inside = block_on("wait", vec![dialog("level", 1)]);
@@ -256,7 +256,7 @@ fn a_callback_must_not_wait() {
 }
 
 #[test]
-fn a_thread_may_sleep_but_not_wait_otherwise() {
+fn a_thread_can_sleep_but_not_wait_for_anything_else() {
     assert_eq!(program().thread("a", vec![sleep(1)]).check(), Ok(()));
     for step in [tick(1, 1), receive("c", 1), wait_for("s"), read("p", 1), call(1, 1, Reply::Value)]
     {
@@ -281,7 +281,7 @@ fn only_a_dormant_actor_can_be_spawned() {
 }
 
 #[test]
-fn two_actors_must_not_take_from_one_channel_or_pipe() {
+fn two_actors_must_not_read_from_one_channel_or_pipe() {
     // tokio's channel has one receiver, and a descriptor is watched by one side.
     let error = || ProgramError::Contended("x".to_owned());
     assert_eq!(error().to_string(), "two actors read from `x`");
@@ -294,7 +294,7 @@ fn two_actors_must_not_take_from_one_channel_or_pipe() {
 }
 
 #[test]
-fn one_actor_may_take_often_and_many_may_send() {
+fn one_actor_can_read_often_and_many_can_send() {
     let all = program()
         .task("a", vec![receive("x", 1), block_on("wait", vec![receive("x", 1)]), read("x", 1)])
         .task("b", vec![send("x", 1), write("x")])

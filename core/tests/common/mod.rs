@@ -1,5 +1,5 @@
-//! A few words to write programs with.
-#![allow(dead_code, reason = "every test crate uses its own part")]
+//! Helpers for writing programs.
+#![allow(dead_code, reason = "each test crate uses only a part")]
 
 use loopnest_core::Program;
 use loopnest_core::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, Reply, Step};

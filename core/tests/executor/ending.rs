@@ -1,4 +1,4 @@
-//! The end of the executor, and those who outlive it.
+//! The end of the executor, and handles that outlive it.
 
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
@@ -57,7 +57,7 @@ fn a_task_may_spawn_and_wake_while_it_is_dropped_with_its_executor() {
         if let Some(own) = own.take() {
             own.wake();
         }
-        // Three deep: what is spawned is dropped too, and spawns again.
+        // Three deep: each spawned task is dropped too, and spawns another.
         let (alive, again, deeper) = (Alive::new(&count), spawner.clone(), Alive::new(&count));
         let on_drop = OnDrop(move || {
             let deeper = deeper.clone();
@@ -97,7 +97,7 @@ fn dropping_the_executor_survives_destructors_that_panic() {
 }
 
 #[test]
-fn who_awaits_a_task_with_a_destructor_that_panics_is_woken() {
+fn awaiting_a_task_whose_destructor_panics_ends() {
     let (ours, _) = executor();
     let (theirs, _) = executor();
     let bomb = panics_on_drop();
@@ -124,7 +124,7 @@ fn a_spawner_may_outlive_its_executor() {
     let mut task = spawner.spawn(async move { drop(alive) });
     assert_eq!(n.load(Ordering::SeqCst), 0, "it is dropped at once");
     assert!(matches!(result(&mut task), Some(Err(JoinError::Cancelled))));
-    assert_eq!(rings.load(Ordering::SeqCst), before, "nobody is there to be rung");
+    assert_eq!(rings.load(Ordering::SeqCst), before, "there is no host to ring");
 }
 
 #[test]

@@ -13,19 +13,19 @@ use loopnest_core::executor::{JoinError, JoinHandle, Slice};
 use super::helpers::{Alive, LONG, executor, live, panics_on_drop, result, yield_now};
 
 #[test]
-fn a_handle_gives_the_result_and_wakes_who_awaits_it() {
+fn a_handle_gives_the_result_and_wakes_its_waiter() {
     let (executor, _) = executor();
     let inner = executor.spawn_local(async {
         yield_now().await;
         Rc::new(42)
     });
-    let mut outer = executor.spawn_local(async move { *inner.await.expect("nobody cancels it") });
+    let mut outer = executor.spawn_local(async move { *inner.await.expect("it is not cancelled") });
     executor.run_slice(LONG);
     assert_eq!(result(&mut outer).expect("it has ended").ok(), Some(42));
 }
 
 #[test]
-fn a_dropped_handle_lets_its_task_go_on() {
+fn a_task_keeps_running_after_its_handle_is_dropped() {
     let (executor, _) = executor();
     let done = Rc::new(Cell::new(0));
     let add = |n: u32| {
@@ -88,7 +88,7 @@ fn a_task_cancelled_on_another_thread_is_dropped_on_its_own() {
     });
     executor.run_slice(LONG);
     thread::spawn(move || task.abort()).join().expect("cancelling does not panic");
-    assert_eq!(n.load(Ordering::SeqCst), 1, "not yet: only its own thread may drop it");
+    assert_eq!(n.load(Ordering::SeqCst), 1, "not dropped yet: only its own thread may do that");
     executor.run_slice(LONG);
     assert_eq!(n.load(Ordering::SeqCst), 0);
     assert_eq!(threads.try_recv(), Ok(thread::current().id()));
@@ -145,7 +145,7 @@ fn a_panic_inside_a_nested_slice_does_not_reach_the_task_that_runs_it() {
 #[test]
 fn a_panic_of_a_destructor_stays_in_its_task() {
     let (executor, _) = executor();
-    // At the end of its poll: as any other panic.
+    // At the end of its poll: like any other panic.
     let mut at_its_end = executor.spawn_local(async {
         let _bomb = panics_on_drop();
     });
@@ -154,7 +154,7 @@ fn a_panic_of_a_destructor_stays_in_its_task() {
         let _bomb = panics_on_drop();
         pending::<()>().await;
     });
-    // When it is over: nobody asks any more.
+    // When it is over: no result is left to report it.
     let bomb = panics_on_drop();
     let mut after_its_end = executor.spawn_local(poll_fn(move |_| {
         let _ = &bomb;

@@ -1,4 +1,4 @@
-//! Tasks to test with.
+//! Tasks for the tests.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -33,7 +33,7 @@ pub fn result<T>(handle: &mut JoinHandle<T>) -> Option<Result<T, JoinError>> {
     }
 }
 
-/// A task that waits; its waker comes out when it is first polled.
+/// A task that waits, and puts its waker into the slot when it is first polled.
 pub fn waiting(executor: &Executor) -> (Waker, Rc<Cell<u32>>) {
     let (slot, polls) = (Rc::new(RefCell::new(None)), Rc::new(Cell::new(0)));
     let (waker, count) = (slot.clone(), polls.clone());
@@ -46,7 +46,7 @@ pub fn waiting(executor: &Executor) -> (Waker, Rc<Cell<u32>>) {
     (slot.take().expect("the task was polled"), polls)
 }
 
-/// Gives way once.
+/// Yields once.
 pub fn yield_now() -> impl Future<Output = ()> {
     let mut yielded = false;
     poll_fn(move |cx| {
@@ -58,7 +58,7 @@ pub fn yield_now() -> impl Future<Output = ()> {
     })
 }
 
-/// Counts itself while it lives, and says on which thread it was dropped.
+/// Counts itself while it lives, and reports the thread on which it was dropped.
 pub struct Alive {
     n: Arc<AtomicUsize>,
     dropped: Option<mpsc::Sender<ThreadId>>,

@@ -1,4 +1,4 @@
-//! Many tasks, many wakes, and no end of work.
+//! Many tasks, many wakes, and work that never ends.
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -72,7 +72,7 @@ fn a_wake_costs_one_poll_however_many_tasks_are_idle() {
 }
 
 #[test]
-fn a_slice_ends_though_tasks_are_always_ready() {
+fn a_slice_ends_even_if_tasks_are_always_ready() {
     let (executor, _) = executor();
     let polls = Rc::new(Cell::new(0));
     let count = polls.clone();
@@ -83,7 +83,7 @@ fn a_slice_ends_though_tasks_are_always_ready() {
     });
     executor.spawn_local(always);
     assert_eq!(executor.run_slice(Duration::ZERO), Slice::More);
-    // The clock is looked at after a few polls, not after each.
+    // It reads the clock after a few polls, not after each.
     assert!((1..=16).contains(&polls.get()), "{}", polls.get());
     assert_eq!(executor.run_slice(Duration::from_millis(1)), Slice::More);
 }
@@ -102,13 +102,13 @@ fn a_slice_of_long_polls_ends_soon_after_its_time() {
         });
         executor.spawn_local(long);
     }
-    // The clock is looked at after the second poll and the fourth.
+    // It reads the clock after the second poll and the fourth.
     assert_eq!(executor.run_slice(Duration::from_millis(2)), Slice::More);
     assert!((2..=4).contains(&polls.get()), "{}", polls.get());
 }
 
 #[test]
-fn a_slice_lets_every_ready_task_have_its_turn_before_one_has_two() {
+fn a_slice_polls_every_ready_task_once_before_it_polls_one_twice() {
     let (executor, _) = executor();
     let polls: Rc<RefCell<Vec<u32>>> = Rc::new(RefCell::new(vec![0; 100]));
     for i in 0..100 {

@@ -60,7 +60,7 @@ fn nothing_runs_until_a_slice() {
 }
 
 #[test]
-fn a_task_that_runs_a_slice_inside_its_poll_lets_the_others_go_on() {
+fn a_task_that_runs_a_slice_inside_its_poll_lets_the_others_run() {
     let (executor, _) = executor();
     let ticks = Rc::new(Cell::new(0));
     let (inner, count) = (executor.clone(), ticks.clone());
@@ -127,7 +127,7 @@ fn a_task_is_never_polled_inside_itself_and_is_polled_again_when_woken_meanwhile
 
 #[test]
 fn a_task_that_is_on_the_stack_is_not_ready_though_it_was_woken() {
-    // Otherwise the nested loop inside it would spin.
+    // If it were ready, the nested loop inside it would spin.
     let (executor, _) = executor();
     let inner = executor.clone();
     let seen = Rc::new(Cell::new(None));

@@ -32,7 +32,7 @@ fn a_wake_after_check_does_not_ring() {
     assert!(!executor.check());
     thread::spawn(move || waker.wake()).join().expect("waking does not panic");
     assert_eq!(rings.load(Ordering::SeqCst), 0);
-    // It is seen all the same.
+    // The wake is still seen.
     assert!(executor.prepare());
     executor.run_slice(LONG);
     assert_eq!(polls.get(), 2);

@@ -15,7 +15,7 @@ pub const MODELS: &[Model] = &[
     Model::holds("baton::turns_go_on_in_a_nested_loop", nested_outside_a_turn::<Baton>),
     Model::holds("baton::a_nested_loop_in_a_turn_sleeps", nested_in_a_turn::<Baton>),
     Model::holds("baton::can_be_closed_at_any_time", closed::<Baton>),
-    // So it is their faults that the mutants fail by, and nothing else about the copy.
+    // This shows that the mutants fail because of their faults, not because they are copies.
     Model::holds("baton::the_copy_without_a_fault_turns_too", turns::<Copy<NONE>>),
     Model::mutant(
         "baton::mutant_handed_twice",
@@ -55,15 +55,15 @@ pub const MODELS: &[Model] = &[
     ),
 ];
 
-/// How it is said that both sides are in the driver.
+/// The failure of two sides that are both in the driver.
 const TWO: &str = "two are in the driver";
 
-/// What both sides ask of a baton.
+/// What both sides need from a baton.
 trait Passing: Send + Sync + 'static {
     fn new(bell: Arc<Bell>) -> Self;
     fn prepare(&self) -> bool;
     fn check(&self) -> bool;
-    /// Begins a turn, does `body` and passes the baton; nothing if there can be no turn now.
+    /// Begins a turn, runs `body` and passes the baton; does nothing if it cannot begin a turn now.
     fn turn(&self, body: &mut dyn FnMut());
     fn close(&self) -> bool;
     fn wait_for_baton(&self) -> bool;
@@ -103,14 +103,14 @@ impl Passing for Baton {
     }
 }
 
-/// What the two sides share beside the baton.
+/// What the two sides share besides the baton.
 struct Shared<B> {
     baton: B,
-    /// What the waiting thread sleeps on, in place of the runtime's driver.
+    /// What the waiting thread sleeps on, like the runtime's driver.
     driver: Arc<Bell>,
-    /// Whether somebody is in the driver. Relaxed: it must not order what the baton does not.
+    /// Whether a side is in the driver. Relaxed, so that it orders nothing that the baton does not.
     inside: AtomicBool,
-    /// Work that the driver has brought and that is not done.
+    /// Work from the driver that is not done.
     pieces: AtomicUsize,
 }
 
@@ -167,7 +167,7 @@ impl<B: Passing> Host<B> {
     /// Prepare, poll, check.
     fn wait(&self) {
         self.iterations.set(self.iterations.get() + 1);
-        // What stays awake would never come to the assertion at the end.
+        // A loop that never sleeps would not reach the assertion at the end.
         assert_turns(self.iterations.get(), 9);
         let ready = self.shared.baton.prepare();
         note(if ready { "prepares: has the baton" } else { "prepares: nothing" });
@@ -218,8 +218,8 @@ fn turns<B: Passing>(search: &Search) {
         while host.done.get() < 2 {
             host.iterate();
         }
-        // One for the first turn, which nothing brings about, and one for each time that the
-        // driver wakes; and an iteration for a ring that was under way when the baton was found.
+        // One turn to begin with, and one for each time that the driver wakes; and one more iteration
+        // for a ring that was under way when the baton was found.
         assert_turns(host.turns.get(), 3);
         assert_turns(host.iterations.get(), 4);
         let rings = host.bell.rings();
@@ -229,7 +229,7 @@ fn turns<B: Passing>(search: &Search) {
     });
 }
 
-/// A callback opens a nested loop that is closed by what a turn in it does.
+/// A callback opens a nested loop, and a turn in that loop closes it.
 fn nested_outside_a_turn<B: Passing>(search: &Search) {
     for after_the_turn in [false, true] {
         search.check(move || {
@@ -241,12 +241,12 @@ fn nested_outside_a_turn<B: Passing>(search: &Search) {
                 host.turn(&|| {});
             }
             if host.done.get() == 0 {
-                let level = levels.open("dialog", ()).expect("nobody told it yet");
+                let level = levels.open("dialog", ()).expect("it was not quit yet");
                 note("opens the nested loop");
                 while !level.is_told() {
                     host.iterate();
                     if host.done.get() > 0 {
-                        // On this very thread, so nobody has to be woken.
+                        // On this thread, so nothing has to be woken.
                         let () = levels.quit("dialog").expect("it is open");
                     }
                 }
@@ -260,7 +260,7 @@ fn nested_outside_a_turn<B: Passing>(search: &Search) {
     }
 }
 
-/// A turn opens a nested loop: a task on the runtime's own queue does.
+/// A turn opens a nested loop, as a task on the runtime's own queue would.
 fn nested_in_a_turn<B: Passing>(search: &Search) {
     search.check(|| {
         let (host, waiter) = Host::<B>::new();
@@ -284,7 +284,7 @@ fn nested_in_a_turn<B: Passing>(search: &Search) {
         while host.done.get() < 1 {
             host.iterate();
         }
-        // For the first turn, the quit, and the driver; and for a ring under way.
+        // One each for the first turn, the quit and the driver, and one for a ring under way.
         assert_turns(host.iterations.get(), 4);
         join(thread);
         join(quitter);

@@ -36,7 +36,7 @@ pub const MODELS: &[Model] = &[
     Model::mutant(
         "depth::mutant_ends_the_innermost",
         "a quit ends the innermost level, whichever it names",
-        "b was closed, and nobody had told it",
+        "b was closed, but it was not quit",
         out_of_order::<EndsInnermost>,
     ),
     Model::mutant(
@@ -47,7 +47,7 @@ pub const MODELS: &[Model] = &[
     ),
 ];
 
-/// As `GMainLoop`: running it sets the flag that quitting clears.
+/// Like `GMainLoop`: running it sets the flag that quitting clears.
 #[derive(Clone)]
 struct MainLoop {
     running: Arc<AtomicBool>,
@@ -70,11 +70,11 @@ impl MainLoop {
 
     fn quit(&self) {
         self.running.swap(false, Ordering::AcqRel);
-        note("the loop is not to run");
+        note("clears the running flag");
     }
 }
 
-/// As `GMainContext`, with no sources but those that quit a loop.
+/// Like `GMainContext`, but only with sources that quit a loop.
 struct Context {
     bell: Arc<Bell>,
     quits: Mutex<Vec<MainLoop>>,
@@ -84,7 +84,7 @@ struct Context {
 impl Context {
     fn iterate(&self) {
         let turns = self.turns.fetch_add(1, Ordering::Relaxed);
-        // What stays awake would never come to the assertion at the end.
+        // A loop that never sleeps would not reach the assertion at the end.
         assert_turns(turns, 12);
         self.bell.poll(true);
         let quits = std::mem::take(&mut *lock(&self.quits));
@@ -103,7 +103,7 @@ impl Context {
 
 type Stack = DepthStack<Option<MainLoop>>;
 
-/// The nested loops of a thread: as `host.rs` of the strategies does it, and mutants of that.
+/// The nested loops of a thread: as `host.rs` of the harness runs them, and mutants of that.
 trait Nesting: 'static {
     /// From another thread.
     fn quit(levels: &Stack, context: &Context, name: &str) {
@@ -120,7 +120,7 @@ trait Nesting: 'static {
     fn run(levels: &Stack, context: &Context, how: How, name: &str, inside: &dyn Fn()) {
         let main_loop = (how == How::Run).then(MainLoop::new);
         let Some(level) = levels.open(name, main_loop.clone()) else {
-            note("it was told to end before");
+            note("it was already quit");
             return;
         };
         match main_loop {
@@ -170,7 +170,7 @@ impl<N: Nesting> Nest<N> {
         self.closed.borrow_mut().push(name);
     }
 
-    /// Tells a level to end from a thread of its own.
+    /// Quits a level from another thread.
     fn quit(&self, thread: &str, name: &'static str) -> loom::thread::JoinHandle<()> {
         let (levels, context) = (self.levels.clone(), self.context.clone());
         spawn(thread, move || {
@@ -180,7 +180,7 @@ impl<N: Nesting> Nest<N> {
     }
 }
 
-/// A level is told to end at any time, before it begins too.
+/// A level is quit at any time, even before it begins.
 fn ends<N: Nesting>(search: &Search) {
     for how in [How::Run, How::Iteration] {
         search.check(move || {
@@ -188,14 +188,14 @@ fn ends<N: Nesting>(search: &Search) {
             let quitter = nest.quit("quitter", "a");
             nest.run(how, "a", &|| {});
             join(quitter);
-            // For the quit; and, where the loop was quit as it began, for what came of that.
+            // One for the quit, and one more if the loop was quit as it began.
             assert_turns(nest.context.turns(), 2);
             assert_eq!(nest.levels.depth(), 0);
         });
     }
 }
 
-/// Two levels, one in the other, are told by two threads.
+/// Two threads quit two levels, one inside the other.
 fn out_of_order<N: Nesting>(search: &Search) {
     for how in [How::Run, How::Iteration] {
         search.check(move || {
@@ -216,12 +216,12 @@ fn out_of_order<N: Nesting>(search: &Search) {
                 opened.set(nest.levels.depth());
                 nest.run(how, "b", &|| assert_eq!(nest.levels.depth(), 2));
                 let told = told.fetch_and(true, Ordering::AcqRel);
-                assert!(told, "b was closed, and nobody had told it");
+                assert!(told, "b was closed, but it was not quit");
                 assert_eq!(nest.levels.depth(), 1);
             });
             join(outer);
             join(inner);
-            // When a is told before it begins, nothing is opened.
+            // If a is quit before it begins, nothing is opened.
             let expected = if opened.get() == 1 { &["b", "a"][..] } else { &["a"] };
             assert_eq!(*nest.closed.borrow(), expected);
             assert_turns(nest.context.turns(), 4);
@@ -230,7 +230,7 @@ fn out_of_order<N: Nesting>(search: &Search) {
     }
 }
 
-/// A level is told to end by two threads.
+/// Two threads quit the same level.
 fn told_twice<N: Nesting>(search: &Search) {
     for how in [How::Run, How::Iteration] {
         search.check(move || {
@@ -270,7 +270,7 @@ impl Nesting for OnlyClears {
     }
 }
 
-/// Wakes the loop before there is anything to be seen.
+/// Wakes the loop before it notes the quit.
 struct RingsFirst;
 
 impl Nesting for RingsFirst {
@@ -279,11 +279,11 @@ impl Nesting for RingsFirst {
         if let Some(Some(main_loop)) = levels.quit(name) {
             main_loop.quit();
         }
-        note("has told it");
+        note("has noted the quit");
     }
 }
 
-/// Takes the level on top for the one that is meant.
+/// Ends the innermost level, not the named one.
 struct EndsInnermost;
 
 impl Nesting for EndsInnermost {
@@ -294,7 +294,7 @@ impl Nesting for EndsInnermost {
     }
 }
 
-/// Rings again when somebody else has rung.
+/// Rings even if another quit has already rung.
 struct RingsEachTime;
 
 impl Nesting for RingsEachTime {

@@ -84,7 +84,7 @@ trait When: 'static {
     fn dispatches(&self, _begins: bool) {}
 }
 
-/// As documented.
+/// The documented way.
 struct Right;
 
 impl When for Right {
@@ -140,7 +140,7 @@ impl<W: When> Host for Polled<W> {
     }
 }
 
-/// A host that only looks whether a task is ready, and so never arms the flag.
+/// A host that only looks whether a task is ready, so it never arms the flag.
 struct OnlyLooks;
 
 impl When for OnlyLooks {
@@ -153,7 +153,7 @@ impl When for OnlyLooks {
     }
 }
 
-/// A host that says that it is awake when it is about to sleep.
+/// A host that calls `check`, not `prepare`, before it sleeps.
 struct ChecksTooEarly;
 
 impl When for ChecksTooEarly {
@@ -168,7 +168,7 @@ impl When for ChecksTooEarly {
     }
 }
 
-/// A host that is not rung while a dispatch runs: it will look for work when that is over.
+/// A host that is not rung while a dispatch runs, because it looks for work afterwards.
 struct DropsRings {
     /// How many are on the stack.
     dispatching: Arc<AtomicUsize>,
@@ -231,7 +231,7 @@ fn in_a_task<W: When>(search: &Search) {
         let outer = host.clone();
         let task = async move {
             note("a task opens a nested loop");
-            // What was done below it in this dispatch counts, too.
+            // Work done below it in this dispatch counts too.
             outer.work();
             outer.turn_until(2);
             note("and closes it");
@@ -239,13 +239,13 @@ fn in_a_task<W: When>(search: &Search) {
         host.host.executor.spawn_local(task);
         host.work();
         threads.into_iter().for_each(join);
-        // A turn for each task; and for a ring that was under way when a task was found.
+        // An iteration for each task, and one for a ring that was under way when a task was found.
         assert_turns(host.turns(), 3);
         assert_eq!(host.host.executor.n_tasks(), 0, "tasks are left");
     });
 }
 
-/// A task that waits until it has been told twice, and its wakers.
+/// A task that waits until it has been told twice, and its waker.
 fn told_twice(executor: &Executor) -> (Arc<AtomicUsize>, Arc<AtomicUsize>, Waker) {
     let (told, polls) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let slot = Rc::new(RefCell::new(None));
@@ -265,7 +265,7 @@ fn told_twice(executor: &Executor) -> (Arc<AtomicUsize>, Arc<AtomicUsize>, Waker
     (told, polls, waker)
 }
 
-/// Runs until no task is left; says in how many turns.
+/// Runs until no task is left, and returns the number of iterations.
 fn run_to_the_end(executor: &Executor, bell: &Bell) -> usize {
     let mut turns = 0;
     while executor.n_tasks() > 0 {
@@ -340,7 +340,7 @@ fn leaves_nothing(search: &Search) {
     });
 }
 
-/// Notes when it is dropped on another thread than it was made on.
+/// Notes if it is dropped on another thread than the one that created it.
 struct OwnThread(thread::ThreadId, std::sync::Arc<Seen>);
 
 impl Drop for OwnThread {
@@ -366,7 +366,7 @@ fn own_thread(search: &Search) {
         executor.spawn_local(task);
         executor.run_slice(LONG);
         let waker: Waker = slot.take().expect("the task was polled");
-        // Both touch it, so that loom tries both orders: it does not see that a wake matters.
+        // Both threads touch it, so that loom tries both orders: it does not know that a wake matters.
         let order = Arc::new(AtomicUsize::new(0));
         let theirs = order.clone();
         let thread = spawn("guest", move || {
@@ -393,7 +393,7 @@ fn cancelled(search: &Search) {
         }));
         executor.run_slice(LONG);
         let waker: Waker = slot.take().expect("the task was polled");
-        // As above, all touch it.
+        // As above, all threads touch it.
         let order = Arc::new(AtomicUsize::new(0));
         let touch = |order: &Arc<AtomicUsize>| order.fetch_add(1, Ordering::AcqRel);
         let (first, second) = (order.clone(), order.clone());

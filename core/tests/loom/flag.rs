@@ -1,4 +1,4 @@
-//! The wake flag that ships, and what would go wrong with others.
+//! The shipped wake flag, and what goes wrong with other flags.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,8 @@ pub const MODELS: &[Model] = &[
     Model::holds("flag::is_rung_once_per_sleep", is_rung_once_per_sleep::<Real>),
     Model::holds("flag::is_not_rung_while_awake", is_not_rung_while_awake::<Real>),
     Model::holds("flag::goes_on_in_a_nested_loop", goes_on_in_a_nested_loop::<Real>),
-    // Right, if less thrifty: so it is the order that the mutant of that name fails by.
+    // Correct, although it rings more often. This shows that the mutant below fails because of the
+    // order.
     Model::holds(
         "flag::cleared_before_the_drain_loses_no_wake_up",
         loses_no_wake_up::<Flagged<ClearsBeforeDraining>>,
@@ -54,7 +55,7 @@ pub const MODELS: &[Model] = &[
     ),
 ];
 
-/// Work is a number; the flag is the one that ships. The mutants override one step each.
+/// Work is a number, and the flag is the shipped one. The mutants override one step each.
 struct Flagged<M: Flags> {
     shared: Arc<Work<M>>,
 }
@@ -65,7 +66,7 @@ struct Work<M> {
     bell: Arc<Bell>,
 }
 
-/// The steps of the two sides around the looking for work and the bringing of it.
+/// The steps of the two sides, before and after looking for work and bringing it.
 trait Flags: Send + Sync + 'static {
     fn new() -> Self;
     fn bring(&self, publish: impl FnOnce(), ring: impl FnOnce());
@@ -114,7 +115,7 @@ impl<M: Flags> Host for Flagged<M> {
         if self.shared.pieces.load(Ordering::Acquire) == 0 {
             return 0;
         }
-        // Nobody else takes any.
+        // No other thread takes any.
         self.shared.pieces.fetch_sub(1, Ordering::AcqRel);
         1
     }
@@ -151,7 +152,7 @@ impl Flags for WakeFlag {
     }
 }
 
-/// Looks for work, and arms the flag only then.
+/// Looks for work before it arms the flag.
 struct ArmsAfterLooking(WakeFlag);
 
 impl Flags for ArmsAfterLooking {
@@ -177,7 +178,7 @@ impl Flags for ArmsAfterLooking {
     }
 }
 
-/// Trips the flag, and brings the work only then.
+/// Trips the flag before it brings the work.
 struct TripsBeforeBringing(WakeFlag);
 
 impl Flags for TripsBeforeBringing {
@@ -224,7 +225,7 @@ impl Flags for ClearsAfterDraining {
     }
 
     fn prepare(&self, _look: impl FnOnce() -> bool) -> bool {
-        // It has just done all work there was.
+        // It has just done all available work.
         false
     }
 

@@ -1,4 +1,4 @@
-//! What a model loop is made of, and the models that whatever brings work to a loop must pass.
+//! The parts of a model loop, and the models that every way of bringing work to a loop must pass.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::search::{Search, join, note, spawn};
 /// Nothing here takes that long.
 pub const LONG: Duration = Duration::from_secs(3600);
 
-/// What a loop sleeps on, in place of the context's eventfd: it stays rung until it is waited on.
+/// What a loop sleeps on, like the context's eventfd: it stays rung until a wait takes the ring.
 pub struct Bell {
     of: &'static str,
     rung: Mutex<bool>,
@@ -38,7 +38,7 @@ impl Bell {
         self.heard.notify_one();
     }
 
-    /// As `poll()`: waits, or only looks. Answers the ring either way.
+    /// Like `poll()`: waits, or only looks. Takes the ring either way.
     pub fn poll(&self, wait: bool) {
         let mut rung = lock(&self.rung);
         if wait && !*rung {
@@ -60,9 +60,9 @@ impl Bell {
     }
 }
 
-/// A way for one loop to sleep while others may bring it work.
+/// A way for one loop to sleep while other threads may bring it work.
 pub trait Host: Sized + 'static {
-    /// The side of those who bring work.
+    /// The side that brings work.
     type Guest: Clone + Send + 'static;
 
     fn new(bell: Arc<Bell>) -> (Self, Self::Guest);
@@ -70,13 +70,13 @@ pub trait Host: Sized + 'static {
     /// Brings a piece of work.
     fn bring(guest: &Self::Guest);
 
-    /// The loop is about to sleep: whether it must not.
+    /// Called before the loop sleeps: whether it must not.
     fn prepare(&self) -> bool;
 
     /// The loop is awake.
     fn check(&self);
 
-    /// Does all work there is; says how much it was.
+    /// Does all available work, and returns how much it was.
     fn work(&self) -> usize;
 
     /// Does some of it, if there is any.
@@ -109,7 +109,7 @@ impl<H: Host> Loop<H> {
     /// Prepare, poll, check.
     pub fn wait(&self) {
         self.turns.set(self.turns.get() + 1);
-        // What stays awake would never come to the assertion at the end.
+        // A loop that never sleeps would not reach the assertion at the end.
         assert_turns(self.turns.get(), 12);
         let ready = self.host.prepare();
         note(if ready { "prepares: something is ready" } else { "prepares: nothing is ready" });
@@ -138,14 +138,14 @@ impl<H: Host> Loop<H> {
         self.work();
     }
 
-    /// Iterations until so much is done, as few as can be.
+    /// Iterates until this much is done, as few times as possible.
     pub fn turn_until(&self, done: usize) {
         while self.done() < done {
             self.turn();
         }
     }
 
-    /// A nested loop, until it is told to end.
+    /// Runs a nested loop until it is quit.
     pub fn run_nested(&self, levels: &DepthStack<Arc<Bell>>, name: &str) {
         let Some(level) = levels.open(name, self.bell.clone()) else {
             note("does not open the nested loop");
@@ -159,7 +159,7 @@ impl<H: Host> Loop<H> {
     }
 }
 
-/// Tells a nested loop to end.
+/// Quits a nested loop.
 pub fn quit(levels: &DepthStack<Arc<Bell>>, name: &str) {
     note("quits the nested loop");
     if let Some(bell) = levels.quit(name) {
@@ -167,11 +167,11 @@ pub fn quit(levels: &DepthStack<Arc<Bell>>, name: &str) {
     }
 }
 
-/// Turns of a loop beyond what its wake-ups are worth.
-pub const IN_VAIN: &str = "turns for";
+/// The failure of a loop that makes more iterations than its wake-ups justify.
+pub const IN_VAIN: &str = "iterations for";
 
 pub fn assert_turns(turns: usize, most: usize) {
-    assert!(turns <= most, "{turns} turns for no more than {most} wake-ups");
+    assert!(turns <= most, "{turns} iterations for no more than {most} wake-ups");
 }
 
 /// Two threads bring a piece of work each, and the loop sleeps in between.
@@ -184,8 +184,8 @@ pub fn loses_no_wake_up<H: Host>(search: &Search) {
         });
         host.turn_until(2);
         threads.into_iter().for_each(join);
-        // Each piece of work is worth a turn, and a ring that was under way when the loop found
-        // the work by itself is worth one more.
+        // Each piece of work justifies an iteration. A ring that was under way when the loop found
+        // the work by itself justifies one more.
         assert_turns(host.turns(), 3);
     });
 }
@@ -198,7 +198,7 @@ pub fn is_rung_once_per_sleep<H: Host>(search: &Search) {
             let guest = guest.clone();
             spawn(name, move || H::bring(&guest))
         });
-        // Whether it says so or not: it may be rung while it looks.
+        // Whatever it returns: it may be rung while it looks.
         host.host.prepare();
         note("prepares");
         threads.into_iter().for_each(join);
@@ -206,7 +206,7 @@ pub fn is_rung_once_per_sleep<H: Host>(search: &Search) {
     });
 }
 
-/// A loop that is awake is not rung: it will look for work by itself.
+/// A loop that is awake is not rung, because it looks for work by itself.
 pub fn is_not_rung_while_awake<H: Host>(search: &Search) {
     search.check(|| {
         let (host, guest) = Loop::<H>::new("host");
@@ -226,8 +226,8 @@ enum Point {
     After,
 }
 
-/// Two loops that bring each other work, each on a thread of its own; a nested loop in the one,
-/// ended by the other; and a third thread that brings work at any time.
+/// Two loops bring each other work, each on its own thread. One opens a nested loop, which the other
+/// quits. A third thread brings work at any time.
 pub fn goes_on_in_a_nested_loop<H: Host>(search: &Search) {
     for point in [Point::Before, Point::Between, Point::After] {
         search.check(move || with_a_nested_loop::<H>(point));
@@ -237,7 +237,7 @@ pub fn goes_on_in_a_nested_loop<H: Host>(search: &Search) {
 fn with_a_nested_loop<H: Host>(point: Point) {
     let (host, guest) = Loop::<H>::new("host");
     let levels = Arc::new(DepthStack::new());
-    // How the other loop is reached.
+    // How to reach the other loop.
     let back = Arc::new(Mutex::new(None));
     let other = {
         let (guest, levels, back) = (guest.clone(), levels.clone(), back.clone());
@@ -248,7 +248,7 @@ fn with_a_nested_loop<H: Host>(point: Point) {
             other.turn_until(1);
             quit(&levels, "dialog");
             H::bring(&guest);
-            // For the one piece of work; and for a ring under way when it was found.
+            // One for the piece of work, and one for a ring that was under way when it was found.
             assert_turns(other.turns(), 2);
         })
     };
@@ -271,13 +271,13 @@ fn with_a_nested_loop<H: Host>(point: Point) {
         }
         ask();
         host.work();
-        // This may have been the work that the other loop made itself known by.
+        // This may have been the work with which the other loop announced itself.
         ask();
     }
     join(other);
     join(third);
-    // For three pieces of work and the quit, twice: a ring may have been under way when its reason
-    // was found, and the piece that finds the nested loop opened wakes that loop too.
+    // Twice for three pieces of work and the quit: a ring may have been under way when its reason was
+    // found, and work that arrives when the nested loop is open wakes that loop too.
     assert_turns(host.turns(), 8);
     assert_eq!(levels.depth(), 0, "a level was left open");
 }

@@ -58,7 +58,7 @@ impl Host for Real {
 }
 
 fn gone(search: &Search) {
-    // loom counts its `Arc`s: a job left behind would fail the model.
+    // loom counts its `Arc`s, so a job left behind would fail the model.
     search.check(|| {
         let (tx, rx) = handoff(|| {});
         let job = Arc::new(());

@@ -1,9 +1,9 @@
 //! Starts a process for each model, and prints what the searches found.
 //!
-//! To cargo and to nextest each model is a test. A model passes when its search found nothing, a
-//! mutant when it was caught by the failure that it is there to show.
+//! For cargo and nextest each model is a test. A model passes if its search finds no failure, and a
+//! mutant if its search finds the expected failure.
 //!
-//! For each mutant that was caught a line is printed that `cargo xtask mutants` makes a row of:
+//! For each mutant that is caught, it prints a line, which `cargo xtask mutants` turns into a row:
 //! `mutant: NAME | WHAT IS WRONG | FOUND BY | EXECUTIONS`.
 
 use std::collections::BTreeMap;
@@ -16,16 +16,16 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::search::{FAILED, Model, PASSED, explore};
 
-/// Names the model that this process is to search.
+/// Names the model that this process searches.
 const SEARCH: &str = "LOOPNEST_LOOM_SEARCH";
 
-/// What came of a search.
+/// The result of a search.
 struct Report {
     name: &'static str,
     result: String,
     executions: String,
     took: Duration,
-    /// Where one was found: what failed, and in which order of steps.
+    /// If a failure was found: what failed, and in which order of steps.
     failure: Option<String>,
     /// For the table of mutants.
     mutant: Option<String>,

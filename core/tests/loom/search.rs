@@ -1,12 +1,12 @@
-//! One search: a model in every order of its steps, in a process of its own.
+//! One search: a model in every order of its steps, in its own process.
 //!
-//! A process of its own, because loom turns some failures into an abort, and because the panic hook
-//! can then end the search at the first failure and say in which order the steps were made.
+//! It has its own process because loom turns some failures into an abort, and because the panic hook
+//! can then end the search at the first failure and print the order of the steps.
 //!
-//! A search first goes without a bound. If that does not end within so many executions, it begins
-//! again with a bound on preemptions, the switches away from a thread that could have gone on; the
-//! bound is raised for as long as the executions suffice.
-//! Bounds of time are not used: the same source is searched in the same way on every machine.
+//! A search is first unbounded. If it needs too many executions, it starts over with a bound on
+//! preemptions (switches away from a thread that could have continued), and raises the bound until
+//! the executions run out.
+//! There are no time limits, so the same source is searched in the same way on every machine.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -23,11 +23,11 @@ const PREEMPTIONS: &str = "LOOM_MAX_PREEMPTIONS";
 /// The most executions of a search without a bound; one with a bound may take four times as many.
 const EXECUTIONS: &str = "LOOM_MAX_PERMUTATIONS";
 
-/// A search that did not get through so many preemptions, or all that were asked for, says too
-/// little.
+/// A search must complete with this many preemptions, or with the number asked for if that is lower;
+/// otherwise it proves too little.
 const FLOOR: usize = 2;
 
-/// loom looks at its limits once in so many executions.
+/// loom checks its limits once in this many executions.
 const STRIDE: usize = 500;
 
 /// How many lines of an interleaving are shown, counted from its end.
@@ -37,7 +37,7 @@ const LINES: usize = 36;
 pub struct Model {
     /// `protocol::sentence`
     pub name: &'static str,
-    /// Set where it must *not* hold.
+    /// Set if the model must fail.
     pub mutant: Option<Mutant>,
     pub run: fn(&Search),
 }
@@ -45,11 +45,11 @@ pub struct Model {
 /// What is wrong with a mutant.
 pub struct Mutant {
     pub wrong: &'static str,
-    /// A word of the failure: it must fail by its fault, and not by something else.
+    /// A part of the failure message, to make sure that it fails because of this fault.
     pub fails_by: &'static str,
 }
 
-/// How loom says that nobody can go on, which is what a lost wake-up comes to.
+/// loom's message if no thread can continue, which is the result of a lost wake-up.
 pub const LOST: &str = "deadlock";
 
 impl Model {
@@ -67,24 +67,24 @@ impl Model {
     }
 }
 
-/// What the process of a search says on its standard output, first line first.
+/// How the first line of a search's standard output begins.
 pub const PASSED: &str = "passed";
 pub const FAILED: &str = "failed";
 
-/// Searches, says what came of it on standard output, and ends the process.
+/// Searches, prints the result, and ends the process.
 pub fn explore(model: &Model) -> ! {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("a panic without a message");
-        // What follows is the state of each thread, by number.
+        // The rest is the state of each thread, by number.
         let message = message.split("; threads = ").next().unwrap_or_default();
         say(&format!("{FAILED}\t{}\n{message}\n{}", executions(), interleaving()));
-        // Before anything unwinds: what loom holds cannot be dropped outside of an execution.
+        // Before anything unwinds, because loom's objects cannot be dropped outside an execution.
         process::exit(1);
     }));
     let preemptions = setting(PREEMPTIONS).unwrap_or(3);
     let unbounded = model.mutant.is_none().then_some(None);
     let search = Search {
-        // Of a mutant the fewest preemptions first: what is then found is as simple as it can be.
+        // For a mutant, start with the fewest preemptions, to find the simplest failure.
         bounds: unbounded.into_iter().chain((0..=preemptions).map(Some)).collect(),
         executions: setting(EXECUTIONS).unwrap_or(5_000),
         depth: Cell::new(EXHAUSTED),
@@ -92,8 +92,8 @@ pub fn explore(model: &Model) -> ! {
     (model.run)(&search);
     let floor = FLOOR.min(preemptions);
     if search.depth.get() < floor {
-        // Said as a failure of the model, which it is: nobody has looked at it closely enough.
-        let few = "not searched with so many preemptions as say something; make it smaller";
+        // Reported as a failure of the model.
+        let few = "searched with too few preemptions to prove anything; make the model smaller";
         say(&format!("{FAILED}\t{}\n{few}\n", executions()));
         process::exit(1);
     }
@@ -106,7 +106,7 @@ pub fn explore(model: &Model) -> ! {
     process::exit(0);
 }
 
-/// Without a panic when whoever started the search is gone.
+/// Prints; does not panic if the process that started the search is gone.
 fn say(text: &str) {
     let mut out = io::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -117,21 +117,21 @@ fn setting(name: &str) -> Option<usize> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-/// There are no other orders, as far as loom can tell.
+/// All orders that loom knows were tried.
 const EXHAUSTED: usize = usize::MAX;
 
 /// How a model is searched.
 pub struct Search {
-    /// To be tried in this order, until one takes too many executions.
+    /// Tried in this order, until one takes too many executions.
     bounds: Vec<Option<usize>>,
     /// The most executions without a bound.
     executions: usize,
-    /// How many preemptions all searches so far have been through with, or `EXHAUSTED`.
+    /// The bound that all searches so far have completed, or `EXHAUSTED`.
     depth: Cell<usize>,
 }
 
 impl Search {
-    /// Searches; does not come back if the model fails. A model may consist of several searches.
+    /// Searches; does not return if the model fails. A model may consist of several searches.
     pub fn check(&self, model: impl Fn() + Send + Sync + 'static) {
         let model = Arc::new(model);
         let mut depth = 0;
@@ -156,7 +156,7 @@ impl Search {
         let most = most.next_multiple_of(STRIDE);
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = bound;
-        // Both are needed: the limit is looked at when the stride is full.
+        // Both are needed: loom checks the limit when the stride is full.
         builder.checkpoint_interval = STRIDE;
         builder.max_permutations = Some(most);
         builder.check(move || {
@@ -164,7 +164,7 @@ impl Search {
             steps().clear();
             model();
         });
-        // It is looked at before the execution that would fill the stride.
+        // loom checks it before the execution that would fill the stride.
         executions() - before + 1 < most
     }
 }
@@ -175,7 +175,7 @@ fn executions() -> usize {
     N_EXECUTIONS.load(Ordering::Relaxed)
 }
 
-/// Who did what, in this execution.
+/// Which thread did what, in this execution.
 type Steps = Vec<(String, Cow<'static, str>)>;
 
 static STEPS: Mutex<Steps> = Mutex::new(Vec::new());
@@ -184,7 +184,7 @@ fn steps() -> MutexGuard<'static, Steps> {
     STEPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Notes a step of this thread, to be shown if the execution fails.
+/// Notes a step of this thread, which is printed if the execution fails.
 pub fn note(what: impl Into<Cow<'static, str>>) {
     let who = thread::current().name().unwrap_or("host").to_owned();
     steps().push((who, what.into()));
@@ -198,12 +198,12 @@ pub fn spawn<T: Send + 'static>(
     thread::Builder::new().name(name.to_owned()).spawn(body).expect("a model has few threads")
 }
 
-/// Waits for a thread, which does not panic: a panic ends the search.
+/// Waits for a thread. It cannot have panicked, because a panic ends the search.
 pub fn join<T>(thread: thread::JoinHandle<T>) -> T {
     thread.join().unwrap_or_else(|_| unreachable!("the panic hook has ended the process"))
 }
 
-/// The steps of this execution, a line each and a column for each thread.
+/// The steps of this execution, one per line, with a column for each thread.
 fn interleaving() -> String {
     let steps = steps();
     let mut threads: Vec<&str> = Vec::new();

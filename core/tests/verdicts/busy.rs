@@ -7,7 +7,7 @@ use loopnest_core::verdict::Finding;
 
 use super::tape::{Tape, dialog, judge, judge_program, program, tape};
 
-/// A quiet window in which the loop turns so often.
+/// A quiet window in which the loop makes this many iterations.
 fn quiet(iterations: u64, switches: u64) -> Tape {
     tape().quiet(100, 400).turns(200, iterations, switches)
 }
@@ -78,7 +78,7 @@ fn a_window_that_never_closed_is_measured_to_the_end() {
 }
 
 #[test]
-fn a_loop_drained_by_hand_may_turn_at_its_own_pace() {
+fn a_drained_loop_may_iterate_at_its_own_pace() {
     // `while !closed { while pending() { iteration(FALSE) } sleep(5 ms) }`, for 300 ms.
     let window = || tape().level(0, 100, 400);
     let by = |how, iterations| {
@@ -92,7 +92,7 @@ fn a_loop_drained_by_hand_may_turn_at_its_own_pace() {
 }
 
 #[test]
-fn a_loop_drained_inside_another_one_is_not_the_other_ones_fault() {
+fn a_drained_loop_inside_another_does_not_make_the_other_busy() {
     let window = || tape().level(0, 100, 1000).level(1, 200, 500);
     let real = window().turns(300, 300 / 5, 300 / 5);
     judge_program(&program(&[How::Run, How::Drain]), &window(), real.clone()).says("progress");
@@ -111,8 +111,8 @@ fn only_the_time_that_a_window_shares_with_a_drained_loop_counts() {
 }
 
 #[test]
-fn stall_and_busy_loop_are_said_together() {
-    // The first seed: 0 ticks in the dialog and a loop that turns a million times.
+fn stall_and_busy_loop_are_reported_together() {
+    // The first observation: 0 ticks in the dialog, and a million iterations.
     let real = dialog().late(Kind::Timer, 150..=900, 1001).turns(500, 1_200_000, 0);
     judge(&dialog(), real).says("stall+busy-loop");
 }
@@ -127,7 +127,7 @@ fn a_quiet_window_inside_a_dialog_is_judged_by_itself() {
 }
 
 #[test]
-fn a_quiet_window_that_nobody_saw_is_inconclusive() {
+fn a_missing_quiet_window_is_inconclusive() {
     let ideal = tape().quiet(100, 400).reached(500, Kind::Timer);
     judge(&ideal, ideal.clone().without(What::QuietEnd))
         .says("inconclusive")

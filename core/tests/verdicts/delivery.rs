@@ -1,4 +1,4 @@
-//! Progress, stall and its reasons, split, lost: what was due, and when it came.
+//! Progress, stalls and their causes, split, lost: when events were due, and when they came.
 
 use loopnest_core::program::{ActorKind, How, Side, Step};
 use loopnest_core::trace::{CANCELLED, FIRED, Key, Kind, What};
@@ -33,7 +33,7 @@ fn a_side_that_delivers_nothing_inside_a_dialog_is_frozen() {
 }
 
 #[test]
-fn the_question_is_asked_of_both_sides() {
+fn both_sides_are_judged() {
     let real = dialog().late(Kind::Timeout, 150..=900, 1001);
     judge(&dialog(), real)
         .says("stall")
@@ -58,7 +58,7 @@ fn one_more_than_half_of_the_ticks_late_is_a_stall() {
     judge(&dialog(), real).says("stall").tally(Kind::Timer, 16, 9, 0);
 }
 
-/// One event, due so many milliseconds before its window closes, comes after it.
+/// One event, due this many milliseconds before its window closes, comes after the close.
 fn due_before_the_close(ms: u64) -> (Tape, Tape) {
     let ideal = tape().level(0, 100, 1000).reached(1000 - ms, Kind::Timer);
     let real = tape().level(0, 100, 1000).reached(1001, Kind::Timer);
@@ -79,7 +79,7 @@ fn what_is_due_100_ms_before_the_close_is_judged() {
 
 #[test]
 fn what_is_due_at_the_moment_of_opening_is_due_inside() {
-    // A callback sends a message and opens a dialog in the same breath.
+    // A callback sends a message and opens a dialog at the same moment.
     let ideal = tape().level(0, 100, 1000).reached(100, Kind::Wake);
     let real = tape().level(0, 100, 1000).reached(1001, Kind::Wake);
     judge(&ideal, real).says("stall").tally(Kind::Wake, 1, 1, 0);
@@ -126,7 +126,7 @@ fn what_is_due_just_before_the_inner_dialog_closes_is_due_in_the_outer_one() {
 
 #[test]
 fn of_two_dialogs_opened_at_once_the_one_opened_last_is_the_inner_one() {
-    // Level 0 stands first in the program and yet was opened inside level 1.
+    // Level 0 comes first in the program, but was opened inside level 1.
     let ideal = tape()
         .at(100, What::Open(1))
         .level(0, 100, 600)
@@ -161,7 +161,7 @@ fn what_is_due_just_before_a_close_is_not_judged_by_what_comes_afterwards() {
 
 #[test]
 fn some_kinds_stalled_while_others_went_on_is_split() {
-    // An ancestor was measured whose I/O went on while its timers froze.
+    // In one earlier strategy, I/O kept working while timers froze.
     let ideal = dialog().every(50, 160..=900, Kind::Io);
     let real = ideal.clone().late(Kind::Timer, 150..=900, 1001);
     judge(&ideal, real)
@@ -236,7 +236,7 @@ fn what_comes_between_poke_and_close_was_cured_what_comes_after_was_not() {
 
 #[test]
 fn a_single_lost_wake_up_among_many_events_is_a_stall() {
-    // Without the poke the program would hang: no majority can excuse that.
+    // Without the poke the program would hang, so a majority of good events does not excuse it.
     let ideal = dialog().every(50, 160..=890, Kind::Wake);
     let real = ideal.clone().late(Kind::Wake, 410..=660, 670).late(Kind::Timer, 410..=660, 670);
     judge(&ideal, real.poke(665, 725)).says("stall").because(&[Finding::LostWakeUp]);
@@ -244,7 +244,7 @@ fn a_single_lost_wake_up_among_many_events_is_a_stall() {
 
 #[test]
 fn what_a_side_that_is_alive_delivers_late_was_not_cured_by_a_poke() {
-    // On a busy machine much is late, and some of it falls into a poke that was meant for others.
+    // On a busy machine many events are late, and some come during a poke that was for others.
     let ideal = dialog().every(50, 160..=890, Kind::Wake);
     let real = ideal.clone().late(Kind::Wake, 410..=410, 670).poke(665, 725);
     judge(&ideal, real).says("progress");
@@ -306,7 +306,7 @@ fn lost_events_do_not_hide_deferred_ones() {
 }
 
 #[test]
-fn what_a_cancelled_task_had_not_come_to_is_not_lost() {
+fn the_remaining_steps_of_a_cancelled_task_are_not_lost() {
     let cancelled = What::Reached(Key { step: CANCELLED, ..key(Kind::Task, 0) });
     let ideal = dialog().at(905, cancelled);
     let real = ideal.clone().never(Kind::Timer, 900..=900);
@@ -315,7 +315,7 @@ fn what_a_cancelled_task_had_not_come_to_is_not_lost() {
 
 #[test]
 fn a_window_that_closed_before_its_time_delivers_what_was_due_later_elsewhere() {
-    // Only the wrong level is to blame: the ticks came when they were due.
+    // The wrong level is the only fault: the ticks came when they were due.
     let real = dialog().without(What::Close(0)).at(400, What::Close(0));
     judge(&dialog(), real).says("wrong-level").tally(Kind::Timer, 6, 0, 0);
 }
@@ -356,7 +356,7 @@ fn an_async_flood_is_a_window_too_and_begins_with_its_step() {
     let program = program_of(ActorKind::Task, vec![step]);
     let ideal = tape().every(10, 10..=1100, Kind::Timeout).reached(1000, Kind::Task);
     let real = |times| ideal.clone().late(Kind::Timeout, times, 1001);
-    // Ticks before 600 are due outside, so it is 31 that count.
+    // Ticks before 600 are due outside, so 31 count.
     judge_program(&program, &ideal, real(600..=860)).says("progress").tally(
         Kind::Timeout,
         31,
@@ -367,19 +367,19 @@ fn an_async_flood_is_a_window_too_and_begins_with_its_step() {
 }
 
 #[test]
-fn where_nothing_nests_what_is_overtaken_by_far_was_starved() {
+fn without_nesting_an_event_overtaken_by_far_is_starved() {
     let ran = |later| {
         let ideal = tape().reached(100, Kind::Wake).reached(later, Kind::Timeout);
         let real = tape().reached(later, Kind::Timeout).reached(later + 1, Kind::Wake);
         judge(&ideal, real)
     };
-    // A thread that was not on a processor for a while may come second.
+    // A thread that did not get a processor for a while may come second.
     ran(299).says("progress");
     ran(300).says("stall").because(&[Finding::Frozen(Side::Async), Finding::Deferred(Side::Async)]);
 }
 
 #[test]
-fn where_nothing_nests_what_is_late_together_with_all_else_is_progress() {
+fn without_nesting_events_that_are_all_late_are_progress() {
     let ideal = tape().reached(100, Kind::Wake).reached(2000, Kind::Timeout);
     let real = tape().reached(1999, Kind::Wake).reached(2000, Kind::Timeout);
     judge(&ideal, real).says("progress");

@@ -1,4 +1,4 @@
-//! Words that say how it ended: refused, wrong-level, livelock, deadlock, abort, inconclusive.
+//! Verdicts about the end of a run: refused, wrong-level, livelock, deadlock, abort, inconclusive.
 
 use loopnest_core::program::{ActorKind, How, Side, Step};
 use loopnest_core::trace::{End, Kind, Meter, What};
@@ -6,7 +6,7 @@ use loopnest_core::verdict::Finding;
 
 use super::tape::{Tape, dialog, judge, judge_program, program, program_of, tape};
 
-/// The dialog of [`dialog`] is refused, and the rest goes on.
+/// The dialog of [`dialog`] is refused, and the rest continues.
 fn refused() -> Tape {
     dialog()
         .without(What::Close(0))
@@ -68,44 +68,44 @@ fn a_wait_that_nobody_quits_may_end_by_itself() {
     judge_program(&program, &run, run.clone()).says("progress");
 }
 
-/// The dialog was told to close at 1000 and does not.
+/// The dialog was quit at 1000 and does not close.
 fn never_closes() -> Tape {
     dialog().without(What::Close(0)).without(What::Done)
 }
 
 #[test]
-fn a_loop_that_turns_though_it_was_told_to_end_is_a_livelock() {
+fn a_loop_that_iterates_after_its_quit_is_a_livelock() {
     let real = never_closes().turns(2000, 100_000, 0).killed(50_000);
     judge(&dialog(), real).says("livelock").because(&[Finding::Spin]);
 }
 
 #[test]
-fn a_loop_that_turns_because_nobody_told_it_to_end_is_a_stall_and_a_busy_loop() {
+fn a_loop_that_iterates_without_a_quit_is_a_stall_and_a_busy_loop() {
     let real = never_closes().without(What::Quit(0)).turns(2000, 100_000, 0).killed(50_000);
     judge(&dialog(), real).says("stall+busy-loop");
 }
 
 #[test]
-fn a_loop_that_sleeps_though_it_was_told_to_end_is_a_stall() {
+fn a_loop_that_sleeps_after_its_quit_is_a_stall() {
     judge(&dialog(), never_closes().killed(16)).says("stall");
     judge(&dialog(), never_closes().killed(17)).says("livelock");
 }
 
 #[test]
-fn the_innermost_loop_must_have_been_told_for_a_livelock() {
-    // The outer one waits for the inner one, which rightly goes on.
+fn a_livelock_needs_a_quit_of_the_innermost_loop() {
+    // The outer one waits for the inner one, which was not quit.
     let real = quit_outer_inside().cut(900).turns(2000, 100_000, 0).killed(50_000);
     judge(&quit_outer_inside(), real).says("stall+busy-loop");
 }
 
 #[test]
-fn turning_on_after_everything_is_done_is_a_livelock() {
+fn iterating_after_everything_is_done_is_a_livelock() {
     judge(&dialog(), dialog().killed(50_000)).says("livelock");
     judge(&dialog(), dialog().killed(16)).says("stall");
 }
 
 #[test]
-fn a_drained_loop_at_its_own_pace_does_not_turn() {
+fn a_drained_loop_at_its_own_pace_is_not_busy() {
     let last = Meter { iterations: 100, ticks: 50, ..Meter::default() };
     let real = never_closes().without(What::Quit(0)).ends(End::Deadline { last, in_lock: false });
     judge_program(&program(&[How::Drain]), &dialog(), real.clone()).says("stall");
@@ -213,14 +213,14 @@ fn a_machine_that_stood_still_does_not_disprove_progress() {
 fn a_machine_that_stood_still_does_not_hide_what_was_proven() {
     let real = dialog().late(Kind::Timer, 150..=900, 1001).stood_still(110..=990);
     judge(&dialog(), real.clone().turns(500, 1000, 0)).says("busy-loop");
-    // Nor does a refusal make up for what could not be judged.
+    // A refusal does not change that either.
     let ideal = dialog().level(1, 1200, 1300);
     judge(&ideal, real.at(1200, What::Open(1)).refuses(1200, 1, "no").at(1200, What::Close(1)))
         .says("inconclusive+refused");
 }
 
 #[test]
-fn a_dialog_that_nobody_saw_is_inconclusive() {
+fn a_missing_dialog_is_inconclusive() {
     let ideal = tape().level(0, 100, 300).reached(400, Kind::Timer);
     judge(&ideal, tape().reached(400, Kind::Timer))
         .says("inconclusive")

@@ -47,7 +47,7 @@ fn lateness_is_the_median_and_earliness_the_greatest() {
 
 #[test]
 fn the_limits_are_those_of_their_version() {
-    // Whoever changes one changes the version, and METHODOLOGY.md.
+    // If you change one, change the version and METHODOLOGY.md too.
     assert_eq!(RULES_VERSION, 1);
     assert_eq!((ITERATIONS_FREE, ITERATIONS_PER_EVENT, TICKS_PERCENT), (16, 8, 25));
     assert_eq!((FLOOD_SHARE, OVERDUE_TICKS, MAX_POKES), (8, 25, 3));

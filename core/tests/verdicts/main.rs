@@ -1,4 +1,4 @@
-//! Golden tests of the verdict rules: every word, mixed ones, and a near-miss for each rule.
+//! Golden tests of the verdict rules: every word, combinations, and a near miss for each rule.
 #![cfg(not(loopnest_loom))]
 
 mod busy;

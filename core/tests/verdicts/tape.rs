@@ -1,4 +1,4 @@
-//! A few words to write traces with.
+//! Helpers for writing traces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -12,8 +12,8 @@ use loopnest_core::verdict::{Finding, Judgement, Tally, WindowFigures, Word};
 /// Iterations and sleeps that a good loop uses for one event: GLib needs up to three.
 const HONEST: u64 = 2;
 
-/// A trace in the making. Times are in milliseconds; the order of writing does not matter but
-/// among events at the same time.
+/// Builds a trace. Times are in milliseconds; the order of calls matters only for events at the same
+/// time.
 #[derive(Clone)]
 pub struct Tape {
     items: Vec<(u64, Item)>,
@@ -79,7 +79,7 @@ impl Tape {
         self.at(from, What::PokeBegin(0)).at(to, What::PokeEnd(0))
     }
 
-    /// What was due in `times` comes only at `ms`.
+    /// Events due in `times` come only at `ms`.
     pub fn late(mut self, kind: Kind, times: RangeInclusive<u64>, ms: u64) -> Self {
         for (at, item) in &mut self.items {
             if item.is(kind) && times.contains(at) {
@@ -89,7 +89,7 @@ impl Tape {
         self
     }
 
-    /// What was due in `times` never comes.
+    /// Events due in `times` never come.
     pub fn never(mut self, kind: Kind, times: RangeInclusive<u64>) -> Self {
         self.items.retain(|(at, item)| !(item.is(kind) && times.contains(at)));
         self
@@ -107,7 +107,7 @@ impl Tape {
         self
     }
 
-    /// The loop turns for nothing.
+    /// The loop iterates for nothing.
     pub fn turns(mut self, ms: u64, iterations: u64, switches: u64) -> Self {
         let work = Meter { iterations, switches, ..Meter::default() };
         self.items.push((ms, Item::Work(work)));
@@ -133,7 +133,7 @@ impl Tape {
         self.ends(End::Died { signal: Some(6), code: None, message: message.to_owned() })
     }
 
-    /// Killed in the end; over the last stretch it turned so often.
+    /// Killed in the end, after this many iterations over the last stretch.
     pub fn killed(self, iterations: u64) -> Self {
         let last = Meter { iterations, ..Meter::default() };
         self.ends(End::Deadline { last, in_lock: false })
@@ -174,12 +174,12 @@ impl Item {
     }
 }
 
-/// Events of one kind are told apart by their number alone.
+/// Events of one kind differ only by their number.
 pub fn key(kind: Kind, n: u32) -> Key {
     Key { actor: 0, step: 0, n, kind }
 }
 
-/// A program whose nested loops are run in these ways; nothing else of it matters to a verdict.
+/// A program whose nested loops are run in these ways; nothing else in it matters to a verdict.
 pub fn program(levels: &[How]) -> Program {
     let dialog = |(i, how): (usize, &How)| Step::Dialog {
         level: format!("level-{i}"),
@@ -208,18 +208,18 @@ pub fn judge_program(program: &Program, ideal: &Tape, real: Tape) -> Verdict {
     Verdict(classify(program, &ideal.clone().trace(), &real.trace()))
 }
 
-/// A judgement with words to ask it.
+/// A judgement, with assertions.
 pub struct Verdict(pub Judgement);
 
 impl Verdict {
-    /// It is these words and no others, worst first.
+    /// Asserts that it has exactly these words, worst first.
     #[track_caller]
     pub fn says(self, words: &str) -> Self {
         assert_eq!(self.0.text(), words, "{:#?}", self.0);
         self
     }
 
-    /// Its findings are these and no others.
+    /// Asserts that it has exactly these findings.
     #[track_caller]
     pub fn because(self, findings: &[Finding]) -> Self {
         assert_eq!(self.0.findings, BTreeSet::from_iter(findings.iter().copied()));
