@@ -27,8 +27,8 @@ pub const ITERATIONS_FREE: u64 = 16;
 /// unblocking a source signals the context's own eventfd.
 pub const ITERATIONS_PER_EVENT: u64 = 8;
 
-/// An event is due *well inside* a window if the ideal run delivers it at least this long before the
-/// window closes.
+/// An event is due *well inside* a window if the ideal run delivers it at least this long before
+/// the window closes.
 pub const MARGIN: Duration = Duration::from_millis(100);
 
 /// Outside nested loops, an event is starved if one that was due this much later comes first.

@@ -34,8 +34,9 @@ use slab::Slab;
 use crate::protocol::WakeFlag;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock, yield_now};
 
-/// [`Executor::run_slice`] reads the clock after this many polls, because that costs about as much as
-/// polling a task that does nothing. It also does so after two and four polls, which may be long.
+/// [`Executor::run_slice`] reads the clock after this many polls, because that costs about as much
+/// as polling a task that does nothing. It also does so after two and four polls, which may be
+/// long.
 const POLLS_PER_CLOCK: u32 = 8;
 
 /// A single-threaded executor that can be re-entered from the tasks it polls.
@@ -152,8 +153,8 @@ impl Executor {
         ready
     }
 
-    /// Call this when the host is awake: `true` if a task is ready. Wakes do not ring until the next
-    /// [`prepare`](Self::prepare).
+    /// Call this when the host is awake: `true` if a task is ready. Wakes do not ring until the
+    /// next [`prepare`](Self::prepare).
     pub fn check(&self) -> bool {
         self.shared.flag.disarm();
         self.is_ready()
@@ -338,8 +339,8 @@ impl<T> Drop for Output<T> {
     }
 }
 
-/// The payload of a panic. `Sync`, unlike the payload itself, so that errors can contain it and still
-/// be `Send` and `Sync`.
+/// The payload of a panic. `Sync`, unlike the payload itself, so that errors can contain it and
+/// still be `Send` and `Sync`.
 pub struct Panic(std::sync::Mutex<Box<dyn Any + Send>>);
 
 impl Panic {

@@ -53,8 +53,8 @@ pub type Canceller = Box<dyn FnOnce() + Send>;
 ///
 /// # Threads
 ///
-/// Methods marked *host* are called on the thread that runs the GLib context, inside a callback or a
-/// task. All others can be called from any thread.
+/// Methods marked *host* are called on the thread that runs the GLib context, inside a callback or
+/// a task. All others can be called from any thread.
 pub trait Loops: Send + Sync + 'static {
     /// Time since the run began.
     fn now(&self) -> Duration;
@@ -88,9 +88,9 @@ pub trait Loops: Send + Sync + 'static {
     /// If the process has no file descriptors left.
     fn pipe(&self) -> std::io::Result<Arc<dyn Pipe>>;
 
-    /// Makes a GAsyncResult call for a task that lives in `home`. A peer answers it with `reply` when
-    /// the time `after` has passed since the start of the call. `None` if the call ends without an
-    /// answer. Polled only by tasks; dropping the future cancels the call.
+    /// Makes a GAsyncResult call for a task that lives in `home`. A peer answers it with `reply`
+    /// when the time `after` has passed since the start of the call. `None` if the call ends
+    /// without an answer. Polled only by tasks; dropping the future cancels the call.
     fn call(&self, home: Home, after: Duration, reply: Reply) -> BoxFuture<Option<Reply>>;
 
     /// Attaches a GLib timeout source.
@@ -110,8 +110,8 @@ pub trait Loops: Send + Sync + 'static {
 
     /// Does `job` on the GLib thread for a task that lives in `home`.
     ///
-    /// If the task lives on the GLib thread, the job is done at once, inside the task's poll, like a
-    /// function call.
+    /// If the task lives on the GLib thread, the job is done at once, inside the task's poll, like
+    /// a function call.
     fn on_host(&self, home: Home, job: Job) -> BoxFuture<Result<(), Refused>> {
         let _ = home;
         job();
@@ -152,7 +152,7 @@ pub trait Pipe: Send + Sync {
     fn close(&self);
     /// Reads one byte; `false` is the end of file. Polled only by tasks.
     fn read(&self) -> BoxFuture<bool>;
-    /// Attaches a GLib watch for readability at default priority; one byte of the pipe is read before
-    /// each call.
+    /// Attaches a GLib watch for readability at default priority; one byte of the pipe is read
+    /// before each call.
     fn watch(&self, callback: Callback);
 }

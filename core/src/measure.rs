@@ -1,7 +1,7 @@
 //! How a run is measured, the same on the real loops and on the model.
 //!
-//! Running a program and judging it both need these numbers, and must agree on them. Those that only
-//! the verdict needs are in [`mod@classify`](crate::classify).
+//! Running a program and judging it both need these numbers, and must agree on them. Those that
+//! only the verdict needs are in [`mod@classify`](crate::classify).
 
 mod poke;
 
@@ -22,8 +22,8 @@ pub const MAX_POKES: u16 = 3;
 /// How long each half of a poke gets to show an effect.
 pub const POKE_EFFECT: Duration = Duration::from_millis(30);
 
-/// A drained nested loop ([`How::Drain`](crate::program::How::Drain)) makes an iteration for nothing
-/// each time it has slept this long. The program causes these iterations, not the strategy.
+/// A drained nested loop ([`How::Drain`](crate::program::How::Drain)) makes an iteration for
+/// nothing each time it has slept this long. The program causes these iterations, not the strategy.
 pub const DRAIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// How many ticks fit into a time, on a machine that never stands still.

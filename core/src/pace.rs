@@ -4,9 +4,9 @@
 //! A dispatch does about one [`SLICE`] of work. What is left is a [`Backlog`], and continues at the
 //! priority [`LATER`], below GTK's redraws at 120 and level with idle callbacks.
 //! If GLib itself is flooded at default priority, the backlog would never get a dispatch. So it is
-//! brought forward once it is [`AGE`] old and [`PASSES`] iterations have passed it over. Age alone is
-//! not enough: on a busy machine a single iteration can take longer than that, and then GTK would
-//! never run.
+//! brought forward once it is [`AGE`] old and [`PASSES`] iterations have passed it over. Age alone
+//! is not enough: on a busy machine a single iteration can take longer than that, and then GTK
+//! would never run.
 
 use std::cell::Cell;
 use std::ops::Add;

@@ -1,11 +1,12 @@
 //! A scenario as data: actors with steps.
 //!
 //! A [`Program`] says nothing about *how* it is run.
-//! Every strategy runs the same value over the real loops, and [`ideal`](crate::model::ideal) runs it
-//! in virtual time, so that the two traces can be compared event by event.
+//! Every strategy runs the same value over the real loops, and [`ideal`](crate::model::ideal) runs
+//! it in virtual time, so that the two traces can be compared event by event.
 //! It is plain data so that it can be printed, stored as TOML, generated and shrunk.
 //!
-//! Channels, signals, pipes and levels have strings as names, and exist as soon as a step names them.
+//! Channels, signals, pipes and levels have strings as names, and exist as soon as a step names
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -442,8 +443,8 @@ fn takes<'a>(
 
 /// An [`Actor`] as it is written in TOML.
 ///
-/// serde cannot refuse unknown fields in a flattened type (serde-rs/serde#1600), but a typo must not
-/// give a different program.
+/// serde cannot refuse unknown fields in a flattened type (serde-rs/serde#1600), but a typo must
+/// not give a different program.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {

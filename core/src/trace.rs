@@ -127,8 +127,8 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// The difference to an `earlier` reading. A counter that was not read in one of them gives zero
-    /// or the full count, never a negative number.
+    /// The difference to an `earlier` reading. A counter that was not read in one of them gives
+    /// zero or the full count, never a negative number.
     #[must_use]
     pub fn saturating_sub(self, earlier: Self) -> Self {
         Self {
@@ -211,7 +211,8 @@ pub trait Recorder: Send + Sync {
     fn useful(&self);
     /// Records a refusal or a warning.
     fn note(&self, text: &str);
-    /// A task is about to be polled with this waker. The rescue thread wakes the last waker of each.
+    /// A task is about to be polled with this waker. The rescue thread wakes the last waker of
+    /// each.
     fn polled(&self, actor: u16, waker: &std::task::Waker) {
         let _ = (actor, waker);
     }

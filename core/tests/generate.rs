@@ -43,8 +43,8 @@ fn shrunk(mut tree: impl ValueTree<Value = Program>, holds: impl Fn(&Program) ->
     smallest
 }
 
-/// Shrinks the first five programs for which `holds` is true, and takes the smallest: where a greedy
-/// search ends depends on where it begins.
+/// Shrinks the first five programs for which `holds` is true, and takes the smallest: where a
+/// greedy search ends depends on where it begins.
 fn smallest(size: Size, holds: impl Fn(&Program) -> bool) -> Program {
     let (mut runner, programs) = (runner(), programs(size));
     let trees = (0..CASES).map(|_| programs.new_tree(&mut runner).expect("nothing is filtered"));

@@ -1,7 +1,7 @@
 //! The protocols between threads, in every order of their steps that loom can find.
 //!
-//! Each promise of a protocol is a *model*: a few threads, most of them small loops that sleep until
-//! they are rung, and a condition that must hold at the end.
+//! Each promise of a protocol is a *model*: a few threads, most of them small loops that sleep
+//! until they are rung, and a condition that must hold at the end.
 //! A lost wake-up is a deadlock, which loom reports. To find loops that iterate for nothing, models
 //! count iterations, because loom does not notice a spin that sleeps in between.
 //!

@@ -1,8 +1,8 @@
 //! Loads files while a dialog is open.
 //!
-//! A task opens a nested loop, as a modal dialog does. Another task loads a file and then closes the
-//! loop. This works only if the load, its callback and the task that awaits it all run inside the
-//! loop; otherwise the loop is closed after five seconds and the program fails.
+//! A task opens a nested loop, as a modal dialog does. Another task loads a file and then closes
+//! the loop. This works only if the load, its callback and the task that awaits it all run inside
+//! the loop; otherwise the loop is closed after five seconds and the program fails.
 //! The program also shows a load that times out, and a load for a task on another thread.
 
 use std::cell::Cell;

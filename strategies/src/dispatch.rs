@@ -28,9 +28,9 @@
 //!
 //! # Limits
 //!
-//! - tokio's I/O and timers stop in a nested loop opened by a task on tokio's own queue, as above, or
-//!   inside another runtime's `block_on`. A task of ours that calls `tokio::task::yield_now` there
-//!   waits too, because tokio defers the wake to the scheduler that is on the stack.
+//! - tokio's I/O and timers stop in a nested loop opened by a task on tokio's own queue, as above,
+//!   or inside another runtime's `block_on`. A task of ours that calls `tokio::task::yield_now`
+//!   there waits too, because tokio defers the wake to the scheduler that is on the stack.
 //! - tokio's cooperative budget does not apply to our tasks: one that never waits keeps the thread.
 //! - Linux only: it depends on `epoll_wait`.
 //!
@@ -69,7 +69,8 @@ use crate::wait::{self, Driver};
 /// `MainContext::iteration`, and every loop nested in these.
 ///
 /// Dropping it drops all tasks and then the runtime, which waits for running `spawn_blocking`
-/// closures. If it is dropped inside one of its own tasks, this happens at the end of that dispatch.
+/// closures. If it is dropped inside one of its own tasks, this happens at the end of that
+/// dispatch.
 ///
 /// While another thread iterates the context, no task runs.
 ///
@@ -101,7 +102,8 @@ struct Shared {
     runtime: LocalRuntime,
     turn: Rc<Turn>,
     backlog: Backlog,
-    /// The foreign runtime whose `block_on` made tokio refuse a turn, and the depth at which it did.
+    /// The foreign runtime whose `block_on` made tokio refuse a turn, and the depth at which it
+    /// did.
     held: Cell<Option<(Id, i32)>>,
     warned: Cell<bool>,
 }

@@ -34,8 +34,9 @@ pub enum CallError {
     /// [`gasync::call`](crate::gasync::call) returns this.
     #[error("this thread does not own its GLib context; use GlibHandle::gasync")]
     NotOwner,
-    /// The closure panicked on the GLib thread. In [`GlibHandle::gasync`](crate::GlibHandle::gasync)
-    /// this also cancels the call that it may have started.
+    /// The closure panicked on the GLib thread. In
+    /// [`GlibHandle::gasync`](crate::GlibHandle::gasync) this also cancels the call that it may
+    /// have started.
     #[error("the closure panicked on the GLib thread")]
     Panicked(Panic),
 }

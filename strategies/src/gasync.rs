@@ -4,10 +4,10 @@
 //! gio's Rust bindings combine the two into one function that takes a `GCancellable` and a closure
 //! for the result. Here that becomes a future, on either side:
 //!
-//! - [`call`]: on the GLib thread. The result need not be `Send`. Unlike `gio::GioFuture`, it returns
-//!   an error instead of panicking if the thread does not own the context. It works in every
-//!   executor: in [`Dispatch`](crate::Dispatch), in a task of [`Nested`](crate::Nested), in glib's
-//!   own executor, and in a nested loop if the strategy runs tasks there.
+//! - [`call`]: on the GLib thread. The result need not be `Send`. Unlike `gio::GioFuture`, it
+//!   returns an error instead of panicking if the thread does not own the context. It works in
+//!   every executor: in [`Dispatch`](crate::Dispatch), in a task of [`Nested`](crate::Nested), in
+//!   glib's own executor, and in a nested loop if the strategy runs tasks there.
 //! - [`GlibHandle::gasync`]: from any thread, in any tokio task. A job starts the call on the
 //!   context's thread, never `MainContext::invoke`. Every strategy has a method `glib` that returns
 //!   a handle, and a [`JobQueue`](crate::JobQueue) on its own gives one too.
@@ -17,9 +17,9 @@
 //! Dropping the future cancels the `GCancellable`. `tokio::time::timeout`, `select!` and the end of
 //! the task all drop it.
 //! A call that has not begun is never started.
-//! A call that has begun is notified. Its result (`G_IO_ERROR_CANCELLED`, or another that came first)
-//! is dropped when the context is next iterated, and only then is its closure freed. This is GTask's
-//! contract: exactly one callback, in the context of the start (gtask.c 2.74.6, line 1223).
+//! A call that has begun is notified. Its result (`G_IO_ERROR_CANCELLED`, or another that came
+//! first) is dropped when the context is next iterated, and only then is its closure freed. This is
+//! GTask's contract: exactly one callback, in the context of the start (gtask.c 2.74.6, line 1223).
 //! If the context is never iterated again, both are kept.
 //! Handlers of the `cancelled` signal run in the thread that drops the future
 //! (`g_cancellable_cancel`).
@@ -28,8 +28,8 @@
 //!
 //! # Errors
 //!
-//! The call's own error, such as a lost bus connection or a missing file, is part of the result that
-//! the closure passes to its [`Resolver`]. [`CallError`] means that there is no such result.
+//! The call's own error, such as a lost bus connection or a missing file, is part of the result
+//! that the closure passes to its [`Resolver`]. [`CallError`] means that there is no such result.
 //! If a service never answers, only a timeout ends the call: GDBus's own (25 s by default), or one
 //! of tokio's around the future.
 //!

@@ -10,8 +10,8 @@
 //!
 //! If a callback opened it, everything keeps running.
 //! If a task opened it, the process aborts as soon as another task is polled: each poll calls
-//! `futures_executor::enter().unwrap()`, which fails inside another poll, and the panic cannot leave
-//! the `extern "C"` function (gtk-rs-core#739, gtk4-rs#2185).
+//! `futures_executor::enter().unwrap()`, which fails inside another poll, and the panic cannot
+//! leave the `extern "C"` function (gtk-rs-core#739, gtk4-rs#2185).
 //!
 //! # Timers
 //!

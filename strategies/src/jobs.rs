@@ -30,7 +30,8 @@ use crate::source::{Callbacks, Prepare, Source, SourceRef, carry_panic};
 /// How many jobs can be queued before senders have to wait.
 const CAPACITY: usize = 1024;
 
-/// Room is given back for this many jobs at a time, because that takes a lock that senders need too.
+/// Room is given back for this many jobs at a time, because that takes a lock that senders need
+/// too.
 const BATCH: usize = 64;
 
 pub(crate) type Job = Box<dyn FnOnce() + Send>;

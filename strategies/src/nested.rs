@@ -2,8 +2,8 @@
 //!
 //! # Mechanism
 //!
-//! asyncio-glib's design: tokio owns the thread, and where it would wait for I/O it runs a GLib main
-//! loop instead.
+//! asyncio-glib's design: tokio owns the thread, and where it would wait for I/O it runs a GLib
+//! main loop instead.
 //! A source in the context watches tokio's epoll descriptor and has tokio's timeout as its ready
 //! time. Its dispatch quits that main loop, and tokio continues.
 //!
@@ -78,8 +78,8 @@ pub struct Nested {
 pub enum WakeAfterDispatch {
     /// A future completed by a GLib callback is polled at once.
     Yes,
-    /// A future completed by a GLib callback is not polled until something else ends the wait, as in
-    /// the published asyncio-glib.
+    /// A future completed by a GLib callback is not polled until something else ends the wait, as
+    /// in the published asyncio-glib.
     No,
 }
 

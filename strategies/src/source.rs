@@ -87,8 +87,8 @@ pub enum Prepare {
 ///
 /// `prepare` and `check` must not iterate the context (GLib 2.74 deadlocks, fixed in 2.77.0).
 pub trait Callbacks: 'static {
-    /// Called before the loop sleeps. By default the source is not ready and does not limit how long
-    /// the loop sleeps.
+    /// Called before the loop sleeps. By default the source is not ready and does not limit how
+    /// long the loop sleeps.
     fn prepare(&self, this: SourceRef<'_>) -> Prepare {
         let _ = this;
         Prepare::Wait(None)
@@ -174,9 +174,9 @@ impl<C: Callbacks> Source<C> {
     /// ```
     ///
     /// # Panics
-    /// If called inside a `prepare` or a `check`: if the source is the only one of its priority, GLib
-    /// then continues from a freed list node (gmain.c 2.74.6, line 1109). Also while another thread
-    /// iterates the context, because that thread may be in one.
+    /// If called inside a `prepare` or a `check`: if the source is the only one of its priority,
+    /// GLib then continues from a freed list node (gmain.c 2.74.6, line 1109). Also while another
+    /// thread iterates the context, because that thread may be in one.
     pub fn set_priority(&self, priority: i32) {
         assert_nobody_is_asked();
         // GLib would add the descriptors again and never remove them (gmain.c 2.74.6, line 1904).

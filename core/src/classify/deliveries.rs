@@ -39,8 +39,8 @@ struct Count {
 impl Count {
     /// Only a minority of events can be late by chance, and none can need a poke by chance.
     ///
-    /// During a flood, the number of events in time depends on how much of the processor the process
-    /// gets, so it is starvation only if almost none come.
+    /// During a flood, the number of events in time depends on how much of the processor the
+    /// process gets, so it is starvation only if almost none come.
     fn stalled(&self, window: Option<Window>) -> bool {
         let came = (self.due as usize).saturating_sub(self.blames.len());
         let enough = match window {
@@ -138,8 +138,8 @@ impl Case<'_> {
         }
     }
 
-    /// Judges an event due inside a window: `None` if nothing can be said, else how it failed, if it
-    /// did.
+    /// Judges an event due inside a window: `None` if nothing can be said, else how it failed, if
+    /// it did.
     fn inside(
         &mut self,
         window: Window,
@@ -217,8 +217,8 @@ impl Case<'_> {
 
     /// Whether an event that was due much later came before the event at index `at`.
     fn overtaken(&self, ideal: &Event, at: usize) -> bool {
-        // GLib counts an interval from the last dispatch and never catches up. Once such a source is
-        // late it stays late, and only its first firing shows whether it is starved.
+        // GLib counts an interval from the last dispatch and never catches up. Once such a source
+        // is late it stays late, and only its first firing shows whether it is starved.
         let again = matches!(
             ideal.what,
             What::Reached(Key { kind: Kind::Timeout, step: FIRED, n: 1.., .. })
@@ -243,8 +243,8 @@ impl Case<'_> {
         clock_ran(open.map(|open| &events[open]), &events[close])
     }
 
-    /// Finds stalls. Each side is judged in each window, so that progress in one dialog does not hide
-    /// a stall in another.
+    /// Finds stalls. Each side is judged in each window, so that progress in one dialog does not
+    /// hide a stall in another.
     fn stalls(&mut self, counts: &Counts) {
         let windows: BTreeSet<_> = counts.keys().map(|(w, kind)| (*w, kind.side())).collect();
         for (window, side) in windows {

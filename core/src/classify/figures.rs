@@ -24,8 +24,8 @@ impl Case<'_> {
             };
             let close = self.real.events[i..].iter().find(|e| e.what == closing);
             let (at, meter) = close.map_or(end, |e| (e.at, e.meter));
-            // A poke makes descriptors readable, and a frozen side does not drain them. What the loop
-            // does from then on is caused by the poke.
+            // A poke makes descriptors readable, and a frozen side does not drain them. What the
+            // loop does from then on is caused by the poke.
             let poke = |e: &&Event| matches!(e.what, What::PokeBegin(_)) && e.at < at;
             let poke = self.real.events[i..].iter().find(poke);
             let (until, reading) = poke.map_or((at, meter), |e| (e.at, e.meter));

@@ -9,8 +9,8 @@
 //!                                  up to `room`  CLOSE_AFTER
 //! ```
 //!
-//! An actor that computes keeps all others waiting, so each place lasts longer by all computations in
-//! it.
+//! An actor that computes keeps all others waiting, so each place lasts longer by the
+//! time of all computations in it.
 
 use super::sketch::{
     Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting, Work,
@@ -26,8 +26,8 @@ const NAME: &str = "generated";
 /// because on a busy machine the work may come late relative to the close.
 const CLOSE_AFTER: u64 = 120;
 
-/// An idle source floods from the beginning of the program until this at most; after that, a timeout
-/// is used instead.
+/// An idle source floods from the beginning of the program until this at most; after that, a
+/// timeout is used instead.
 const FLOOD_UNTIL: u64 = 80;
 
 /// Lays out a sketch as a program.
@@ -100,7 +100,8 @@ impl Layout<'_> {
             self.quiet(from, to);
             end = end.max(to);
         }
-        // Far enough after the end: on a busy machine a loop closes late, and this must stay outside.
+        // Far enough after the end: on a busy machine a loop closes late, and this must stay
+        // outside.
         let after = end + limits.settle + limits.apart;
         for work in act.works.iter().filter(|work| place(work) == Place::After) {
             end = end.max(self.work(work, after + work.at * limits.unit));
@@ -363,8 +364,8 @@ fn is_callback(by: By) -> bool {
     matches!(by, By::Timeout | By::Watch | By::Idle)
 }
 
-/// The order in which `n` loops are closed: the innermost first in the first of them, all in reverse
-/// in the last.
+/// The order in which `n` loops are closed: the innermost first in the first of them, all in
+/// reverse in the last.
 fn order(n: usize, which: usize) -> Vec<usize> {
     let mut left: Vec<usize> = (0..n).rev().collect();
     let mut which = which;

@@ -2,8 +2,8 @@
 //!
 //! A named scenario asks one question that is already known.
 //! Generated programs vary at once everything that decided the outcome in the measurements: which
-//! actor opens the nested loop, how it is run, how deep, what is pending, at which priorities, which
-//! actors quit and in which order.
+//! actor opens the nested loop, how it is run, how deep, what is pending, at which priorities,
+//! which actors quit and in which order.
 //!
 //! ```text
 //!   Sketch      plain data: levels, works, indices into short lists of choices
@@ -13,14 +13,14 @@
 //!               closed, and events due in one are due well inside it
 //! ```
 //!
-//! Nothing is filtered out, so shrinking never gets stuck among invalid programs: `layout` turns any
-//! sketch into a program that passes [`Program::check`] and ends in the ideal run.
+//! Nothing is filtered out, so shrinking never gets stuck among invalid programs: `layout` turns
+//! any sketch into a program that passes [`Program::check`] and ends in the ideal run.
 //!
 //! A program must also get the same verdict each time it runs on a busy machine.
 //! So each actor acts at an absolute time and not after another actor, an event in a window is due
-//! at least [`classify::MARGIN`](crate::classify::MARGIN) before the window closes, repeating sources
-//! fire only a few times, and no flood has a higher priority than the other GLib sources of the
-//! program (GLib itself would starve them).
+//! at least [`classify::MARGIN`](crate::classify::MARGIN) before the window closes, repeating
+//! sources fire only a few times, and no flood has a higher priority than the other GLib sources of
+//! the program (GLib itself would starve them).
 
 mod layout;
 mod sketch;

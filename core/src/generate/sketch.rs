@@ -1,7 +1,7 @@
 //! What a program is made from: plain data that shrinks well.
 //!
-//! proptest shrinks a list by removing elements, a choice towards the first one, and a number towards
-//! the smallest. So every list below has its simplest choice first.
+//! proptest shrinks a list by removing elements, a choice towards the first one, and a number
+//! towards the smallest. So every list below has its simplest choice first.
 
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof};
@@ -247,8 +247,8 @@ pub(super) enum Waiting {
 
 const PRIORITIES: [i32; 6] = [0, 0, 0, 200, 100, -100];
 
-/// GLib's side first and then the async side, each from simple to unusual: proptest shrinks by halving
-/// the index, and a failure that needs a task must not get lost among callbacks.
+/// GLib's side first and then the async side, each from simple to unusual: proptest shrinks by
+/// halving the index, and a failure that needs a task must not get lost among callbacks.
 const BY: [By; 9] = [
     By::Timeout,
     By::Watch,

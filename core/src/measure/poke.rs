@@ -1,7 +1,7 @@
 //! When a run is poked, and which tasks a poke wakes.
 //!
-//! A *poke* wakes everything. A correct program cannot notice it, and its effect distinguishes a lost
-//! wake-up from a frozen side.
+//! A *poke* wakes everything. A correct program cannot notice it, and its effect distinguishes a
+//! lost wake-up from a frozen side.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,9 @@ const SIDES: [Side; 2] = [Side::Async, Side::Glib];
 
 /// What the ideal run delivers, minus what has been delivered.
 ///
-/// The program has one clock, *now*, and the supervisor has another, *clock*, which stands still when
-/// the machine does. The first says when something becomes due, the second how long it has been owed.
-/// In the model they are the same.
+/// The program has one clock, *now*, and the supervisor has another, *clock*, which stands still
+/// when the machine does. The first says when something becomes due, the second how long it has
+/// been owed. In the model they are the same.
 #[derive(Debug)]
 pub struct Owed {
     /// In order of time.
@@ -63,8 +63,8 @@ impl Owed {
         overdue && self.pokes < MAX_POKES && clock >= self.not_before
     }
 
-    /// When to poke if nothing more is delivered, for runs in which both clocks are the same. `None`
-    /// if nothing is owed any more, or if there were already [`MAX_POKES`].
+    /// When to poke if nothing more is delivered, for runs in which both clocks are the same.
+    /// `None` if nothing is owed any more, or if there were already [`MAX_POKES`].
     pub fn next_poke(&self) -> Option<Duration> {
         let overdue = SIDES.into_iter().filter_map(|side| {
             let alive = self.alive.get(&side).copied().unwrap_or_default();
@@ -153,7 +153,8 @@ mod tests {
         let mut owed = owed(&[(100, TIMER), (300, TIMEOUT)]);
         let reckoned = owed.next_poke();
         assert_eq!(reckoned, Some(time_of(10) + OVERDUE));
-        // Something due at a tick is first seen at that tick, so nothing was owed at the one before.
+        // Something due at a tick is first seen at that tick, so nothing was owed at the one
+        // before.
         let seen = first_poke(&mut owed, 0).map(|ticks| time_of(ticks) + TICK);
         assert_eq!(seen, reckoned);
     }

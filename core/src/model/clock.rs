@@ -54,8 +54,8 @@ pub enum Rounding {
     Micros,
 }
 
-/// A thread of the model. Calls of [`Thread::MAIN`] are plain Rust calls; all other threads exist in
-/// events only.
+/// A thread of the model. Calls of [`Thread::MAIN`] are plain Rust calls; all other threads exist
+/// in events only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thread(pub u32);
 
@@ -158,8 +158,9 @@ impl Clock {
         &self.0.config
     }
 
-    /// Runs `event` at `time` on [`Thread::OTHER`]. If that time is past, it runs when time next moves
-    /// or a loop next polls. Events of the same time run in the order in which they were added.
+    /// Runs `event` at `time` on [`Thread::OTHER`]. If that time is past, it runs when time next
+    /// moves or a loop next polls. Events of the same time run in the order in which they were
+    /// added.
     pub fn at(&self, time: Duration, event: impl FnOnce() + Send + 'static) -> EventId {
         self.at_on(Thread::OTHER, time, event)
     }
@@ -205,8 +206,8 @@ impl Clock {
 
     /// Waits until `ready` returns `true` or `deadline` has passed. This is the only way to sleep.
     ///
-    /// `ready` is called first, and again after every event. An event cannot sleep, so there the wait
-    /// times out at once.
+    /// `ready` is called first, and again after every event. An event cannot sleep, so there the
+    /// wait times out at once.
     pub fn wait(&self, deadline: Option<Duration>, mut ready: impl FnMut() -> bool) -> Wait {
         self.wait_micros(deadline.map(micros), &mut ready).0
     }
@@ -373,7 +374,8 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Converts to GLib's unit of time, rounded up so that nothing is early. Saturates, which means never.
+/// Converts to GLib's unit of time, rounded up so that nothing is early. Saturates, which means
+/// never.
 pub(super) fn micros(time: Duration) -> u64 {
     let whole = time.as_secs().saturating_mul(1_000_000);
     whole.saturating_add(u64::from(time.subsec_nanos().div_ceil(1_000)))

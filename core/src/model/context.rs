@@ -160,8 +160,8 @@ impl Context {
     }
 
     /// Runs `call` at once if the caller owns the context, or if the context is the caller's thread
-    /// default and can be acquired; otherwise in an idle source (gmain.c:6362). The default context is
-    /// every thread's default, so while no thread owns it, it runs `call` on *any* thread.
+    /// default and can be acquired; otherwise in an idle source (gmain.c:6362). The default context
+    /// is every thread's default, so while no thread owns it, it runs `call` on *any* thread.
     pub fn invoke(&self, is_default: bool, priority: i32, call: impl FnOnce() + Send + 'static) {
         if self.is_owner() {
             call();
@@ -198,9 +198,9 @@ impl Context {
         self.iterate(false, false)
     }
 
-    /// Drops all sources with their callbacks, which may hold the context that holds them. Do not call
-    /// this inside an iteration, which would look for them. It may be called after an iteration that
-    /// panicked.
+    /// Drops all sources with their callbacks, which may hold the context that holds them. Do not
+    /// call this inside an iteration, which would look for them. It may be called after an
+    /// iteration that panicked.
     pub fn clear(&self) {
         let mut state = self.state();
         (state.owner, state.owner_count, state.in_check_or_prepare) = (None, 0, 0);

@@ -65,8 +65,8 @@ impl Fd {
         Self(Arc::new(Inner { number: clock.next_fd(), kind }))
     }
 
-    /// A descriptor whose readiness is computed by `ready`: in each poll that looks at it, again after
-    /// every event during that poll. `ready` is called with no lock held.
+    /// A descriptor whose readiness is computed by `ready`: in each poll that looks at it, again
+    /// after every event during that poll. `ready` is called with no lock held.
     pub fn derived(clock: &Clock, ready: impl Fn() -> Events + Send + Sync + 'static) -> Self {
         Self::new(clock, Kind::Derived(Box::new(ready)))
     }

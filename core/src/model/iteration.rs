@@ -161,7 +161,8 @@ impl Context {
         }
     }
 
-    /// `g_main_context_poll` (gmain.c:4520): sleeps until a descriptor is ready or the time is over.
+    /// `g_main_context_poll` (gmain.c:4520): sleeps until a descriptor is ready or the time is
+    /// over.
     fn poll(&self, timeout: Option<u64>, fds: &mut [Polled]) -> Poll {
         if fds.is_empty() && timeout == Some(0) {
             return Poll::default();
@@ -181,8 +182,8 @@ impl Context {
         Poll { called: true, slept }
     }
 
-    /// `g_main_context_check` (gmain.c:3970): which sources are ready now? Puts them into the pending
-    /// list and returns whether there are any.
+    /// `g_main_context_check` (gmain.c:3970): which sources are ready now? Puts them into the
+    /// pending list and returns whether there are any.
     fn check(&self, mut max_priority: i32, fds: &[Polled], poll: Poll) -> bool {
         let mut state = self.state();
         state.counters.polls += u64::from(poll.called);
@@ -267,8 +268,8 @@ impl Context {
         n_ready > 0
     }
 
-    /// `g_main_dispatch` (gmain.c:3396): dispatches the pending list. Meanwhile a nested iteration may
-    /// empty the list, and a nested [`pending`](Self::pending) may fill it again.
+    /// `g_main_dispatch` (gmain.c:3396): dispatches the pending list. Meanwhile a nested iteration
+    /// may empty the list, and a nested [`pending`](Self::pending) may fill it again.
     fn dispatch(&self) {
         let clock = self.clock();
         let mut state = self.state();

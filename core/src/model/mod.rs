@@ -48,9 +48,9 @@
 //!    the outer list is empty now: B is not called twice
 //! ```
 //!
-//! So a source whose callback opened a nested loop is deaf until that loop ends; its descriptors are
-//! not even polled. That is the stall. It becomes a busy loop if the same descriptor is also polled
-//! in another way (by another source, or a raw [`add_poll`](Context::add_poll)).
+//! So a source whose callback opened a nested loop is deaf until that loop ends; its descriptors
+//! are not even polled. That is the stall. It becomes a busy loop if the same descriptor is also
+//! polled in another way (by another source, or a raw [`add_poll`](Context::add_poll)).
 //!
 //! # The rules
 //!

@@ -39,8 +39,8 @@ pub trait Callbacks: Send + Sync {
     /// Does the work; `Break` destroys the source.
     fn dispatch(&self, this: &Source) -> ControlFlow<()>;
 
-    /// Whether `prepare` and `check` need to be called. `false` is like `NULL` functions, which GLib's
-    /// timeouts and descriptor sources have. Called once, when the source is created.
+    /// Whether `prepare` and `check` need to be called. `false` is like `NULL` functions, which
+    /// GLib's timeouts and descriptor sources have. Called once, when the source is created.
     fn asks(&self) -> bool {
         true
     }
@@ -55,8 +55,8 @@ pub struct Source {
     pub(super) key: Key,
 }
 
-/// Identifies a descriptor that a source or a context polls. Other sources and contexts treat it like
-/// one that was removed: they do nothing and find nothing.
+/// Identifies a descriptor that a source or a context polls. Other sources and contexts treat it
+/// like one that was removed: they do nothing and find nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdTag {
     pub(super) index: u32,
@@ -155,8 +155,8 @@ impl Source {
     }
 
     /// Makes it ready from a time on, counted like [`Clock::now`](super::Clock::now); `None` means
-    /// never. A change wakes the context unless the source is blocked (gmain.c:2031). A dispatch does
-    /// not reset it.
+    /// never. A change wakes the context unless the source is blocked (gmain.c:2031). A dispatch
+    /// does not reset it.
     pub fn set_ready_time(&self, at: Option<Duration>) {
         self.set_ready_micros(at.map(micros));
     }
@@ -191,13 +191,13 @@ impl Source {
         self.context.state().time(now)
     }
 
-    /// Makes `child` a child of this source: it gets this source's priority, makes this source ready
-    /// when it is ready, and is blocked and destroyed with it.
+    /// Makes `child` a child of this source: it gets this source's priority, makes this source
+    /// ready when it is ready, and is blocked and destroyed with it.
     ///
     /// # Panics
     /// If the child is already attached or has a parent, belongs to another context, or is an
-    /// ancestor, or if either was destroyed. GLib logs a critical instead. It does not check for the
-    /// ancestor, and recurses until the stack overflows.
+    /// ancestor, or if either was destroyed. GLib logs a critical instead. It does not check for
+    /// the ancestor, and recurses until the stack overflows.
     pub fn add_child(&self, child: &Source) {
         let thread = self.context.clock().thread();
         let mut state = self.context.state();
@@ -213,8 +213,8 @@ impl Source {
     }
 
     /// Removes a child and destroys it, unless either was destroyed. GLib can do this only with
-    /// sources in a context: otherwise it drops a reference that was never taken, and dereferences a
-    /// null context.
+    /// sources in a context: otherwise it drops a reference that was never taken, and dereferences
+    /// a null context.
     pub fn remove_child(&self, child: &Source) {
         self.context.change(|state| {
             if child.context == self.context
@@ -253,8 +253,8 @@ impl Source {
         tag
     }
 
-    /// Changes which conditions are watched. Always wakes the context, even if nothing changed or the
-    /// source is blocked (gmain.c:2788).
+    /// Changes which conditions are watched. Always wakes the context, even if nothing changed or
+    /// the source is blocked (gmain.c:2788).
     pub fn modify_fd(&self, tag: FdTag, events: Events) {
         let mut state = self.context.state();
         if let Some(i) = state.find(self.key)

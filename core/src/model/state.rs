@@ -3,8 +3,8 @@
 //!
 //! Sources live in a slab, linked into one list: by priority, then by age, children right before
 //! their parents (gmain.c:1208).
-//! They are reference-counted as in GLib, but only the context counts: a user's handle keeps nothing
-//! alive.
+//! They are reference-counted as in GLib, but only the context counts: a user's handle keeps
+//! nothing alive.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -219,8 +219,8 @@ impl State {
         self.head
     }
 
-    /// The next source of a walk, which holds a reference to the current source (gmain.c:1097): its own
-    /// callback may destroy that source, which must then still have its neighbour.
+    /// The next source of a walk, which holds a reference to the current source (gmain.c:1097): its
+    /// own callback may destroy that source, which must then still have its neighbour.
     pub(super) fn step(&mut self, i: u32) -> u32 {
         let next = self.slot(i).next;
         self.hold(next);
@@ -285,8 +285,8 @@ impl State {
         self.dead.funcs.push(slot.funcs);
     }
 
-    /// The context's references to a source: one while it is attached, one for each entry in a pending
-    /// list.
+    /// The context's references to a source: one while it is attached, one for each entry in a
+    /// pending list.
     pub(super) fn n_refs(&self, i: u32) -> u32 {
         self.slot(i).refs
     }

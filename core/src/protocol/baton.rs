@@ -1,8 +1,8 @@
 //! The baton: which of two threads may use the runtime's driver, the host or a thread that only
 //! waits.
 //!
-//! It is meant for a `guest` strategy (trio's guest mode, Electron, tokio#8479); no strategy uses it
-//! yet.
+//! It is meant for a `guest` strategy (trio's guest mode, Electron, tokio#8479); no strategy uses
+//! it yet.
 //! The host loop owns the thread on which everything runs. A second thread does nothing but wait in
 //! the runtime's driver, where the host cannot wait because it waits in its own loop.
 //! Only the thread that holds the baton may use the driver.
@@ -18,8 +18,8 @@
 //!   begin_turn ...                           wait_for_baton
 //! ```
 //!
-//! A turn that opens a nested loop keeps the baton: the nested loop finds that it cannot make a turn,
-//! and that it need not stay awake for one.
+//! A turn that opens a nested loop keeps the baton: the nested loop finds that it cannot make a
+//! turn, and that it need not stay awake for one.
 //! A nested loop opened elsewhere keeps making turns.
 
 use std::fmt;
@@ -93,8 +93,8 @@ impl Baton {
 
     /// Host side: allows no more turns and stops the waiting thread.
     ///
-    /// Returns whether that thread is in the driver or on its way there. If so, interrupt the driver
-    /// in a way that lasts until the thread gets there.
+    /// Returns whether that thread is in the driver or on its way there. If so, interrupt the
+    /// driver in a way that lasts until the thread gets there.
     #[must_use = "a thread that waits in the driver must be interrupted"]
     pub fn close(&self) -> bool {
         let before = std::mem::replace(&mut *lock(&self.holder), Holder::Closed);

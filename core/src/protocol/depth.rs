@@ -5,8 +5,8 @@
 //! GLib alone is not enough for this. `g_main_loop_quit` before `g_main_loop_run` is forgotten
 //! (gmain.c 2.74.6, line 4446), because running sets the very flag that quitting clears.
 //! So quits are kept here, and the loop asks.
-//! They are kept for good. A name is used for one level only, because otherwise a late quit could be
-//! meant for the old level or for the new one.
+//! They are kept for good. A name is used for one level only, because otherwise a late quit could
+//! be meant for the old level or for the new one.
 //!
 //! Levels form a stack, because the loops that run them do: of two nested loops the inner one ends
 //! first, whichever was quit first.
@@ -55,8 +55,8 @@ impl<H> DepthStack<H> {
     /// Host side: begins a level, which is open for as long as the returned value lives.
     /// `None` if it was already quit; then there is nothing to run.
     ///
-    /// From here on a quit returns `handle`, perhaps before the loop runs. So either the handle has a
-    /// lasting effect, or the loop asks [`Level::is_told`] before it sleeps.
+    /// From here on a quit returns `handle`, perhaps before the loop runs. So either the handle has
+    /// a lasting effect, or the loop asks [`Level::is_told`] before it sleeps.
     #[must_use = "a level is open for as long as this lives"]
     pub fn open(&self, name: &str, handle: H) -> Option<Level<'_, H>> {
         let mut levels = lock(&self.levels);

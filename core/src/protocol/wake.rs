@@ -2,8 +2,8 @@
 //!
 //! The loop *arms* the flag, then looks for work, then sleeps.
 //! A waker publishes its work, then *trips* the flag, and rings the loop only if it was armed.
-//! Either the loop sees the work after arming, or the waker sees the flag armed; in no order do both
-//! miss each other.
+//! Either the loop sees the work after arming, or the waker sees the flag armed; in no order do
+//! both miss each other.
 //! Ringing costs an eventfd write and an iteration, so it happens once per sleep, not per wake.
 
 use crate::sync::{AtomicBool, Ordering};

@@ -19,13 +19,13 @@ pub const MODELS: &[Model] = &[
     Model::holds("baton::the_copy_without_a_fault_turns_too", turns::<Copy<NONE>>),
     Model::mutant(
         "baton::mutant_handed_twice",
-        "the waiting thread hands the baton to the host, and keeps it too",
+        "the waiting thread hands the baton to the host but keeps it too",
         TWO,
         turns::<Copy<HANDS_TWICE>>,
     ),
     Model::mutant(
         "baton::mutant_rings_before_handing_back",
-        "the waiting thread rings the host, and hands the baton back only then",
+        "the waiting thread rings the host before it hands the baton back",
         LOST,
         turns::<Copy<RINGS_FIRST>>,
     ),
@@ -49,7 +49,7 @@ pub const MODELS: &[Model] = &[
     ),
     Model::mutant(
         "baton::mutant_closed_without_an_interrupt",
-        "closing does not say that the waiting thread is in the driver",
+        "closing does not report that the waiting thread is in the driver",
         LOST,
         closed::<Copy<NO_INTERRUPT>>,
     ),
@@ -218,8 +218,8 @@ fn turns<B: Passing>(search: &Search) {
         while host.done.get() < 2 {
             host.iterate();
         }
-        // One turn to begin with, and one for each time that the driver wakes; and one more iteration
-        // for a ring that was under way when the baton was found.
+        // One turn to begin with, and one for each time that the driver wakes; and one more
+        // iteration for a ring that was under way when the baton was found.
         assert_turns(host.turns.get(), 3);
         assert_turns(host.iterations.get(), 4);
         let rings = host.bell.rings();

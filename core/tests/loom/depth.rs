@@ -29,7 +29,7 @@ pub const MODELS: &[Model] = &[
     ),
     Model::mutant(
         "depth::mutant_rings_before_it_tells",
-        "a quit wakes the loop, and is noted only then",
+        "a quit wakes the loop before it is noted",
         LOST,
         ends::<RingsFirst>,
     ),

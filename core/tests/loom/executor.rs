@@ -30,7 +30,7 @@ pub const MODELS: &[Model] = &[
     Model::holds("executor::drops_a_cancelled_task_once", cancelled),
     Model::mutant(
         "executor::mutant_host_only_looks",
-        "the host asks whether a task is ready, and does not say that it is about to sleep",
+        "the host asks whether a task is ready, but does not say that it is about to sleep",
         LOST,
         loses_no_wake_up::<Polled<OnlyLooks>>,
     ),
@@ -42,7 +42,7 @@ pub const MODELS: &[Model] = &[
     ),
     Model::mutant(
         "executor::mutant_wake_dropped_while_a_dispatch_runs",
-        "a ring is dropped while a dispatch runs, though a nested loop sleeps in it",
+        "a ring is dropped while a dispatch runs, although a nested loop sleeps in it",
         LOST,
         in_a_task::<DropsRings>,
     ),
@@ -54,7 +54,7 @@ pub const MODELS: &[Model] = &[
     ),
     Model::mutant(
         "executor::mutant_woken_before_it_is_told",
-        "a task is woken, and what it waits for happens only then",
+        "a task is woken before the event that it waits for",
         LOST,
         woken_before_told,
     ),
@@ -366,7 +366,8 @@ fn own_thread(search: &Search) {
         executor.spawn_local(task);
         executor.run_slice(LONG);
         let waker: Waker = slot.take().expect("the task was polled");
-        // Both threads touch it, so that loom tries both orders: it does not know that a wake matters.
+        // Both threads touch it, so that loom tries both orders: it does not know that a wake
+        // matters.
         let order = Arc::new(AtomicUsize::new(0));
         let theirs = order.clone();
         let thread = spawn("guest", move || {

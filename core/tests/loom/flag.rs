@@ -31,13 +31,13 @@ pub const MODELS: &[Model] = &[
     ),
     Model::mutant(
         "flag::mutant_armed_after_looking",
-        "the loop looks for work, and arms the flag only then",
+        "the loop looks for work before it arms the flag",
         LOST,
         loses_no_wake_up::<Flagged<ArmsAfterLooking>>,
     ),
     Model::mutant(
         "flag::mutant_tripped_before_bringing",
-        "the guest trips the flag, and brings its work only then",
+        "the guest trips the flag before it brings its work",
         LOST,
         loses_no_wake_up::<Flagged<TripsBeforeBringing>>,
     ),

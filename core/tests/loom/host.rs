@@ -226,8 +226,8 @@ enum Point {
     After,
 }
 
-/// Two loops bring each other work, each on its own thread. One opens a nested loop, which the other
-/// quits. A third thread brings work at any time.
+/// Two loops bring each other work, each on its own thread. One opens a nested loop, which the
+/// other quits. A third thread brings work at any time.
 pub fn goes_on_in_a_nested_loop<H: Host>(search: &Search) {
     for point in [Point::Before, Point::Between, Point::After] {
         search.check(move || with_a_nested_loop::<H>(point));
@@ -276,8 +276,8 @@ fn with_a_nested_loop<H: Host>(point: Point) {
     }
     join(other);
     join(third);
-    // Twice for three pieces of work and the quit: a ring may have been under way when its reason was
-    // found, and work that arrives when the nested loop is open wakes that loop too.
+    // Twice for three pieces of work and the quit: a ring may have been under way when its reason
+    // was found, and work that arrives when the nested loop is open wakes that loop too.
     assert_turns(host.turns(), 8);
     assert_eq!(levels.depth(), 0, "a level was left open");
 }

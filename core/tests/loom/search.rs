@@ -1,7 +1,7 @@
 //! One search: a model in every order of its steps, in its own process.
 //!
-//! It has its own process because loom turns some failures into an abort, and because the panic hook
-//! can then end the search at the first failure and print the order of the steps.
+//! It has its own process because loom turns some failures into an abort, and because the panic
+//! hook can then end the search at the first failure and print the order of the steps.
 //!
 //! A search is first unbounded. If it needs too many executions, it starts over with a bound on
 //! preemptions (switches away from a thread that could have continued), and raises the bound until
@@ -23,8 +23,8 @@ const PREEMPTIONS: &str = "LOOM_MAX_PREEMPTIONS";
 /// The most executions of a search without a bound; one with a bound may take four times as many.
 const EXECUTIONS: &str = "LOOM_MAX_PERMUTATIONS";
 
-/// A search must complete with this many preemptions, or with the number asked for if that is lower;
-/// otherwise it proves too little.
+/// A search must complete with this many preemptions, or with the number asked for if that is
+/// lower; otherwise it proves too little.
 const FLOOR: usize = 2;
 
 /// loom checks its limits once in this many executions.

@@ -12,8 +12,8 @@ use loopnest_core::verdict::{Finding, Judgement, Tally, WindowFigures, Word};
 /// Iterations and sleeps that a good loop uses for one event: GLib needs up to three.
 const HONEST: u64 = 2;
 
-/// Builds a trace. Times are in milliseconds; the order of calls matters only for events at the same
-/// time.
+/// Builds a trace. Times are in milliseconds; the order of calls matters only for events at the
+/// same time.
 #[derive(Clone)]
 pub struct Tape {
     items: Vec<(u64, Item)>,

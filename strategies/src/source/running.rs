@@ -1,7 +1,7 @@
 //! Running a loop so that a panic in a callback reaches the caller, and quitting one.
 //!
-//! A panic never crosses C. It is caught at the border, carried past C, and resumed in the caller of
-//! the innermost [`run`].
+//! A panic never crosses C. It is caught at the border, carried past C, and resumed in the caller
+//! of the innermost [`run`].
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

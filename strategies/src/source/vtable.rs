@@ -53,8 +53,8 @@ pub(super) fn make<C: Callbacks>(callbacks: C) -> (glib::Source, *const Payload<
     let payload = Payload { home: thread_number(), callbacks, kept: RefCell::default() };
     let cell = Box::into_raw(Box::new(payload));
     let size = const { size_of::<Raw<C>>() as u32 };
-    // SAFETY: `FUNCS` is promoted to a static; `size` covers the header; GLib zeroes the rest, and no
-    // callback can run before the source is attached, by when `cell` is set.
+    // SAFETY: `FUNCS` is promoted to a static; `size` covers the header; GLib zeroes the rest, and
+    // no callback can run before the source is attached, by when `cell` is set.
     let source = unsafe {
         let funcs: &'static GSourceFuncs = &const { Funcs::<C>::FUNCS };
         let raw = ffi::g_source_new(ptr::from_ref(funcs).cast_mut(), size);

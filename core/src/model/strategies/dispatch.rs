@@ -1,5 +1,5 @@
-//! `dispatch`: GLib drives async. One source that can recurse makes turns of tokio and polls our own
-//! tasks, a slice at a time; what is left continues at the priority of idles.
+//! `dispatch`: GLib drives async. One source that can recurse makes turns of tokio and polls our
+//! own tasks, a slice at a time; what is left continues at the priority of idles.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};

@@ -12,7 +12,8 @@ pub enum Fault {
     SourceCannotRecurse,
     /// `dispatch`: while tokio cannot make a turn, its descriptor stays in the poll set.
     DescriptorLeft,
-    /// `dispatch`: a deadline from before a nested loop counts inside it, although tokio cannot meet it.
+    /// `dispatch`: a deadline from before a nested loop counts inside it, although tokio cannot
+    /// meet it.
     DeadlineKept,
     /// `handoff`: the source of the jobs cannot recurse.
     JobsCannotRecurse,

@@ -236,7 +236,8 @@ fn begin_call(base: &Base, after: Duration, done: Signal) {
     reading.attach();
 }
 
-/// Quits a loop when dropped, from a source of the context: a quit before the run would be forgotten.
+/// Quits a loop when dropped, from a source of the context: a quit before the run would be
+/// forgotten.
 struct Quit(MainLoop);
 
 impl Drop for Quit {

@@ -108,7 +108,8 @@ impl Guest for Nested {
     }
 }
 
-/// Ready when tokio's wait is over; quits the loop that replaces it, even if another loop is running.
+/// Ready when tokio's wait is over; quits the loop that replaces it, even if another loop is
+/// running.
 struct Ready {
     main_loop: MainLoop,
     deadline: Arc<Mutex<Option<Duration>>>,

@@ -1,8 +1,8 @@
 //! tokio's current-thread runtime: a run queue, timers, and an epoll descriptor.
 //!
 //! A wake on the thread whose `block_on` is on the stack only puts the task into the queue, because
-//! tokio looks there before it parks. But tokio may already be parked, with a GLib callback on top of
-//! it on the stack. Such a wake is seen only when the wait is over.
+//! tokio looks there before it parks. But tokio may already be parked, with a GLib callback on top
+//! of it on the stack. Such a wake is seen only when the wait is over.
 //! A wake from another thread also writes the runtime's eventfd.
 
 use std::collections::BTreeMap;
@@ -57,9 +57,9 @@ impl Inner {
     }
 }
 
-/// When tokio's timer wheel must advance for a timer. The wheel has levels of 64 slots, and a slot is
-/// as long as the whole level below. A timer waits in a slot of the highest level at which its time
-/// differs from now, and moves down when that slot begins: a wake-up with nothing due
+/// When tokio's timer wheel must advance for a timer. The wheel has levels of 64 slots, and a slot
+/// is as long as the whole level below. A timer waits in a slot of the highest level at which its
+/// time differs from now, and moves down when that slot begins: a wake-up with nothing due
 /// (tokio 1.54, `runtime/time/wheel`).
 fn wheel_turns_at(elapsed: u64, deadline: u64) -> u64 {
     if deadline <= elapsed {

@@ -110,7 +110,8 @@ impl Sides {
         }
     }
 
-    /// The other tokio, if tasks of `home` live on it. In the ideal run all tasks live on one thread.
+    /// The other tokio, if tasks of `home` live on it. In the ideal run all tasks live on one
+    /// thread.
     fn remote(&self, home: Home) -> Option<&Remote> {
         (home == Home::Remote && !self.guest.is_ideal()).then(|| {
             self.remote.get_or_init(|| Remote {

@@ -1,5 +1,5 @@
-//! The trace of a model run, with the same instruments as for the real loops: counters, and a rescue
-//! thread that pokes when something is overdue.
+//! The trace of a model run, with the same instruments as for the real loops: counters, and a
+//! rescue thread that pokes when something is overdue.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
@@ -133,8 +133,8 @@ impl Recorder for Tape {
     }
 }
 
-/// The rescue thread, as events of the clock. The next one is at the earliest time at which something
-/// could be overdue.
+/// The rescue thread, as events of the clock. The next one is at the earliest time at which
+/// something could be overdue.
 pub(super) struct Rescue {
     tape: Weak<Tape>,
     owed: Owed,
