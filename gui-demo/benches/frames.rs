@@ -1,7 +1,7 @@
-//! How many frames GTK misses while a thousand async tasks run, outside and inside of dialogs.
+//! How many frames GTK misses while a thousand async tasks run, inside and outside dialogs.
 //!
-//! `cargo bench -p gui-demo`. A share of what a clock of 60 Hz would have drawn; it says as much
-//! about the machine and its other work as about the strategy, so compare the lines of one run.
+//! `cargo bench -p gui-demo`. The share is relative to a clock of 60 Hz. It depends as much on the
+//! machine and its other work as on the strategy, so compare only the lines of one run.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -20,7 +20,7 @@ fn main() {
     println!("{:<10} {:<14} {:>8} {:>12}", "strategy", "where", "missed", "task steps/s");
     for strategy in ["dispatch", "handoff", "gtk-rs"] {
         let kinds = [None, Some(Kind::Callback), Some(Kind::Task), Some(Kind::ThreeDeep)];
-        // A task that opens a nested loop is the end of `gtk-rs`.
+        // A task that opens a nested loop aborts `gtk-rs`.
         let can = |kind: &Option<Kind>| strategy != "gtk-rs" || *kind != Some(Kind::Task);
         for kind in kinds.into_iter().filter(can) {
             let report = run(&desk, strategy, kind);

@@ -1,12 +1,12 @@
 //! A window that lists the names on the session bus, with a filter and a button that cancels.
 //!
-//! Two D-Bus libraries in one thread: the names come from zbus, which runs on tokio, and who stands
-//! behind each name comes from gio. No second thread is started for tokio; the list of threads that
-//! is printed before and after says so (what is there belongs to GTK, gio and the graphics driver).
+//! Two D-Bus libraries in one thread: the names come from zbus, which runs on tokio, and the
+//! process behind each name comes from gio. Tokio starts no second thread: the program prints its
+//! threads before and after (those that exist belong to GTK, gio and the graphics driver).
 //!
 //! `dbus-run-session -- cargo run -p gui-demo --example bus_names`
 //!
-//! With `--slow` each name takes a while, to have something to cancel.
+//! With `--slow` each name takes a while, so that there is something to cancel.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -30,9 +30,9 @@ fn main() -> anyhow::Result<glib::ExitCode> {
     let slow = match &args[..] {
         [] => false,
         [slow] if slow == "--slow" => true,
-        _ => bail!("bus_names takes no argument but --slow"),
+        _ => bail!("the only argument of bus_names is --slow"),
     };
-    // Made before the application runs, and kept until it has returned.
+    // Created before the application runs, and kept until it has returned.
     let dispatch = Rc::new(Dispatch::new(&glib::MainContext::default())?);
     let application = gtk4::Application::builder()
         .application_id("org.loopnest.BusNames")
@@ -53,7 +53,7 @@ struct Window {
     again: gtk4::Button,
     cancel: gtk4::Button,
     task: RefCell<Option<JoinHandle<()>>>,
-    /// How many names are listed, of how many; nothing before the bus has said which there are.
+    /// How many names are listed, and of how many; `None` until the bus has listed its names.
     listed: Cell<Option<(usize, usize)>>,
     zbus: OnceCell<zbus::Connection>,
 }
@@ -64,7 +64,7 @@ impl Window {
             dispatch,
             slow,
             names: gtk4::StringList::default(),
-            // An error may be long.
+            // An error can be long.
             status: gtk4::Label::builder().xalign(0.0).wrap(true).build(),
             again: gtk4::Button::with_label("List again"),
             cancel: gtk4::Button::with_label("Cancel"),
@@ -73,7 +73,8 @@ impl Window {
             zbus: OnceCell::new(),
         });
         let entry = gtk4::SearchEntry::builder().hexpand(true).build();
-        // A name to a screen reader, which a placeholder is not, and a key (Alt+F).
+        // Gives the entry a name for screen readers, which a placeholder would not, and a key
+        // (Alt+F).
         let filter = gtk4::Label::builder().label("_Filter").use_underline(true);
         let filter = filter.mnemonic_widget(&entry).build();
         let bar = gtk4::Box::new(gtk4::Orientation::Horizontal, 6);
@@ -125,7 +126,7 @@ impl Window {
         this
     }
 
-    /// The names that the filter lets through.
+    /// The names that pass the filter.
     fn view(&self, entry: &gtk4::SearchEntry) -> gtk4::ListView {
         let text = gtk4::PropertyExpression::new(
             gtk4::StringObject::static_type(),
@@ -157,7 +158,7 @@ impl Window {
         gtk4::ListView::new(Some(gtk4::NoSelection::new(Some(shown))), Some(factory))
     }
 
-    /// Begins to list.
+    /// Starts to list the names.
     fn list(self: &Rc<Self>) {
         self.cancel();
         self.names.splice(0, self.names.n_items(), &[]);
@@ -176,7 +177,7 @@ impl Window {
         self.task.replace(Some(task));
     }
 
-    /// Drops what runs, and with it whatever zbus or gio was asked.
+    /// Cancels the running task, and with it any pending call of zbus or gio.
     fn cancel(&self) {
         if let Some(task) = self.task.take()
             && !task.is_finished()
@@ -204,19 +205,20 @@ impl Window {
         self.cancel.set_sensitive(running);
     }
 
-    /// Lists, and says how many there are.
+    /// Lists the names, and returns how many there are.
     async fn names(&self) -> anyhow::Result<usize> {
         let gio = gasync::call(|cancellable, done| {
             gio::bus_get(gio::BusType::Session, Some(cancellable), |bus| done.resolve(bus));
         });
         let gio = gio.await?.context("gio has no session bus")?;
-        // By default the process ends with the session bus; here that is a line of text.
+        // By default the process would end with the session bus. Here that is only an error
+        // message.
         gio.set_exit_on_close(false);
         let zbus = self.zbus.get_or_try_init(connect_zbus).await?;
         let proxy = zbus::fdo::DBusProxy::new(zbus).await?;
         let names = proxy.list_names().await?;
         let mut names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        // What people look for first: `:1.42` sorts before every name that says something.
+        // Well-known names first; plain sorting would put unique names such as `:1.42` before them.
         names.sort_by_key(|name| (name.starts_with(':'), name.clone()));
         self.set_listed(0, names.len());
         for (n, name) in names.iter().enumerate() {
@@ -231,12 +233,12 @@ impl Window {
     }
 }
 
-/// Connects in this thread. zbus by itself would have the socket connected by a thread of tokio's
-/// blocking pool (zbus 5.19, `address/transport/mod.rs`), so it gets a socket that is connected.
+/// Connects in this thread. zbus would connect the socket on a thread of tokio's blocking pool
+/// (zbus 5.19, `address/transport/mod.rs`), so it gets a socket that is already connected.
 async fn connect_zbus() -> anyhow::Result<zbus::Connection> {
     let before = threads();
     let Transport::Unix(unix) = zbus::Address::session()?.transport().clone() else {
-        bail!("the session bus is not at a Unix socket");
+        bail!("the session bus does not listen on a Unix socket");
     };
     let stream = match unix.take_path() {
         UnixSocket::File(path) => UnixStream::connect(path).await?,
@@ -251,7 +253,7 @@ async fn connect_zbus() -> anyhow::Result<zbus::Connection> {
     Ok(bus)
 }
 
-/// The process behind a name: its number by gio's D-Bus, its command by gio's files.
+/// The process behind a name: gio's D-Bus gives its ID, and gio's files its command.
 async fn process_of(bus: &gio::DBusConnection, name: String) -> anyhow::Result<String> {
     let bus = bus.clone();
     let reply = gasync::call(move |cancellable, done| {
@@ -263,11 +265,11 @@ async fn process_of(bus: &gio::DBusConnection, name: String) -> anyhow::Result<S
     });
     let reply = match reply.await? {
         Err(error) if error.matches(gio::DBusError::NameHasNoOwner) => return Ok("gone".to_owned()),
-        // The bus does not know or does not tell. One that is gone itself is another matter.
+        // The bus does not know, or does not tell. If the bus itself is gone, that is an error.
         Err(error) if gio::DBusError::is_remote_error(&error) => return Ok("unknown".to_owned()),
         reply => reply?,
     };
-    let (pid,) = reply.get::<(u32,)>().context("a process has a number")?;
+    let (pid,) = reply.get::<(u32,)>().context("the reply has no process ID")?;
     let contents = gasync::call(move |cancellable, done| {
         gio::File::for_path(format!("/proc/{pid}/comm"))
             .load_contents_async(Some(cancellable), |contents| done.resolve(contents));

@@ -1,4 +1,4 @@
-//! The work that goes on beside the dialogs, so that a stall means something.
+//! The background work that a stall would stop.
 //!
 //! | actor | side | what it does |
 //! |---|---|---|
@@ -7,9 +7,9 @@
 //! | bus | async | a D-Bus call every second, made by GLib and awaited by a task |
 //! | clock | GLib | a timeout every 100 ms |
 //!
-//! It is spawned through [`Loops`], so that it is the same for every strategy and no strategy knows
-//! of it. All async deadlines are counted from the start, so that the ideal run of the same program
-//! has them at the same times ([`program`](crate::program)).
+//! It is spawned through [`Loops`], so it is the same under every strategy, and no strategy knows
+//! about it. All async deadlines count from the start, so the ideal run of the same program has
+//! them at the same times ([`program`](crate::program)).
 
 use std::io;
 use std::ops::ControlFlow;
@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use crate::facts::{Beside, CALL_EVERY, CLOCK_EVERY, ECHO_EVERY, Fact, TICK_EVERY};
 use crate::log::Log;
 
-/// The work, until this is dropped.
+/// The work. It stops when this is dropped.
 pub struct Activity {
     /// When it began, by the log's clock.
     pub began: Duration,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Activity {
 }
 
 impl Activity {
-    /// Starts it; call on the GTK thread.
+    /// Starts the work. Call this on the GTK thread.
     pub fn start(loops: &Arc<dyn Loops>, log: &Arc<Log>) -> Self {
         let began = log.now();
         let start = loops.now();
@@ -60,7 +60,8 @@ impl Activity {
         Self { began, has_echo, has_bus, stopped, cancellers, log: log.clone() }
     }
 
-    /// What of it goes on now: there may be no session bus or no loopback device, and each may end.
+    /// What is running now: there may be no session bus or no loopback device, and each may fail
+    /// later.
     pub fn beside(&self) -> Beside {
         let (has_echo, has_bus) = (self.has_echo.load(Relaxed), self.has_bus.load(Relaxed));
         Beside { began: self.began, has_echo, has_bus }
@@ -95,7 +96,7 @@ fn clock(loops: &Arc<dyn Loops>, log: &Arc<Log>, stopped: Arc<AtomicBool>) {
     loops.add_timeout(0, CLOCK_EVERY, Box::new(callback));
 }
 
-/// Client and server of the echo. They end together.
+/// The client and the server of the echo. They end together.
 async fn echo(loops: Arc<dyn Loops>, log: Arc<Log>, start: Duration, has_echo: Arc<AtomicBool>) {
     let both = async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -107,7 +108,7 @@ async fn echo(loops: Arc<dyn Loops>, log: Arc<Log>, start: Duration, has_echo: A
     };
     if let Err(error) = both.await {
         has_echo.store(false, Relaxed);
-        // Without a loopback device there is one kind of event less to be judged.
+        // Without a loopback device there is one kind of event less to judge.
         eprintln!("no TCP echo: {error}");
     }
 }
@@ -150,7 +151,7 @@ async fn call(loops: Arc<dyn Loops>, log: Arc<Log>, start: Duration, has_bus: Ar
     // Without a session bus this actor does not exist.
     let Ok(()) = loops.on_host(Home::Local, connect).await else { return };
     let Ok(Ok(bus)) = rx.await else { return };
-    // GLib's default for the session bus is to end the process with it.
+    // By default GLib ends the process when the session bus closes.
     bus.set_exit_on_close(false);
     has_bus.store(true, Relaxed);
     let late = loops.now().saturating_sub(start).as_millis() / CALL_EVERY.as_millis();
@@ -172,7 +173,7 @@ async fn call(loops: Arc<dyn Loops>, log: Arc<Log>, start: Duration, has_bus: Ar
                 -1,
                 gio::Cancellable::NONE,
                 |answer| {
-                    // Nobody waits any more when the activity has been stopped.
+                    // Fails when the activity has been stopped.
                     let _ = tx.send(answer.is_ok());
                 },
             );

@@ -1,8 +1,8 @@
-//! The process with the window: makes it, and runs it on a strategy.
+//! The process with the window: creates it, and runs it on a strategy.
 //!
-//! Who owns the thread is the strategy's business, and for `nested` it is tokio. So there is no
-//! `application.run()` here: the application is registered and activated, and the strategy runs a
-//! future that is done when the window is closed.
+//! The strategy decides which loop owns the thread; under `nested` it is tokio. So there is no
+//! `application.run()` here: the code registers the application and opens its window, and the
+//! strategy runs a future that completes when the window is closed.
 
 use std::cell::RefCell;
 use std::process::ExitCode;
@@ -28,26 +28,27 @@ use crate::timer::after;
 use crate::window::MainWindow;
 use crate::{controls, session};
 
-/// There is no display.
+/// The exit code when there is no display.
 pub const NO_DISPLAY: u8 = 5;
 
 thread_local! {
-    /// Keeps the demo: the strategy is given a future and a closure, both `Send`, and the demo is not.
+    /// Keeps the demo alive: the strategy takes a future and a closure that are `Send`, and the
+    /// demo is not.
     static DEMO: RefCell<Option<Rc<Demo>>> = const { RefCell::new(None) };
 }
 
 /// Runs the window until it is closed.
 ///
 /// # Errors
-/// When the strategy or the scenario is unknown, or cannot be set up, or the supervisor is gone.
+/// When the strategy or the scenario is unknown or cannot be set up, or the supervisor is gone.
 pub fn run(options: Options, parent: u32, registry: &Registry) -> anyhow::Result<ExitCode> {
-    // Nobody is left to look at this window when the supervisor has been killed.
+    // A killed supervisor must not leave this window behind.
     die_with(parent, rustix::process::Signal::TERM)?;
-    // `application.run()` would take them from its arguments; assistive technology and the window
-    // manager know the program by them.
+    // `application.run()` would take these names from its arguments. Assistive technology and the
+    // window manager identify the program by them.
     glib::set_prgname(Some("gui-demo"));
     glib::set_application_name("loopnest");
-    // Only there can be drawn what a busy loop keeps GTK from drawing.
+    // Only on X11 can we draw what a busy loop keeps GTK from drawing.
     gdk::set_allowed_backends("x11,*");
     if gtk4::init().is_err() {
         eprintln!("{}", no_display());
@@ -78,7 +79,7 @@ pub fn run(options: Options, parent: u32, registry: &Registry) -> anyhow::Result
     Ok(ExitCode::from(exit.load(Ordering::Relaxed)))
 }
 
-/// What to do about a missing display.
+/// The error for a missing display, with what to do about it.
 fn no_display() -> String {
     let set = ["WAYLAND_DISPLAY", "DISPLAY"].iter().find_map(|name| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
@@ -112,7 +113,7 @@ fn open(
     let options = &demo.options;
     demo.ui.dark.set_active(options.dark);
     demo.ui.pause.set_active(options.pause_charts);
-    // A scenario is all the activity there is.
+    // A scenario brings its own activity, so the other one stays off.
     demo.ui.activity.set_active(!options.idle && !options.plays());
     demo.ui.many_tasks.set_active(options.many_tasks);
     demo.ui.log(&format!("{}: {}", demo.about.name, demo.about.summary));
@@ -120,7 +121,7 @@ fn open(
         demo.ui.log(&format!("known limit: {limit}"));
     }
     if !session::has_bus() {
-        demo.ui.log("no session bus answers: no calls to it, and no screen reader");
+        demo.ui.log("no session bus answers: no D-Bus calls, and no screen reader");
     }
     demo.keep_sampling();
     if let Some(time) = options.exit_after {
@@ -136,18 +137,18 @@ fn open(
     Ok(())
 }
 
-/// What the command line wants to see.
+/// Plays the scenario or opens the dialog that the command line asked for.
 fn perform(demo: &Rc<Demo>) -> anyhow::Result<()> {
     let options = &demo.options;
     if let Some(name) = &options.scenario {
         let program = Registry::default().scenario(name)?;
         let demo = demo.clone();
-        // When the window has settled: what it takes to show it is not the scenario's doing.
+        // After the window has settled: the scenario must not be charged for showing it.
         after(Duration::from_millis(1000), move || demo.play(program));
     }
     if let Some(kind) = options.open {
         let demo = demo.clone();
-        // A plain timeout, as a click is a plain callback.
+        // A plain timeout, like the plain callback of a click.
         glib::timeout_add_local_once(Duration::from_millis(1000), move || demo.press(kind));
     }
     Ok(())

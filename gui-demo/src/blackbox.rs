@@ -1,8 +1,8 @@
-//! What a dying process leaves behind, and what the next one makes of it.
+//! What a dying process leaves behind for the next one to explain.
 //!
 //! `gtk-rs` aborts when a task opens a nested loop, and no code of this process runs after that. So
-//! what is on the stack is written to a file at the edges of each nested loop, and
-//! the [`supervisor`](crate::supervisor) hands it to the process that comes next.
+//! we write what is on the stack to a file whenever a nested loop opens or closes, and the
+//! [`supervisor`](crate::supervisor) hands it to the next process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use crate::case::Case;
 pub struct BlackBox(Option<PathBuf>);
 
 impl BlackBox {
-    /// The box at this place.
+    /// The box in this file.
     pub fn new(file: Option<PathBuf>) -> Self {
         Self(file)
     }
 
-    /// Keeps a case.
+    /// Writes a case.
     pub fn write(&self, case: &Case) {
         let Some(file) = &self.0 else { return };
         let json = serde_json::to_vec(case).unwrap_or_default();
@@ -32,7 +32,7 @@ impl BlackBox {
         }
     }
 
-    /// All nested loops have returned: there is nothing to explain any more.
+    /// Empties the box: all nested loops have returned, and there is nothing left to explain.
     pub fn clear(&self) {
         if let Some(file) = &self.0 {
             // It may never have been written.
@@ -41,7 +41,7 @@ impl BlackBox {
     }
 }
 
-/// How a process died, with what it left.
+/// How a process died, with what it left behind.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PostMortem {
     /// What was on the stack.
@@ -50,12 +50,12 @@ pub struct PostMortem {
     pub signal: Option<i32>,
     /// The exit code.
     pub code: Option<i32>,
-    /// The last words that look like a reason.
+    /// The reason, as far as its stderr gives one.
     pub message: String,
 }
 
 impl PostMortem {
-    /// The case, with its end in it.
+    /// The case, with the death as its end.
     pub fn case(self) -> Case {
         let mut case = self.case;
         case.real.end = End::Died { signal: self.signal, code: self.code, message: self.message };
@@ -65,7 +65,7 @@ impl PostMortem {
     /// Reads it.
     ///
     /// # Errors
-    /// When there is no such file, or something else is in it.
+    /// When the file cannot be read, or holds something else.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
         let json = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         serde_json::from_slice(&json).with_context(|| format!("cannot parse {}", file.display()))

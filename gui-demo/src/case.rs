@@ -1,7 +1,7 @@
-//! What is judged: a program, and what happened of it.
+//! What is judged: a program, and a trace of what happened.
 //!
-//! The program of an episode says what was due, the [`Log`] says when it came, and the rules of the
-//! matrix say what that means. There are no rules here.
+//! The program of an episode defines what was due, the [`Log`] has recorded when it came, and the
+//! rules of the matrix decide what that means. There are no rules here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::facts::{Beat, Fact, LONGEST};
 use crate::log::Log;
 use crate::program;
 
-/// What `classify` takes, and the crash box keeps.
+/// The input of `classify`, which the black box also keeps.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Case {
     /// The program.
@@ -25,7 +25,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// The program of an episode up to `until`, and what has happened of it.
+    /// The program of an episode up to `until`, and what has happened so far.
     pub fn of(episode: &Episode, log: &Log, until: Duration) -> Self {
         Self::of_beats(episode, &log.since(episode.zero), log.meter(true), until)
     }
@@ -40,7 +40,8 @@ impl Case {
         };
         // The program begins at zero, and so do its counters.
         let base = beats.first().map(|beat| beat.meter).unwrap_or_default();
-        // Those are read only at edges, so there is no base; only their differences count.
+        // Switches and CPU time are read only at edges, so they have no base; only their
+        // differences count.
         let base = Meter { switches: 0, cpu: Duration::ZERO, ..base };
         let mut inside = Inside::new(base.iterations, !episode.openers.is_empty());
         let mut events = Vec::new();
@@ -62,8 +63,8 @@ impl Case {
         Self { program, real: Trace { events, meter, end: End::Finished, notes } }
     }
 
-    /// Completes a run that still goes on in the way that is best for it: every dialog closes now,
-    /// and at once everything comes that is owed. Whatever is bad then is bad already.
+    /// Completes an unfinished run in the best possible way: every dialog closes now, and
+    /// everything owed comes at once. A run that is bad even then is bad already.
     pub fn as_if_closed_now(mut self, ideal: &Trace) -> Self {
         let last = self.real.events.last();
         let at = last.map_or(Duration::ZERO, |event| event.at);
@@ -92,20 +93,20 @@ impl Case {
     }
 }
 
-/// What the ideal run delivers and the real one has not.
+/// What the ideal run delivers and the real one has not delivered.
 pub fn owed(ideal: &Trace, real: &Trace) -> Vec<Key> {
     let came: BTreeSet<Key> = real.reached().map(|(_, key)| key).collect();
     ideal.reached().map(|(_, key)| key).filter(|key| !came.contains(key)).collect()
 }
 
 /// Leaves out the iterations between nested loops. What the user and a screen reader do there is
-/// no part of the program, so it cannot justify them.
+/// not part of the program, so the program cannot justify these iterations.
 struct Inside {
-    /// There are nested loops to be inside of.
+    /// Whether the episode has nested loops at all.
     levels: bool,
     /// Iterations left out so far.
     out: u64,
-    /// When the outermost loop closed: the iterations then.
+    /// The number of iterations when the outermost loop closed.
     closed: Option<u64>,
 }
 

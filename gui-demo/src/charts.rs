@@ -1,5 +1,5 @@
-//! Strip charts of the last twenty seconds, drawn by hand: a line of a hundred points costs some
-//! tens of microseconds, a plotting library twenty times that.
+//! Strip charts of the last twenty seconds, drawn with plain cairo calls: a line of a hundred
+//! points costs some tens of microseconds, and a plotting library twenty times that.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,12 +16,12 @@ pub const SAMPLES: usize = 100;
 const MARGIN: f64 = 10.0;
 const HEAD: f64 = 38.0;
 
-/// How values become heights.
+/// How values map to heights.
 #[derive(Clone, Copy, Debug)]
 pub enum Scale {
     /// From zero to this.
     Linear(f64),
-    /// By powers of ten, between these.
+    /// Logarithmic, between these.
     Log(f64, f64),
 }
 
@@ -35,7 +35,7 @@ impl Scale {
         height.clamp(0.0, 1.0)
     }
 
-    /// Where lines are drawn, and what they are called.
+    /// Where the grid lines are, and their labels.
     fn lines(self) -> Vec<(f64, String)> {
         match self {
             Self::Linear(max) => vec![(max / 2.0, short(max / 2.0)), (max, short(max))],
@@ -100,13 +100,13 @@ impl Strip {
         let drawn = data.clone();
         area.set_draw_func(move |area, cr, width, height| {
             let ink = area.style_context().color();
-            // The surface remembers an error by itself, and there is nobody to tell.
+            // The surface remembers an error, and there is nothing else to do about one.
             let _ = draw(&drawn.borrow(), &ink, cr, width.into(), height.into());
         });
         Self { area: area.clone(), data }
     }
 
-    /// Adds a sample and asks to be drawn. None is a gap in the line.
+    /// Adds a sample and requests a redraw. `None` is a gap in the line.
     pub fn push(&self, value: Option<f64>, in_dialog: bool) {
         let mut data = self.data.borrow_mut();
         if data.samples.len() == SAMPLES {
@@ -116,7 +116,7 @@ impl Strip {
         self.area.queue_draw();
     }
 
-    /// Says the value in words: GTK makes the tooltip the accessible description as well.
+    /// Puts the value into the tooltip, which GTK also makes the accessible description.
     pub fn describe(&self) {
         let text = format!("now {}", self.data.borrow().now());
         self.area.set_tooltip_text(Some(&text));
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_logarithmic_scale_keeps_the_small_and_the_large_in_sight() {
+    fn a_logarithmic_scale_shows_small_and_large_values() {
         let scale = Scale::Log(1.0, 1e6);
         assert_eq!(scale.height(1.0), 0.0);
         assert_eq!(scale.height(0.0), 0.0);

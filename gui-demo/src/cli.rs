@@ -8,9 +8,9 @@ use clap::Parser;
 use crate::kind::Kind;
 
 const AFTER: &str = "\
-Strategies that own the outer loop cannot be exchanged while they run, so choosing another one in
-the window starts the program anew. It runs in a child process: an abort is shown and explained,
-and the window comes back.
+A strategy that owns the outer loop cannot be replaced while it runs, so choosing another one in
+the window restarts the program. The window runs in a child process: if that process aborts, a new
+window opens and explains why.
 
 Exit codes:
   0  done
@@ -18,11 +18,11 @@ Exit codes:
   2  wrong usage, or an unknown name
   5  there is no display";
 
-/// A GTK window in which a dialog stops the async side, or does not.
+/// A GTK window that shows whether a dialog stops the async side.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "gui-demo", version, after_help = AFTER)]
 pub struct Options {
-    /// How GLib and tokio are run together
+    /// How GLib and tokio run together
     #[arg(
         short,
         long,
@@ -32,47 +32,47 @@ pub struct Options {
     )]
     pub strategy: String,
 
-    /// Plays a scenario of the matrix, with real dialogs, and shows its verdict
+    /// Play a scenario of the matrix with real dialogs, and show its verdict
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<String>,
 
-    /// Opens a dialog as soon as the window is shown
+    /// Open a dialog as soon as the window is shown
     #[arg(long, value_name = "KIND", value_parser = kind)]
     pub open: Option<Kind>,
 
-    /// Closes every dialog by itself after this many milliseconds
+    /// Close every dialog after this many milliseconds
     #[arg(long, value_name = "MS")]
     pub dialog_ms: Option<u32>,
 
-    /// Writes a picture of the window (PNG) when it ends
+    /// Write a screenshot of the window (PNG) before exiting
     #[arg(long, value_name = "FILE")]
     pub screenshot: Option<PathBuf>,
 
-    /// Writes what was counted (JSON) when it ends
+    /// Write the counters and verdicts (JSON) before exiting
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 
-    /// Ends by itself after this many seconds
+    /// Exit after this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub exit_after: Option<Duration>,
 
-    /// Starts without ticker, echo and D-Bus calls
+    /// Start without the ticker, the echo and the D-Bus calls
     #[arg(long)]
     pub idle: bool,
 
-    /// Starts with the charts paused
+    /// Start with the charts paused
     #[arg(long)]
     pub pause_charts: bool,
 
-    /// Starts with a thousand tasks more
+    /// Start with a thousand extra tasks
     #[arg(long)]
     pub many_tasks: bool,
 
-    /// Starts in dark colours
+    /// Start in dark colours
     #[arg(long)]
     pub dark: bool,
 
-    /// Set by the supervisor, whose number it is: this process is the one with the window.
+    /// The supervisor's process ID, set by the supervisor: this process is the one with the window.
     #[arg(long, hide = true)]
     pub parent: Option<u32>,
 
@@ -80,26 +80,26 @@ pub struct Options {
     #[arg(long, hide = true)]
     pub again: bool,
 
-    /// Set by the supervisor: where to leave what is on the stack.
+    /// Set by the supervisor: where to record what is on the stack.
     #[arg(long, hide = true)]
     pub black_box: Option<PathBuf>,
 
-    /// Set by the supervisor: where to say which strategy comes next.
+    /// Set by the supervisor: where to write which strategy comes next.
     #[arg(long, hide = true)]
     pub next: Option<PathBuf>,
 
-    /// Set by the supervisor: how the process before this one died.
+    /// Set by the supervisor: how the previous process died.
     #[arg(long, hide = true)]
     pub post_mortem: Option<PathBuf>,
 }
 
 impl Options {
-    /// Whether there is a scenario to play, and no process before this one has.
+    /// Whether there is a scenario to play that no earlier process has played.
     pub fn plays(&self) -> bool {
         self.scenario.is_some() && !self.again
     }
 
-    /// After which time every dialog closes by itself.
+    /// How long each dialog stays open before it closes by itself.
     pub fn dialog_time(&self) -> Option<Duration> {
         self.dialog_ms.map(|ms| Duration::from_millis(ms.into()))
     }
@@ -108,7 +108,7 @@ impl Options {
 fn kind(name: &str) -> Result<Kind, String> {
     Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
         let names = Kind::ALL.map(Kind::name).join(", ");
-        format!("there are {names}")
+        format!("the kinds are {names}")
     })
 }
 
@@ -116,7 +116,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let time = text.parse().map_err(|error| format!("{error}"))?;
     let time = Duration::try_from_secs_f64(time).map_err(|error| error.to_string())?;
     // GLib counts milliseconds in 32 bits.
-    u32::try_from(time.as_millis()).map_err(|_| "that is more than a month".to_owned())?;
+    u32::try_from(time.as_millis()).map_err(|_| "more than a month".to_owned())?;
     Ok(time)
 }
 
@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn the_supervisor_has_the_last_word_on_the_strategy() {
+    fn the_last_strategy_given_wins() {
         let options = Options::parse_from(["gui-demo", "-s", "nested", "--strategy", "handoff"]);
         assert_eq!(options.strategy, "handoff");
     }
 
     #[test]
-    fn a_time_that_cannot_be_waited_for_is_a_usage_error() {
+    fn an_impossible_time_is_a_usage_error() {
         for time in ["-1", "nan", "inf", "1e9", "soon"] {
             let error = Options::try_parse_from(["gui-demo", &format!("--exit-after={time}")]);
             assert_eq!(error.map_err(|error| error.exit_code()).err(), Some(2), "{time}");

@@ -1,4 +1,4 @@
-//! What the buttons, the keys and the window manager do.
+//! What the buttons, the keys and the window's close button do.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use crate::demo::Demo;
 use crate::kind::Kind;
 use crate::supervisor::NEXT;
 
-/// Connects the widgets of the main window. `names` are those of the list of strategies.
+/// Connects the widgets of the main window. `names` are the strategies in the drop-down.
 pub fn connect(demo: &Rc<Demo>, names: &[&'static str]) {
     let ui = &demo.ui;
     for (kind, button) in &ui.buttons {
@@ -40,7 +40,7 @@ pub fn connect(demo: &Rc<Demo>, names: &[&'static str]) {
     });
 }
 
-/// Gives the window its keys.
+/// Adds the keyboard shortcuts.
 pub fn shortcuts(app: &Application, demo: &Rc<Demo>) {
     let action = |name: &str, keys: &[&str], job: Job| {
         let action = gio::SimpleAction::new(name, None);
@@ -67,7 +67,7 @@ pub fn shortcuts(app: &Application, demo: &Rc<Demo>) {
 /// What a shortcut does.
 type Job = Box<dyn Fn(&Demo)>;
 
-/// A signal handler that has the demo, and does not keep it.
+/// A signal handler with access to the demo, which it does not keep alive.
 fn handler<W>(demo: &Rc<Demo>, job: impl Fn(&Demo, &W) + 'static) -> impl Fn(&W) + 'static {
     let demo = Rc::downgrade(demo);
     move |widget| {
@@ -77,17 +77,18 @@ fn handler<W>(demo: &Rc<Demo>, job: impl Fn(&Demo, &W) + 'static) -> impl Fn(&W)
     }
 }
 
-/// The strategy that owns the outer loop is on the stack, so another one needs another process.
+/// Restarts the program with another strategy. The running one is on the stack and owns the outer
+/// loop, so another one needs another process.
 fn change_strategy(demo: &Demo, name: &str) {
     if name == demo.about.name {
         return;
     }
     let Some(file) = &demo.options.next else {
-        demo.ui.log("started without its supervisor: the strategy cannot be changed");
+        demo.ui.log("started without a supervisor: cannot change the strategy");
         return;
     };
     match std::fs::write(file, name) {
         Ok(()) => demo.quit_with(NEXT),
-        Err(error) => demo.ui.log(&format!("cannot start anew: {error}")),
+        Err(error) => demo.ui.log(&format!("cannot restart: {error}")),
     }
 }

@@ -1,7 +1,7 @@
-//! The demo at work: its parts, and what they do when something is switched, sampled or ended.
+//! The demo at work: its parts, and what they do on a switch, a sample and at the end.
 //!
 //! It lives on the GTK thread. [`dialogs`](crate::dialogs) opens nested loops, [`watch`](crate::watch)
-//! makes episodes of them, [`verdicts`](crate::verdicts) has these judged.
+//! turns them into episodes, and [`verdicts`](crate::verdicts) gets these judged.
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::window::MainWindow;
 pub struct Demo {
     /// The widgets.
     pub ui: Rc<MainWindow>,
-    /// The strategy that runs.
+    /// The running strategy.
     pub about: About,
     /// What the command line asked for.
     pub options: Options,
@@ -114,7 +114,7 @@ impl Demo {
         self.ui.log(if on { "1,000 tasks on" } else { "1,000 tasks off" });
     }
 
-    /// Shows in the charts what comes from now on.
+    /// Resumes the charts.
     pub fn keep_sampling(&self) {
         self.sampler.keep_going();
     }
@@ -124,7 +124,7 @@ impl Demo {
         let log = &self.meters.log;
         match Play::start(program, &self.loops, log, &self.ui) {
             Ok(play) => {
-                self.ui.log(&format!("scenario {}: begins", play.name()));
+                self.ui.log(&format!("scenario {}: started", play.name()));
                 log.keep();
                 self.player.begin(play);
                 self.spin_while_active();
@@ -137,9 +137,9 @@ impl Demo {
         }
     }
 
-    /// Shows what became of the process before this one.
+    /// Shows how the previous process ended.
     pub fn post_mortem(&self, case: Case) {
-        self.ui.log("the process before this one died; its last dialog is judged");
+        self.ui.log("the previous process died; judging its last dialog");
         self.verdicts.ask_post_mortem(case);
     }
 
@@ -154,8 +154,7 @@ impl Demo {
         self.quit();
     }
 
-    /// Ends the program. Every nested loop is unwound first, which is why this is not
-    /// `application.quit()`.
+    /// Ends the program. Not `application.quit()`, because every nested loop has to unwind first.
     pub fn quit(&self) {
         if !self.ending.begin() {
             return;
@@ -180,7 +179,7 @@ impl Demo {
         self.spinner.turn(self.is_active());
     }
 
-    /// One sample; `false` when nobody needs another.
+    /// Takes one sample; `false` when no other is needed.
     fn sample(&self) -> bool {
         let paused = self.ui.pause.is_active();
         let in_dialog = self.watch.is_in_dialog() || self.player.is_in_dialog();
@@ -194,7 +193,7 @@ impl Demo {
         self.dialogs.show_pulse();
         self.sampler.sample(Scene { paused, in_dialog, active: self.is_active() });
         if self.sampler.is_blind() {
-            self.ui.log("GTK has drawn nothing for eight seconds: the dialogs are closed");
+            self.ui.log("GTK has drawn nothing for eight seconds: closing the dialogs");
             abort_all();
         }
         !paused || self.watch.is_on() || self.player.is_on()

@@ -1,4 +1,4 @@
-//! What a dialog of the window looks like, and which are open.
+//! What the demo's dialogs look like, and which are open.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use gtk4::{
 
 use crate::dialog_run::Answer;
 
-/// Pages of the document that GTK exports. Each is drawn from an idle source of its nested loop.
+/// Pages of the document that GTK exports. GTK draws each from an idle source in its nested loop.
 const PAGES: i32 = 400;
 
-/// A dialog of ours.
+/// One of the demo's own dialogs.
 #[derive(Clone, Debug)]
 pub struct Dialog {
     /// The window.
@@ -29,7 +29,7 @@ pub struct Dialog {
 }
 
 impl Dialog {
-    /// A dialog that is transient for `parent`. It is not shown.
+    /// Builds a dialog that is transient for `parent`, without showing it.
     pub fn new(parent: &impl IsA<Window>, title: &str, text: &str) -> Self {
         let body = Label::builder()
             .label(text)
@@ -73,14 +73,14 @@ impl Dialog {
         Self { window, close, another, pulse }
     }
 
-    /// Connects the button that closes.
+    /// Connects the close button.
     pub fn answer_with(&self, answer: Answer<()>) {
         self.close.connect_clicked(move |_| answer.give(()));
     }
 
-    /// Has its button and Escape close it: a dialog that nobody waits for.
+    /// Makes its button and Escape close it. For a dialog that no call waits for.
     pub fn close_by_itself(&self) {
-        // Weakly: the button is in the window, and would keep it for ever.
+        // Weak: the button is in the window, and would keep it alive for ever.
         let window = self.window.downgrade();
         self.close.connect_clicked(move |_| {
             if let Some(window) = window.upgrade() {
@@ -95,17 +95,17 @@ impl Dialog {
     }
 }
 
-/// The dialogs that are open, outermost first, each with the async ticks there were before it.
+/// The open dialogs, outermost first, each with the number of async ticks before it opened.
 #[derive(Debug, Default)]
 pub struct OpenDialogs(RefCell<Vec<(Dialog, u64)>>);
 
 impl OpenDialogs {
-    /// One more, after this many async ticks.
+    /// Adds a dialog that opened after this many async ticks.
     pub fn push(&self, dialog: &Dialog, ticks: u64) {
         self.0.borrow_mut().push((dialog.clone(), ticks));
     }
 
-    /// The one with this window has closed.
+    /// Removes the dialog with this window, which has closed.
     pub fn remove(&self, window: &Window) {
         self.0.borrow_mut().retain(|(open, _)| open.window != *window);
     }
@@ -115,12 +115,12 @@ impl OpenDialogs {
         self.0.borrow().len()
     }
 
-    /// The window of the innermost.
+    /// The window of the innermost dialog.
     pub fn innermost(&self) -> Option<Window> {
         self.0.borrow().last().map(|(dialog, _)| dialog.window.clone())
     }
 
-    /// Shows in each how many of these async ticks have come since it was opened.
+    /// Shows in each dialog how many async ticks have come since it was opened.
     pub fn show_pulse(&self, ticks: u64) {
         for (dialog, before) in self.0.borrow().iter() {
             dialog.pulse.set_text(&format!("async ticks in here: {}", ticks - before));
@@ -128,13 +128,13 @@ impl OpenDialogs {
     }
 }
 
-/// Exports a document of many pages. GTK runs a nested loop until it is written
+/// Exports a document of many pages. GTK runs a nested loop until the file is written
 /// (gtkprintoperation.c 4.8.3, line 2936).
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn export_print(parent: &impl IsA<Window>) -> anyhow::Result<()> {
-    // Not a name that somebody else may have taken in a folder that everybody writes to.
+    // A folder of our own: in a shared one the name could already be taken.
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let print = PrintOperation::new();
     print.set_n_pages(PAGES);
@@ -145,7 +145,7 @@ pub fn export_print(parent: &impl IsA<Window>) -> anyhow::Result<()> {
         cr.move_to(40.0, 60.0);
         // The surface remembers an error by itself, and the operation reports it.
         let _ = cr.show_text(&format!("page {}", page + 1));
-        // A page with something on it takes a while.
+        // A real page would take a while.
         std::thread::sleep(Duration::from_millis(2));
     });
     print.run(PrintOperationAction::Export, Some(parent)).context("cannot export")?;

@@ -1,12 +1,13 @@
-//! A modal window that is waited for, as `gtk_dialog_run()` was: GTK 4 has none.
+//! Shows a modal window and waits for its answer, like the `gtk_dialog_run()` that GTK 4 has
+//! dropped.
 //!
-//! [`dialog_run`] shows a window and runs a *nested* main loop until somebody answers it. The rest
-//! of the program goes on meanwhile, inside the call. GTK's advice is not to do this
-//! (*Stop using blocking dialog functions* in its migration guide), and where a callback for the
-//! answer will do, take that. This file is for programs that cannot: a port of GTK 3 code, an
-//! `ask()` that has to return a value to a caller that cannot wait in another way.
+//! [`dialog_run`] shows a window and runs a *nested* main loop until the window is answered. The
+//! rest of the program keeps running meanwhile, inside the call. GTK advises against this (*Stop
+//! using blocking dialog functions* in its migration guide); if a callback for the answer will do,
+//! use one. This file is for programs where it will not: a port of GTK 3 code, or an `ask()` that
+//! has to return a value to a caller that has no other way to wait.
 //!
-//! It needs gtk4 alone and may be copied as it is.
+//! It depends only on gtk4, and you may copy it as it is.
 //!
 //! ```no_run
 //! use gtk4::prelude::*;
@@ -24,16 +25,17 @@
 //!
 //! # What is promised
 //!
-//! - The call returns, whatever becomes of the window: answered, closed with Escape or by the
+//! - The call returns, whatever happens to the window: answered, closed with Escape or by the
 //!   window manager, hidden, destroyed, or its parent destroyed.
-//! - It returns in order. A nested loop returns only when all loops inside it have; so an answer to
+//! - Calls return in order. A nested loop returns only after all loops inside it. So an answer to
 //!   an outer dialog ends the inner ones first, with [`Outcome::Aborted`], and a dialog that would
-//!   be opened on the way out is not opened but aborted at once.
-//! - An ended dialog is off the screen at once, even if its call has to wait for a nested loop of
-//!   somebody else's (GTK's print operation, a library's) that stands on top of it.
-//! - Nothing is left: no window on the screen, no loop, no signal handler, no grab. GTK drops its
-//!   reference to the window; who connects a handler that holds the window keeps the object.
-//! - [`abort_for_good`] ends every dialog, and those that would be opened later. Call it before
+//!   open while they unwind is aborted at once instead.
+//! - An ended dialog leaves the screen at once, even if its call has to wait for a foreign nested
+//!   loop on top of it (GTK's print operation, a library's).
+//! - Nothing is left behind: no window on the screen, no loop, no signal handler, no grab. GTK
+//!   drops its reference to the window; a handler of yours that holds the window keeps the object
+//!   alive.
+//! - [`abort_for_good`] ends every open dialog, and any opened later. Call it before
 //!   `application.quit()`, which ends no nested loop and would wait for the user.
 //!
 //! # Who may call it
@@ -42,18 +44,18 @@
 //!   does not fire again until the dialog is closed, since GLib blocks the source that it
 //!   dispatches (gmain.c 2.74.6, line 3432).
 //! - A future of glib's own executor (`glib::spawn_future_local`): **no**. As soon as another such
-//!   future wakes, the process aborts (gtk-rs-core#739, gtk4-rs#2185). Go by way of an idle
-//!   callback, or take an executor that may be re-entered.
-//! - A drawing function or a tick callback: **no**. The frame clock of that window stands still
-//!   until the dialog is closed (gdkframeclockidle.c 4.8.3, line 322).
-//! - Whoever holds a `RefCell` borrow: **no**. Another callback will meet it, panic, and take the
-//!   process down.
+//!   future wakes, the process aborts (gtk-rs-core#739, gtk4-rs#2185). Open the dialog from an idle
+//!   callback, or use an executor that allows re-entry.
+//! - A drawing function or a tick callback: **no**. The frame clock of that window stops until the
+//!   dialog is closed (gdkframeclockidle.c 4.8.3, line 322).
+//! - Code that holds a `RefCell` borrow: **no**. Another callback will try to borrow, panic, and
+//!   take the process down.
 //!
 //! # What modal does not mean
 //!
-//! Modal is a grab of the user's input and no more. Timers, D-Bus calls, actions, assistive
-//! technology and async tasks still reach the parent and may open a second dialog; that one
-//! nests in the first.
+//! A modal window grabs the user's input and does no more. Timers, D-Bus calls, actions, assistive
+//! technology and async tasks still reach the parent and may open a second dialog, which nests in
+//! the first.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -66,13 +68,13 @@ use gtk4::{Shortcut, ShortcutController, ShortcutScope, gdk};
 /// How a dialog ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome<R> {
-    /// Somebody gave this answer.
+    /// The dialog got this answer.
     Response(R),
     /// The user closed the window: Escape, its close button, the window manager.
     Closed,
-    /// The program took the window away: hidden, destroyed, or its parent gone.
+    /// The program removed the window: it was hidden or destroyed, or its parent is gone.
     Destroyed,
-    /// A dialog further out was answered, or the program ends them all. Do not ask again.
+    /// An outer dialog was answered, or the program is ending all dialogs. Do not ask again.
     Aborted,
 }
 
@@ -86,15 +88,15 @@ impl<R> Outcome<R> {
     }
 }
 
-/// Gives the answer to one dialog. Cheap to clone; one for each button.
+/// Gives the answer to one dialog. Cheap to clone: make one for each button.
 pub struct Answer<R> {
     frame: Weak<Frame>,
     response: Rc<RefCell<Option<R>>>,
 }
 
 impl<R> Answer<R> {
-    /// Ends the dialog with `response` and hides its window. The first answer counts; one to a
-    /// dialog that has ended does nothing.
+    /// Ends the dialog with `response` and hides its window. The first answer counts; an answer to
+    /// a dialog that has ended does nothing.
     pub fn give(&self, response: R) {
         if let Some(frame) = self.frame.upgrade()
             && frame.is_open()
@@ -120,12 +122,12 @@ impl<R> fmt::Debug for Answer<R> {
 
 /// Shows `window` as a modal dialog and waits in a nested main loop until it has ended.
 ///
-/// `wire` is called before the window is shown and gets what ends it; connect it to buttons there.
-/// A close-request that is stopped keeps the dialog open: by any handler, the window's class's own
-/// included, but not by one connected with `after` once `wire` has returned.
-/// A parent is what `window` is transient for when `wire` returns. The window is destroyed when
-/// this returns, so it serves once: one that has been destroyed, or whose parent has, is not shown,
-/// and the outcome is [`Outcome::Destroyed`].
+/// `wire` is called before the window is shown, with the [`Answer`] that ends the dialog; connect
+/// it to buttons there. Any handler may keep the dialog open by stopping its close-request, the
+/// handler of the window's class included, but not one that is connected with `after` once `wire`
+/// has returned. The parent is the window that `window` is transient for when `wire` returns.
+/// The window is destroyed when this returns, so it can be used only once. A window that has been
+/// destroyed, or whose parent has, is not shown, and the outcome is [`Outcome::Destroyed`].
 ///
 /// See [the module](self) for who may call it.
 pub fn dialog_run<R: 'static>(
@@ -141,12 +143,12 @@ pub fn dialog_run<R: 'static>(
         let mut wiring = Wiring::new(window);
         wire(Answer { frame: Rc::downgrade(&frame), response: response.clone() });
         wiring.listen(&frame);
-        // It would come back, and nothing could take it away: GTK destroys a window once.
+        // A destroyed window would reappear, and nothing could remove it: GTK destroys only once.
         if !is_alive(window) || window.transient_for().is_some_and(|parent| !is_alive(&parent)) {
             frame.end(Ending::Destroyed);
         }
-        // A quit before the run is forgotten (gmain.c 2.74.6, line 4446), so a dialog that was
-        // answered meanwhile is not run at all.
+        // A quit before the run has no effect (gmain.c 2.74.6, line 4446), so a dialog that has
+        // been answered by now is not run at all.
         if frame.is_open() {
             window.present();
         }
@@ -166,7 +168,7 @@ pub fn dialog_run<R: 'static>(
 }
 
 /// Ends all dialogs with [`Outcome::Aborted`]. Each call to [`dialog_run`] returns when control
-/// comes back to it, the innermost first. When the last has, dialogs can be opened as before.
+/// gets back to it, the innermost first. After the last has returned, dialogs can open as before.
 pub fn abort_all() {
     let outermost = STACK.with_borrow(|stack| stack.iter().find(|f| f.is_open()).cloned());
     if let Some(frame) = outermost {
@@ -174,19 +176,19 @@ pub fn abort_all() {
     }
 }
 
-/// As [`abort_all`], and no dialog is opened on this thread any more: whoever is not content with
-/// being aborted and shows an error, or asks again, gets [`Outcome::Aborted`] at once.
+/// Like [`abort_all`], and no dialog opens on this thread any more: a caller that reacts with an
+/// error message, or asks again, gets [`Outcome::Aborted`] at once.
 pub fn abort_for_good() {
     IS_OVER.set(true);
     abort_all();
 }
 
-/// Whether nobody has destroyed the window.
+/// Whether the window has not been destroyed.
 fn is_alive(window: &gtk4::Window) -> bool {
     gtk4::Window::toplevels().iter::<gtk4::Widget>().flatten().any(|toplevel| toplevel == *window)
 }
 
-/// How many dialogs are waited for on this thread.
+/// How many calls to [`dialog_run`] are waiting on this thread.
 pub fn depth() -> usize {
     STACK.with_borrow(Vec::len)
 }
@@ -208,7 +210,7 @@ enum Ending {
 }
 
 thread_local! {
-    /// The dialogs that are waited for, outermost first.
+    /// The dialogs that calls are waiting for, outermost first.
     static STACK: RefCell<Vec<Rc<Frame>>> = const { RefCell::new(Vec::new()) };
     /// Set by [`abort_for_good`].
     static IS_OVER: Cell<bool> = const { Cell::new(false) };
@@ -219,8 +221,7 @@ impl Frame {
         self.ending.get().is_none()
     }
 
-    /// Ends this dialog, and before it all that stand on top of it: this one's loop cannot return
-    /// before theirs do.
+    /// Ends this dialog, and first all dialogs on top of it: its loop cannot return before theirs.
     fn end(self: &Rc<Self>, ending: Ending) {
         if !self.is_open() {
             return;
@@ -232,14 +233,15 @@ impl Frame {
         frames.iter().for_each(|frame| frame.ending.set(Some(Ending::Aborted)));
         self.ending.set(Some(ending));
         frames.push(self.clone());
-        // When all is decided: what listens to the windows may call anything here.
+        // Only now that all endings are set: a handler on these windows may call anything here.
         frames.iter().for_each(|frame| frame.leave());
     }
 
-    /// Has the loop return. It may have to wait for somebody else's on top of it, and the user must
-    /// not be left with a window that nothing answers.
+    /// Makes the loop return. It may have to wait for a foreign loop on top of it, and the user
+    /// must not be left with a window that does not respond.
     fn leave(&self) {
-        // If it does not run, the call goes on by itself, and may just be showing the window.
+        // If the loop is not running, the call will return by itself, and may be showing the window
+        // just now.
         if self.main_loop.is_running() {
             self.main_loop.quit();
             self.window.set_visible(false);
@@ -247,14 +249,14 @@ impl Frame {
     }
 }
 
-/// A frame on the stack, until this is dropped, also by a panic.
+/// Keeps a frame on the stack until this is dropped, also by a panic.
 struct OnStack(Rc<Frame>);
 
 impl OnStack {
     fn push(frame: &Rc<Frame>) -> Self {
         STACK.with_borrow_mut(|stack| {
-            // Whoever has been answered waits for the loops above it to return. A new one would
-            // make it wait for the user again.
+            // A dialog that has been answered waits for the loops above it to return. A new one
+            // would make it wait for the user again.
             if IS_OVER.get() || stack.iter().any(|below| !below.is_open()) {
                 frame.ending.set(Some(Ending::Aborted));
             }
@@ -270,8 +272,8 @@ impl Drop for OnStack {
     }
 }
 
-/// What listens to the window and to its parent, until this is dropped, and the window with it,
-/// also by a panic.
+/// The handlers on the window and its parent. Dropping this, also by a panic, disconnects them and
+/// destroys the window.
 struct Wiring {
     handlers: Vec<(gtk4::Window, SignalHandlerId)>,
     window: gtk4::Window,
@@ -292,15 +294,15 @@ impl Wiring {
         });
         let trigger = gtk4::KeyvalTrigger::new(gdk::Key::Escape, gdk::ModifierType::empty());
         let escape = ShortcutController::new();
-        // GTK asks these when the window's other controllers have let the key pass, the caller's
-        // among them.
+        // GTK asks these only after the window's other controllers, including the caller's, have
+        // let the key pass.
         escape.set_scope(ShortcutScope::Global);
         escape.add_shortcut(Shortcut::new(Some(trigger), Some(close)));
         window.add_controller(escape.clone());
         Self { handlers: Vec::new(), window: window.clone(), escape }
     }
 
-    /// Ends the dialog with its window. What `wire` has set up stands by then.
+    /// Makes the end of the window end the dialog. Called after `wire` has set up its handlers.
     fn listen(&mut self, frame: &Rc<Frame>) {
         let window = &self.window;
         // Handlers hold the frame weakly: a window may outlive it, and must not keep its loop.
@@ -312,12 +314,12 @@ impl Wiring {
                 }
             }
         };
-        // GtkWindow's own handler would hide the window, and nobody would be told why.
+        // GtkWindow's own handler would hide the window, and the outcome would be `Destroyed`.
         window.set_hide_on_close(false);
         let closed = end(Ending::Closed);
-        // After all others and after the one of the window's class, for each may refuse to close.
-        // Stopped, because the window is destroyed below anyway, once, and when nothing on the
-        // stack uses it any more.
+        // Runs after all others, including the handler of the window's class, because each may
+        // refuse to close. It stops the signal, because the window is destroyed below anyway, once,
+        // when nothing on the stack uses it any more.
         let handler = window.connect_local("close-request", true, move |_| {
             closed();
             Some(true.to_value())
@@ -326,8 +328,8 @@ impl Wiring {
         let hidden = end(Ending::Destroyed);
         self.handlers.push((window.clone(), window.connect_unmap(move |_| hidden())));
         if let Some(parent) = window.transient_for() {
-            // Not "destroy": GTK 4's `gtk_window_destroy()` only unrealizes while somebody holds a
-            // reference.
+            // Not "destroy": GTK 4's `gtk_window_destroy()` only unrealizes the window while there
+            // are other references to it.
             let gone = end(Ending::Destroyed);
             self.handlers.push((parent.clone(), parent.connect_unrealize(move |_| gone())));
         }
@@ -340,10 +342,10 @@ impl Drop for Wiring {
             object.disconnect(handler);
         }
         self.window.remove_controller(&self.escape);
-        // Hides, and drops the reference that GTK holds. The signal "destroy" comes with the last
-        // reference, whoever has it, so nothing may wait for it.
+        // Hides the window and drops GTK's reference. The signal "destroy" comes with the last
+        // reference, which may be anywhere, so nothing may wait for it.
         self.window.destroy();
     }
 }
 
-// The tests need a display, and start one: `gui-demo/tests/dialog_run.rs`.
+// The tests need a display and start one: `gui-demo/tests/dialog_run.rs`.

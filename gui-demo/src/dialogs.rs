@@ -1,10 +1,10 @@
-//! From a press to a dialog and back: where nested loops are opened.
+//! From a button press to a dialog and back: the code that opens nested loops.
 //!
-//! Who opens them is the point. A click does it in its own callback; a task does it inside its
-//! poll, where the strategy runs tasks on this thread; a library's task on tokio's queue.
+//! What matters is who opens one. A click does so in its own callback. A task does so inside its
+//! poll, where the strategy runs tasks on this thread. A library's task does so on tokio's queue.
 //!
-//! **No borrow is held while a nested loop runs**, that is, across any call that shows a dialog:
-//! whatever is dispatched inside would meet it.
+//! **Hold no borrow while a nested loop runs**, that is, across any call that shows a dialog: a
+//! callback dispatched inside would run into it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -40,9 +40,9 @@ pub struct Dialogs {
     open: OpenDialogs,
     /// Asks the task of the application and that of the library to open a dialog.
     ask: [UnboundedSender<(usize, Kind)>; 2],
-    /// The program is about to end: nothing is opened any more.
+    /// The program is about to end: no more dialogs are opened.
     ended: Cell<bool>,
-    /// Each closes by itself after this time.
+    /// Each dialog closes by itself after this time.
     close_after: Option<Duration>,
     loops: Arc<dyn Loops>,
     ui: Rc<MainWindow>,
@@ -59,7 +59,7 @@ impl fmt::Debug for Dialogs {
 }
 
 impl Dialogs {
-    /// The dialogs of this thread, none yet; and the tasks that open some.
+    /// Starts the tasks that open dialogs. No dialog is open yet.
     pub fn start(
         loops: &Arc<dyn Loops>,
         close_after: Option<Duration>,
@@ -97,7 +97,7 @@ impl Dialogs {
         let i = self.watch.press(kind);
         self.sampler.keep_going();
         match kind {
-            // Fails only when the task has ended, with the program.
+            // Fails only when the task has ended with the program.
             Kind::Task => drop(self.ask[0].send((i, kind))),
             Kind::LibraryTask => drop(self.ask[1].send((i, kind))),
             _ => self.show(i, kind),
@@ -109,21 +109,21 @@ impl Dialogs {
         self.open.show_pulse(self.meters.log.async_ticks());
     }
 
-    /// Ends all that are open, and opens none any more.
+    /// Ends all open dialogs, and opens no more.
     pub fn end_all(&self) {
         self.ended.set(true);
         abort_for_good();
         for window in windows() {
-            // GTK's own dialogs are not ours to abort; closing is an answer to them too.
+            // We cannot abort GTK's own dialogs, but closing one answers it too.
             if window != *self.ui.window.upcast_ref::<gtk4::Window>() {
                 window.close();
             }
         }
     }
 
-    /// Opens a nested loop on this thread and returns when it has.
+    /// Opens a nested loop on this thread and returns when the loop has returned.
     fn show(self: &Rc<Self>, i: usize, kind: Kind) {
-        // A task that was asked before the end may come to it after.
+        // A task that was asked before the end may get here after it.
         if self.ended.get() {
             return;
         }
@@ -181,13 +181,13 @@ impl Dialogs {
         match outcome {
             Outcome::Response(()) => "closed by its button",
             Outcome::Closed => "closed by Escape or the window manager",
-            Outcome::Destroyed => "taken away",
+            Outcome::Destroyed => "destroyed",
             Outcome::Aborted => "aborted",
         }
         .to_owned()
     }
 
-    /// Waits for a future inside this callback. Gives the outcome, and why it was refused.
+    /// Blocks on a future inside this callback. Returns the outcome, and why it was refused.
     fn block_on(&self, i: usize) -> (String, Option<String>) {
         let (loops, log) = (self.loops.clone(), self.meters.log.clone());
         let end = loops.now() + BLOCK_ON;
@@ -201,7 +201,7 @@ impl Dialogs {
         }
     }
 
-    /// Opens a dialog that nobody waits for.
+    /// Opens a dialog without waiting for it.
     fn open_async(self: &Rc<Self>) {
         let dialog = Dialog::new(&self.parent(), Kind::Async.title(), Kind::Async.about());
         self.watch.open_async();
@@ -223,7 +223,7 @@ impl Dialogs {
         dialog.window.present();
     }
 
-    /// Has the second button of a dialog open another.
+    /// Makes the second button of a dialog open another one.
     fn open_another_with(self: &Rc<Self>, dialog: &Dialog, kind: Kind) {
         let dialogs = Rc::downgrade(self);
         dialog.another.connect_clicked(move |_| {
@@ -239,7 +239,7 @@ impl Dialogs {
     }
 }
 
-/// Starts a task that opens dialogs when asked, from inside its own poll where the strategy runs
+/// Starts a task that opens dialogs on request, from inside its own poll where the strategy runs
 /// tasks on the GTK thread.
 fn opener(loops: &Arc<dyn Loops>, log: &Arc<Log>, home: Home) -> UnboundedSender<(usize, Kind)> {
     let (ask, asked) = unbounded_channel();

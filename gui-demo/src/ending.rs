@@ -26,41 +26,41 @@ impl Ending {
         Self { has_begun: Cell::new(false), code, finish }
     }
 
-    /// Begins it; `false` when it has begun before.
+    /// Begins to end; `false` when that has begun before.
     pub fn begin(&self) -> bool {
         !self.has_begun.replace(true)
     }
 
-    /// Whether the program is about to end: nothing is opened any more.
+    /// Whether the program is about to end, so that no more dialogs are opened.
     pub fn has_begun(&self) -> bool {
         self.has_begun.get()
     }
 
-    /// Ends with this code.
+    /// Sets the exit code.
     pub fn set_code(&self, code: u8) {
         self.code.store(code, Relaxed);
     }
 
-    /// Something that was asked for could not be done: says so, and ends with code 1.
+    /// Reports that something requested could not be done, and sets exit code 1.
     pub fn fail(&self, why: &str) {
         eprintln!("{why}");
         self.set_code(1);
     }
 
-    /// Whether the exit code is still that of a good end.
+    /// Whether the exit code is still 0.
     pub fn is_good(&self) -> bool {
         self.code.load(Relaxed) == 0
     }
 
-    /// Has the strategy return.
+    /// Makes the strategy return.
     pub fn finish(&self) {
         let (finish, code) = (self.finish.clone(), self.code.load(Relaxed));
         // From another thread, so that a strategy whose own callbacks cannot wake it still ends.
         thread::spawn(move || {
             finish.set();
             thread::sleep(UNWINDING);
-            // A nested loop that is GTK's own ends when GTK has done its work in it, and under a
-            // strategy that starves GTK's idle sources that is never.
+            // GTK's own nested loop ends when GTK has finished its work in it. Under a strategy
+            // that starves GTK's idle sources, that never happens.
             process::exit(code.into());
         });
     }

@@ -1,8 +1,8 @@
-//! An episode: it begins when the first dialog opens, and ends when the last has closed and what was
-//! owed has come.
+//! An episode: it begins when the first dialog opens, and ends when the last has closed and
+//! everything owed has come.
 //!
-//! Here is what is recorded of its nested loops while it goes on. Only at its end is it known how
-//! long each was open, so the program that it is judged by is written then: [`case`](crate::case).
+//! While it lasts, its nested loops are recorded here. Only at the end is it known how long each
+//! was open, so the program that defines what was due is written then: [`case`](crate::case).
 
 use std::time::Duration;
 
@@ -16,25 +16,25 @@ pub struct Opener {
     pub origin: Origin,
     /// Its name, unique in the episode.
     pub level: String,
-    /// When the callback ran that opened it or asked for it.
+    /// When the callback that opened it, or asked a task to, ran.
     pub pressed: Duration,
     /// When it began.
     pub opened: Option<Duration>,
     /// When it returned.
     pub closed: Option<Duration>,
-    /// What the strategy said when it refused.
+    /// The strategy's reason, if it refused.
     pub refused: Option<String>,
 }
 
-/// An episode, being recorded.
+/// An episode that is being recorded.
 #[derive(Clone, Debug)]
 pub struct Episode {
-    /// The last moment before the first dialog at which all async deadlines coincide: the zero of
-    /// the program.
+    /// Time zero of the program: the last moment before the first dialog at which all async
+    /// deadlines coincide.
     pub zero: Duration,
-    /// The activity, as far as it is judged.
+    /// The activity, if it is judged.
     pub beside: Option<Beside>,
-    /// The nested loops, in the order in which they were asked for.
+    /// The nested loops, in the order of the requests.
     pub openers: Vec<Opener>,
 }
 
@@ -47,12 +47,12 @@ impl Episode {
         Self { zero, beside, openers: Vec::new() }
     }
 
-    /// The activity was switched off or on: from now on it is not judged.
+    /// The activity was switched off or on, so from now on it is not judged.
     pub fn forget_beside(&mut self) {
         self.beside = None;
     }
 
-    /// What has ended meanwhile owes nothing any more.
+    /// An echo or a bus that has ended meanwhile owes nothing any more.
     pub fn forget_ended(&mut self, now: Option<Beside>) {
         if let (Some(beside), Some(now)) = (&mut self.beside, now) {
             beside.has_echo &= now.has_echo;
@@ -60,7 +60,7 @@ impl Episode {
         }
     }
 
-    /// Adds a nested loop that is asked for now. Gives its index, which the facts about it carry.
+    /// Adds a nested loop that is requested now. Returns its index, which the facts about it carry.
     pub fn press(&mut self, origin: Origin, name: &str, now: Duration) -> usize {
         let n = self.openers.iter().filter(|opener| opener.level.starts_with(name)).count();
         let level = if n == 0 { name.to_owned() } else { format!("{name} {}", n + 1) };
@@ -75,18 +75,18 @@ impl Episode {
         self.openers.len() - 1
     }
 
-    /// Whether every nested loop that was asked for has returned.
+    /// Whether every requested nested loop has returned.
     pub fn is_over(&self) -> bool {
         self.openers.iter().all(|opener| opener.closed.is_some())
     }
 
-    /// The names of the loops that are open, outermost first.
+    /// The names of the open loops, outermost first.
     pub fn open_levels(&self) -> Vec<&str> {
         let open = |o: &&Opener| o.opened.is_some() && o.closed.is_none();
         self.openers.iter().filter(open).map(|o| o.level.as_str()).collect()
     }
 
-    /// Whether an episode that lasts until then is judged by its beginning alone.
+    /// Whether only the beginning of an episode that lasts until then is judged.
     pub fn is_cut(&self, until: Duration) -> bool {
         until > self.zero + LONGEST
     }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn dialogs_of_one_name_are_told_apart() {
+    fn dialogs_with_the_same_name_are_numbered() {
         let mut episode = Episode::begin(at(5130), None);
         for _ in 0..3 {
             episode.press(Origin::Callback, "dialog", at(5130));

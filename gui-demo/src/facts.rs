@@ -1,7 +1,7 @@
 //! What is recorded while the window is open: the beats of the activity and the edges of dialogs.
 //!
-//! These are plain values, so that the code that records them and the code that reads them need not
-//! know each other. [`log`](crate::log) keeps them; [`program`](crate::program) writes what was due.
+//! These are plain values, so the code that records them and the code that reads them need not know
+//! each other. [`log`](crate::log) keeps them; [`program`](crate::program) writes what was due.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use loopnest_core::trace::Meter;
 pub const TICK_EVERY: Duration = Duration::from_millis(50);
 /// Time between the firings of the GLib timeout.
 pub const CLOCK_EVERY: Duration = Duration::from_millis(100);
-/// Time between two bytes of the echo; a multiple of the ticker's.
+/// Time between two bytes of the echo; a multiple of `TICK_EVERY`.
 pub const ECHO_EVERY: Duration = Duration::from_millis(200);
 /// Time between two D-Bus calls.
 pub const CALL_EVERY: Duration = Duration::from_millis(1000);
 
-/// No more than this of a dialog is described: what nobody closes need not grow.
+/// The longest part of an episode that is judged: a dialog that stays open must not use more and
+/// more memory.
 pub const LONGEST: Duration = Duration::from_secs(120);
 
 /// One thing that happened. The numbers of beats count from the start of the activity.
@@ -26,13 +27,13 @@ pub enum Fact {
     Tick(u64),
     /// The GLib timeout fired.
     Clock(u64),
-    /// The echo client was woken by its timer and sent.
+    /// The echo client's timer woke it, and it sent.
     Sent(u64),
     /// The echo server read.
     Served(u64),
     /// The echo client read the answer.
     Echoed(u64),
-    /// The D-Bus task was woken by its timer and called.
+    /// The D-Bus task's timer woke it, and it called.
     Called(u64),
     /// The D-Bus task got the answer.
     Answered(u64),
@@ -40,11 +41,11 @@ pub enum Fact {
     Pressed(usize),
     /// The task that was asked got the message.
     Woken(usize),
-    /// The future that a callback waits for has slept.
+    /// The future that a callback blocks on has slept.
     Slept(usize),
     /// A nested loop begins.
     Open(usize),
-    /// Somebody answered the dialog.
+    /// The dialog was answered.
     Quit(usize),
     /// The nested loop has returned.
     Close(usize),
@@ -53,7 +54,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// Whether it is an async event: what stands still in a stall.
+    /// Whether it is an async event, the kind that stops in a stall.
     pub(crate) fn is_async(self) -> bool {
         matches!(
             self,
@@ -66,13 +67,13 @@ impl Fact {
         )
     }
 
-    /// Whether processor time and context switches are read with it, which costs system calls.
+    /// Whether processor time and context switches are read too, which costs system calls.
     pub(crate) fn is_edge(self) -> bool {
         matches!(self, Self::Open(_) | Self::Close(_) | Self::Refused(_))
     }
 }
 
-/// A fact with its circumstances.
+/// A fact, when it happened, and the counters at that moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Beat {
     /// Since the log began.
@@ -85,7 +86,7 @@ pub struct Beat {
     pub meter: Meter,
 }
 
-/// The activity that goes on beside the dialogs.
+/// The activity that runs beside the dialogs.
 #[derive(Clone, Copy, Debug)]
 pub struct Beside {
     /// When it began.

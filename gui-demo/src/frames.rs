@@ -1,11 +1,11 @@
-//! Counts the window's frames and what those of the charts cost, and draws by hand when GTK no
+//! Counts the window's frames and the cost of those with charts, and draws by hand when GTK no
 //! longer can.
 //!
-//! GTK draws in an idle source of priority 120. A nested loop in which a source of default priority
-//! is always ready, which is what `nested` comes to, dispatches that one alone (gmain.c 2.74.6, line
-//! 4142): no window is drawn any more, the dialog not even once. That is the point of the demo and
-//! would also hide it. So where frames stay away, the phases of the frame clock are emitted from a
-//! timeout of high priority. On X11 alone: elsewhere the compositor paces the clock.
+//! GTK draws in an idle source of priority 120. Under `nested`, a source of default priority is
+//! always ready in a nested loop, so GLib dispatches only that one (gmain.c 2.74.6, line 4142): GTK
+//! draws no window any more, and the dialog not even once. This is what the demo is about, and it
+//! would hide itself. So when frames fail to appear, a timeout of high priority emits the phases of
+//! the frame clock. On X11 only: elsewhere the compositor paces the clock.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -23,14 +23,14 @@ use crate::log::Log;
 pub struct Frames {
     n: Cell<u64>,
     by_hand: Cell<u64>,
-    /// The next frame draws a chart.
+    /// Whether the next frame draws a chart.
     charts_are_due: Cell<bool>,
     began: Cell<Duration>,
     chart_time: Cell<Duration>,
 }
 
 impl Frames {
-    /// Counts the frames of `window`, from its realization on.
+    /// Counts the frames of `window` from its realization on.
     pub fn of(window: &impl IsA<gtk4::Widget>, log: &Arc<Log>) -> Rc<Self> {
         let frames = Rc::new(Self::default());
         let (counted, log) = (frames.clone(), log.clone());
@@ -57,7 +57,7 @@ impl Frames {
         let (frames, shared) = (self.clone(), log.clone());
         clock.connect_before_paint(move |_| {
             if frames.charts_are_due.get() {
-                // GDK's clock comes round once more after a frame, to see that no other is wanted.
+                // GDK's clock runs once more after a frame, to check whether another is wanted.
                 shared.charts_are_at_work(1);
             }
             frames.began.set(thread_time());
@@ -71,7 +71,7 @@ impl Frames {
         });
     }
 
-    /// A frame is done. What it took is the charts' if they were in it.
+    /// A frame is done. Its time counts for the charts if they were in it.
     fn drawn_since(&self, began: Duration) {
         if self.charts_are_due.take() {
             let took = thread_time().saturating_sub(began);
@@ -89,18 +89,18 @@ impl Frames {
         self.by_hand.get()
     }
 
-    /// Processor time of the frames that had a chart in them. More than the charts' own share of
-    /// it, because the window is laid out and sent to the screen as well.
+    /// Processor time of the frames that had a chart in them. This is more than the charts
+    /// themselves cost, because GTK also lays out the window and sends it to the screen.
     pub fn chart_time(&self) -> Duration {
         self.chart_time.get()
     }
 
-    /// A chart has changed.
+    /// Notes that a chart has changed.
     pub fn charts_changed(&self) {
         self.charts_are_due.set(true);
     }
 
-    /// Wants a frame in which nothing need have changed.
+    /// Requests a frame, even if nothing has changed.
     pub fn ask(&self, window: &impl IsA<gtk4::Widget>) {
         if let Some(clock) = window.frame_clock() {
             clock.request_phase(FrameClockPhase::PAINT);
@@ -112,8 +112,8 @@ impl Frames {
         let began = thread_time();
         let mut drawn = false;
         for window in windows() {
-            // Not "before-paint" and "after-paint": GDK keeps the books of a frame that it has
-            // begun itself in there.
+            // Not "before-paint" and "after-paint": there GDK keeps track of frames that it has
+            // begun itself.
             let on_x11 = RootExt::display(&window).type_().name() == "GdkX11Display";
             let Some(clock) = window.frame_clock().filter(|_| on_x11 && window.is_mapped()) else {
                 continue;

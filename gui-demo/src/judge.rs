@@ -1,5 +1,5 @@
-//! Verdicts, made on a thread of their own: to run a program in virtual time takes a while, and
-//! what is watched must not wait for it.
+//! Makes the verdicts on a separate thread: running a program in virtual time takes a while, and
+//! the loops under test must not wait for it.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +13,14 @@ use loopnest_core::strategy::About;
 use crate::case::{Case, owed};
 use crate::report::Verdict;
 
-/// What is to be judged.
+/// A case to judge.
 #[derive(Debug)]
 pub struct Request {
     /// Which episode it belongs to.
     pub episode: u64,
-    /// The run still goes on.
+    /// Whether the run is still going on.
     pub live: bool,
-    /// Program and run.
+    /// The program and the run.
     pub case: Case,
 }
 
@@ -53,14 +53,14 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Starts the thread. It ends with this value.
+    /// Starts the thread. It ends when this value is dropped.
     pub fn start(about: About) -> Self {
         let (requests, inbox): (Sender<Request>, Receiver<Request>) = channel();
         let verdict = Arc::new(Mutex::new(None));
         let outbox = verdict.clone();
         thread::spawn(move || {
             while let Ok(mut request) = inbox.recv() {
-                // Only the newest question is worth an answer.
+                // Only the newest request is worth a verdict.
                 while let Ok(newer) = inbox.try_recv() {
                     request = newer;
                 }
@@ -71,7 +71,7 @@ impl Judge {
         Self { requests, verdict }
     }
 
-    /// Asks for a verdict. It is fetched by [`take`](Self::take), so that no loop is woken by it.
+    /// Asks for a verdict. [`take`](Self::take) fetches it, so the verdict wakes no loop.
     pub fn ask(&self, request: Request) {
         // Fails only when the thread panicked, and then there is no verdict.
         let _ = self.requests.send(request);

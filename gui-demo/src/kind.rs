@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long the future sleeps that *block on* waits for.
+/// How long the future that *block on* waits for sleeps.
 pub const BLOCK_ON: Duration = Duration::from_millis(1500);
 
 /// What a button does.
@@ -12,7 +12,7 @@ pub enum Kind {
     Callback,
     /// A dialog opened by a task of the application.
     Task,
-    /// A dialog opened by a task on tokio's own queue.
+    /// A dialog opened by a library's task, on tokio's own queue.
     LibraryTask,
     /// Three dialogs, each opened from the one before.
     ThreeDeep,
@@ -22,7 +22,7 @@ pub enum Kind {
     PageSetup,
     /// A dialog without a nested loop, for contrast.
     Async,
-    /// Waiting for a future inside a callback.
+    /// No dialog: the callback blocks on a future.
     BlockOn,
 }
 
@@ -39,7 +39,7 @@ impl Kind {
         Self::BlockOn,
     ];
 
-    /// The text of the button; also what assistive technology finds it by.
+    /// The text of the button, by which assistive technology finds it too.
     pub fn label(self) -> &'static str {
         match self {
             Self::Callback => "From a callback",

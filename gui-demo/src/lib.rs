@@ -1,19 +1,19 @@
-//! A GTK window in which a dialog stops the async side, or does not.
+//! A GTK window that shows whether a dialog stops the async side.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`dialog_run`] | a modal window that is waited for; to be copied |
+//! | [`dialog_run`] | shows a modal window and waits for its answer; you may copy it |
 //! | [`supervisor`], [`blackbox`], `session` | the process without a window: starts the other, explains its death |
-//! | [`app`], [`controls`], [`ending`] | the process with the window: made, connected, ended |
+//! | [`app`], [`controls`], [`ending`] | the process with the window: creates, connects and ends it |
 //! | [`demo`] | its parts, and how they work together |
-//! | [`dialogs`], [`dialog`], [`kind`] | from a press to a dialog and back |
-//! | [`watch`], [`verdicts`], [`judge`] | from dialogs to an episode, and to a verdict that is seen |
+//! | [`dialogs`], [`dialog`], [`kind`] | from a button press to a dialog and back |
+//! | [`watch`], [`verdicts`], [`judge`] | from dialogs to an episode, and to the verdict in the window |
 //! | [`facts`], [`log`], [`episode`], [`program`], [`case`] | what happened, as a program and a trace |
 //! | [`play`], [`window_loops`] | a scenario of the matrix in the window |
-//! | [`work`], [`activity`] | the work beside the dialogs: ticker, TCP echo, D-Bus calls, a thousand tasks |
+//! | [`work`], [`activity`] | the background work: ticker, TCP echo, D-Bus calls, a thousand tasks |
 //! | [`meters`], [`sampler`], [`frames`], [`timer`] | five times a second: figures, and drawing where GTK cannot |
 //! | [`window`], [`charts`], [`spinner`] | widgets |
-//! | [`cli`], [`report`], [`screenshot`] | in and out |
+//! | [`cli`], [`report`], [`screenshot`] | input and output |
 
 pub mod activity;
 pub mod app;

@@ -1,7 +1,7 @@
-//! What the window records of itself: beats of the activity, counters, and the edges of dialogs.
+//! What the window records about itself: beats of the activity, counters, and the edges of dialogs.
 //!
-//! Everything may be called from any thread, because some strategies run tasks on another one.
-//! [`case`](crate::case) makes a trace of it that `core` can judge.
+//! Everything may be called from any thread, because some strategies run tasks on another thread.
+//! [`case`](crate::case) turns it into a trace that `core` can judge.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::{Discriminant, discriminant};
@@ -19,12 +19,12 @@ use loopnest_core::trace::Meter;
 use crate::facts::{Beat, Fact, LONGEST, TICK_EVERY};
 use crate::report::Stretch;
 
-/// How much is kept while no dialog is open: enough to look back to the last common beat.
+/// How far back beats are kept while no dialog is open: enough to find the last common deadline.
 const KEPT: Duration = Duration::from_secs(3);
 
-/// How many beats of each kind an episode keeps: twice what the ticker does in the longest that is
-/// described. Not a time, because what is owed may come long after; and of each kind, because one
-/// goes on while another stands still.
+/// How many beats of each kind an episode keeps: twice what the ticker does in the longest part
+/// that is judged. Not a time limit, because what is owed may come long after; and a limit for each
+/// kind, because one may keep coming while another has stopped.
 const KEPT_OF_A_KIND: usize = 2 * (LONGEST.as_millis() / TICK_EVERY.as_millis()) as usize;
 
 /// The log.
@@ -37,15 +37,15 @@ pub struct Log {
     iterations: AtomicU64,
     /// Of these, the ones that the charts caused.
     chart_iterations: AtomicU64,
-    /// How many iterations are the charts' doing, the one that is running included.
+    /// How many iterations the charts cause, including the current one.
     charts_at_work: AtomicU64,
-    /// Things done: beats, frames, input events, steps of the many tasks.
+    /// Things done: beats, frames, steps of the many tasks.
     useful: AtomicU64,
-    /// Opportunity ticks, of a thread that shares nothing with the loops.
+    /// Opportunity ticks, counted by a thread that shares nothing with the loops.
     ticks: AtomicU64,
     /// Async ticks so far.
     async_ticks: AtomicU64,
-    /// Answers of the echo so far.
+    /// Answers of the echo server so far.
     echoes: AtomicU64,
     /// Answers of the session bus so far.
     answers: AtomicU64,
@@ -56,11 +56,11 @@ pub struct Log {
 struct Beats {
     list: VecDeque<Beat>,
     depth: u16,
-    /// An episode is being recorded: nothing is forgotten.
+    /// Whether an episode is being recorded, so that no beats are dropped.
     keep: bool,
     /// How many beats of the activity the episode has, by kind.
     kept: HashMap<Discriminant<Fact>, usize>,
-    /// A thread counts opportunity ticks.
+    /// Whether a thread is counting opportunity ticks.
     counted: bool,
     /// The last async event, and the longest gap since the gap was last asked for.
     last_async: Option<Duration>,
@@ -68,15 +68,14 @@ struct Beats {
 }
 
 impl Beats {
-    /// An async event ends a gap.
+    /// Notes an async event, which ends a gap.
     fn heard(&mut self, at: Duration) {
         let gap = at.saturating_sub(self.last_async.unwrap_or(at));
         self.longest_gap = self.longest_gap.max(gap);
         self.last_async = Some(at);
     }
 
-    /// Whether the fact is kept. The edges of dialogs always are: there are as many as somebody
-    /// opens.
+    /// Whether to keep the fact. The edges of dialogs are always kept: the user makes only so many.
     fn wants(&mut self, fact: Fact) -> bool {
         if !self.keep || !(fact.is_async() || matches!(fact, Fact::Clock(_))) {
             return true;
@@ -88,7 +87,7 @@ impl Beats {
 }
 
 impl Log {
-    /// A log of the calling thread's loops. The probe counts for as long as it lives.
+    /// A log of the calling thread's loops. The probe counts iterations until it is dropped.
     pub fn new() -> (Arc<Self>, Probe) {
         let log = Arc::new(Self {
             start: Instant::now(),
@@ -110,7 +109,7 @@ impl Log {
 
     fn iteration(&self) {
         self.iterations.fetch_add(1, Relaxed);
-        // Only this thread counts it, down as well as up.
+        // Only this thread changes it, so a load and a store are enough.
         let at_work = self.charts_at_work.load(Relaxed);
         if at_work > 0 {
             self.charts_at_work.store(at_work - 1, Relaxed);
@@ -122,7 +121,7 @@ impl Log {
         self.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since the log began.
+    /// The time since the log began.
     pub fn now(&self) -> Duration {
         self.start.elapsed()
     }
@@ -164,19 +163,19 @@ impl Log {
         }
     }
 
-    /// Something was done that is not worth a line.
+    /// Counts a thing done that is not worth a beat.
     pub fn useful(&self) {
         self.useful.fetch_add(1, Relaxed);
     }
 
-    /// An async event of a scenario, for the chart of gaps.
+    /// Notes an async event of a scenario, for the chart of gaps.
     pub fn async_event(&self) {
         self.async_ticks.fetch_add(1, Relaxed);
         let mut beats = self.beats();
         beats.heard(self.now());
     }
 
-    /// The counters now; those of the kernel only where `with_thread` asks for them.
+    /// The counters now; those of the kernel only if `with_thread` is set.
     pub fn meter(&self, with_thread: bool) -> Meter {
         let meter = Meter {
             iterations: self.iterations.load(Relaxed),
@@ -191,7 +190,7 @@ impl Log {
         }
     }
 
-    /// What is counted here, from the beginning on.
+    /// What this log has counted since it began.
     pub fn stretch(&self) -> Stretch {
         Stretch {
             seconds: self.now().as_secs_f64(),
@@ -204,7 +203,7 @@ impl Log {
         }
     }
 
-    /// The iteration that is running now, and `more` that follow, are caused by the charts.
+    /// Notes that the charts cause the current iteration, and `more` that follow.
     pub fn charts_are_at_work(&self, more: u64) {
         self.charts_at_work.store(1 + more, Relaxed);
     }
@@ -214,34 +213,36 @@ impl Log {
         self.async_ticks.load(Relaxed)
     }
 
-    /// The longest time without an async event since this was last asked, the one that has not
-    /// ended included. None while there is no activity.
+    /// The longest time without an async event since the last call, including a gap that has not
+    /// ended. `None` while there is no activity.
     pub fn take_gap(&self) -> Option<Duration> {
         let mut beats = self.beats();
         let open = self.now().saturating_sub(beats.last_async?);
         Some(std::mem::take(&mut beats.longest_gap).max(open))
     }
 
-    /// The async side has ended on purpose: what follows is no gap.
+    /// Forgets the last async event: the activity was stopped on purpose, so what follows is no
+    /// gap.
     pub fn forget_gap(&self) {
         let mut beats = self.beats();
         beats.last_async = None;
         beats.longest_gap = Duration::ZERO;
     }
 
-    /// What happened since `from`.
+    /// The beats since `from`.
     pub fn since(&self, from: Duration) -> Vec<Beat> {
         self.beats().list.iter().filter(|beat| beat.at >= from).copied().collect()
     }
 
-    /// Keeps what an episode is judged by from now on, and lets a thread that shares nothing with
-    /// the loops count opportunity ticks: they tell a stall from a machine that stood still.
+    /// Keeps all beats from now on, because an episode is judged by them. Also starts a thread that
+    /// shares nothing with the loops and counts opportunity ticks: they distinguish a stall from a
+    /// machine that was paused.
     pub fn keep(self: &Arc<Self>) {
         let mut beats = self.beats();
         if !std::mem::replace(&mut beats.keep, true) {
             beats.kept.clear();
         }
-        // The thread of the episode before may not have seen yet that it was over.
+        // The thread of the previous episode may not have noticed yet that it is over.
         if std::mem::replace(&mut beats.counted, true) {
             return;
         }
@@ -259,7 +260,7 @@ impl Log {
         });
     }
 
-    /// The episode is over.
+    /// Keeps only the latest beats again: the episode is over.
     pub fn release(&self) {
         self.beats().keep = false;
     }
@@ -270,12 +271,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dialog_that_stays_open_fills_no_memory_and_drops_nothing_that_is_judged() {
+    fn a_dialog_that_stays_open_keeps_memory_bounded_and_drops_nothing_that_is_judged() {
         let (log, _probe) = Log::new();
         log.keep();
         log.record(Fact::Open(0));
         (0..100_000).for_each(|n| log.record(Fact::Clock(n)));
-        // What stood still meanwhile comes at last.
+        // Another kind, which was stalled meanwhile, comes at last.
         (0..100).for_each(|n| log.record(Fact::Tick(n)));
         log.record(Fact::Close(0));
         log.release();
@@ -293,6 +294,6 @@ mod tests {
         thread::sleep(20 * TICK);
         log.release();
         let (ticks, most) = (log.meter(false).ticks, log.now().div_duration_f64(TICK));
-        assert!(ticks as f64 <= most, "{ticks} ticks where {most} are possible");
+        assert!(ticks as f64 <= most, "{ticks} ticks where at most {most} are possible");
     }
 }

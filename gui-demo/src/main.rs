@@ -1,4 +1,5 @@
-//! The demo: `cargo run -p gui-demo`, or `cargo xtask demo`, which installs what is missing.
+//! The demo. Run it with `cargo run -p gui-demo`, or with `cargo xtask demo`, which installs what
+//! is missing first.
 
 use std::process::ExitCode;
 

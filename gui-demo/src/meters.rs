@@ -1,4 +1,4 @@
-//! What is measured: everything that counts, read at one moment.
+//! All counters, which can be read at one moment.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use crate::log::Log;
 use crate::report::Stretch;
 use crate::work::Work;
 
-/// All that counts, for as long as it lives.
+/// All counters. They count until this is dropped.
 #[derive(Debug)]
 pub struct Meters {
     /// What happened.
     pub log: Arc<Log>,
     /// The main window's frames.
     pub frames: Rc<Frames>,
-    /// The work beside the dialogs.
+    /// The background work.
     pub work: Rc<Work>,
     _probe: Probe,
 }
 
 impl Meters {
-    /// Counts what the calling thread's loops do, and the frames of `window`.
+    /// Starts to count what the calling thread's loops do, and the frames of `window`.
     pub fn new(loops: &Arc<dyn Loops>, window: &impl IsA<Widget>) -> Rc<Self> {
         let (log, probe) = Log::new();
         let frames = Frames::of(window, &log);

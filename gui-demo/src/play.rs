@@ -1,7 +1,8 @@
 //! Plays a scenario of the matrix in the window.
 //!
-//! The interpreter is `core`'s, the loops are the strategy's with a window for each nested one
-//! ([`window_loops`](crate::window_loops)). What the harness measures without a display is thereby seen with one.
+//! The interpreter is `core`'s, and the loops are the strategy's, with a window for each nested one
+//! ([`window_loops`](crate::window_loops)). So you can watch what the harness measures without a
+//! display.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,10 +23,10 @@ use crate::log::Log;
 use crate::window::MainWindow;
 use crate::window_loops::WindowLoops;
 
-/// A scenario that is not over this long after it should be never will.
+/// A scenario that has not ended this long after it should have never will.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// How much slower than in the matrix a scenario is played.
+/// How many times slower than in the matrix a scenario is played.
 const SLOWER: u64 = 4;
 
 /// A scenario being played.
@@ -33,7 +34,7 @@ const SLOWER: u64 = 4;
 pub struct Play {
     program: Arc<Program>,
     tape: Arc<Tape>,
-    /// When it should be over.
+    /// When it should have ended.
     due: Duration,
     asked: AtomicBool,
     levels: Arc<WindowLoops>,
@@ -41,7 +42,7 @@ pub struct Play {
 }
 
 impl Drop for Play {
-    /// A scenario that is given up leaves no dialog that nobody can close.
+    /// Closes the dialogs of an abandoned scenario, which the user cannot close.
     fn drop(&mut self) {
         self.program.levels().iter().for_each(|level| self.levels.quit(level));
     }
@@ -85,12 +86,12 @@ impl Play {
         self.tape.depth.load(Relaxed) > 0
     }
 
-    /// Whether it has come to its end.
+    /// Whether it has run to its end.
     pub fn is_done(&self) -> bool {
         self.tape.written().events.iter().any(|event| event.what == What::Done)
     }
 
-    /// What happened, once, when it is over or never will be.
+    /// What happened; once, when it has ended or never will.
     pub fn case_if_over(&self, log: &Log) -> Option<Case> {
         let done = self.is_done();
         let late = log.now() > self.due + PATIENCE;
@@ -101,7 +102,7 @@ impl Play {
         let end = if done {
             End::Finished
         } else {
-            // What it did at the last: it is asked only whether it still turned.
+            // The last meter: it only has to show whether GLib was still iterating.
             End::Deadline { last: Meter { useful: 0, ..meter }, in_lock: false }
         };
         let written = self.tape.written();
@@ -118,7 +119,7 @@ pub struct Player {
 }
 
 impl Player {
-    /// Goes on with this one.
+    /// Takes over a scenario that has been started.
     pub fn begin(&self, play: Play) {
         self.play.replace(Some(play));
     }
@@ -128,17 +129,17 @@ impl Player {
         self.play.borrow().is_some()
     }
 
-    /// Whether a nested loop of it is open.
+    /// Whether the scenario has a nested loop open.
     pub fn is_in_dialog(&self) -> bool {
         self.play.borrow().as_ref().is_some_and(Play::is_in_dialog)
     }
 
-    /// What happened, once, when it is over or never will be.
+    /// What happened; once, when it has ended or never will.
     pub fn case_if_over(&self, log: &Log) -> Option<Case> {
         self.play.borrow().as_ref()?.case_if_over(log)
     }
 
-    /// It has had its verdict. Whether there was one.
+    /// Ends the scenario after its verdict. Returns whether there was one.
     pub fn end(&self) -> bool {
         // Dropped after the borrow has ended.
         let play = self.play.take();
@@ -148,14 +149,14 @@ impl Player {
         play.is_some()
     }
 
-    /// Whether a scenario has come to its end.
+    /// Whether a scenario has run to its end.
     pub fn has_ended(&self) -> bool {
         self.has_ended.get()
     }
 }
 
-/// The program with all its times multiplied: its dialogs are open for half a second, which is
-/// enough for the harness, and neither for the eye nor for GTK to make windows in.
+/// The program with all its times multiplied. Its dialogs are open for half a second, which is
+/// enough for the harness, but too short for the eye, and for GTK to show windows.
 fn slowed(mut program: Program) -> Program {
     for actor in &mut program.actors {
         match &mut actor.kind {
@@ -183,7 +184,7 @@ fn slow(steps: &mut [Step]) {
     }
 }
 
-/// Takes down what the interpreter says.
+/// Records what the interpreter reports.
 #[derive(Debug)]
 struct Tape {
     log: Arc<Log>,

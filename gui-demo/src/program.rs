@@ -1,7 +1,7 @@
-//! The program of an episode, written when it is known what has happened.
+//! The program of an episode, written once it is known what has happened.
 //!
-//! It has the activity beside, with as many deadlines as fell into the time, and an opener for each
-//! dialog. [`ideal`](loopnest_core::model::ideal) says when each event of it was due.
+//! It contains the activity, with as many deadlines as fell into the episode, and an opener for
+//! each dialog. [`ideal`](loopnest_core::model::ideal) computes when each of its events was due.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::episode::{Episode, Opener};
 use crate::facts::{Beat, Beside, CALL_EVERY, CLOCK_EVERY, ECHO_EVERY, Fact, TICK_EVERY, whole};
 use crate::kind::Origin;
 
-/// The program of an episode up to `until`, and which of its events the facts are.
+/// The program of an episode up to `until`, and which of its events each fact is.
 pub fn write(episode: &Episode, beats: &[Beat], until: Duration) -> (Program, Keys) {
     let mut writer = Writer { episode, until, actors: Vec::new(), keys: Keys::default() };
     if let Some(beside) = episode.beside {
@@ -52,7 +52,7 @@ pub struct Keys {
     openers: BTreeMap<usize, OpenerKeys>,
 }
 
-/// A row of equal events: the actor, the number of the first, and how many there are.
+/// A series of equal events: the actor, the number of the first, and how many there are.
 #[derive(Clone, Copy, Debug)]
 struct Series {
     actor: u16,
@@ -62,14 +62,14 @@ struct Series {
 
 #[derive(Clone, Copy, Debug)]
 struct OpenerKeys {
-    /// The timeout that opens or asks.
+    /// The timeout that opens the dialog or asks the task to.
     callback: u16,
-    /// The task that is asked.
+    /// The task that is asked to open it.
     task: Option<u16>,
 }
 
 impl Series {
-    /// The index in the program of the beat with number `n`.
+    /// The actor of beat number `n`, and the beat's index in the series.
     fn index(series: Option<Self>, n: u64) -> Option<(u16, u16)> {
         let series = series?;
         let index = n.checked_sub(series.first)?;
@@ -78,7 +78,7 @@ impl Series {
 }
 
 impl Keys {
-    /// The key of a fact; none where it is not in the program.
+    /// The key of a fact; `None` if it is not in the program.
     pub fn key(&self, fact: Fact) -> Option<Key> {
         let key = |(actor, step), kind| Some(Key { actor, step, n: 0, kind });
         let nth =
@@ -86,16 +86,16 @@ impl Keys {
         match fact {
             Fact::Tick(n) => nth(Series::index(self.ticker, n)?, 0, Kind::Timer),
             Fact::Clock(n) => nth(Series::index(self.clock, n)?, FIRED, Kind::Timeout),
-            // Sleep, write, read; and on the other side read, write.
+            // The client sleeps, writes and reads; the server reads and writes.
             Fact::Sent(n) => key(step(Series::index(self.client, n)?, 3, 0), Kind::Timer),
             Fact::Echoed(n) => key(step(Series::index(self.client, n)?, 3, 2), Kind::Io),
             Fact::Served(n) => key(step(Series::index(self.server, n)?, 2, 0), Kind::Io),
-            // Sleep, receive.
+            // It sleeps and receives.
             Fact::Called(n) => key(step(Series::index(self.bus, n)?, 2, 0), Kind::Timer),
             Fact::Answered(n) => key(step(Series::index(self.bus, n)?, 2, 1), Kind::Wake),
             Fact::Pressed(i) => key((self.openers.get(&i)?.callback, FIRED), Kind::Timeout),
             Fact::Woken(i) => key((self.openers.get(&i)?.task?, 0), Kind::Wake),
-            // Steps inside a block-on count from 1000 times its index plus one.
+            // The steps inside a block-on are numbered from 1000 * (its index + 1).
             Fact::Slept(i) => key((self.openers.get(&i)?.callback, 1000), Kind::Timer),
             Fact::Open(_) | Fact::Quit(_) | Fact::Close(_) | Fact::Refused(_) => None,
         }
@@ -121,13 +121,13 @@ impl Writer<'_> {
         (self.actors.len() - 1) as u16
     }
 
-    /// How long the program is.
+    /// How long the program lasts.
     fn length(&self) -> Duration {
         self.until.saturating_sub(self.episode.zero)
     }
 
-    /// The beat number that is due first after zero, and how many there are, for something that
-    /// is due every `every` from the beginning of the activity on.
+    /// The number of the first beat that is due after zero, and how many there are, for something
+    /// that is due every `every` from the beginning of the activity on.
     fn due(&self, beside: Beside, every: Duration) -> (u64, u32) {
         let before = whole(self.episode.zero.saturating_sub(beside.began), every);
         let all = whole(self.until.saturating_sub(beside.began), every);
@@ -143,8 +143,8 @@ impl Writer<'_> {
         }
     }
 
-    /// GLib counts an interval from the last dispatch, so that a busy machine makes fewer of them,
-    /// and each later than the one before. Half are asked for.
+    /// GLib counts an interval from the last dispatch, so a busy machine fires fewer of them, and
+    /// each drifts further. Only half are required.
     fn clock(&mut self, beats: &[Beat]) {
         let times = whole(self.length(), CLOCK_EVERY) / 2;
         let first = beats.iter().find_map(|beat| match beat.fact {
@@ -179,7 +179,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The daemon is another process: for this one, a thread that answers.
+    /// The daemon is another process. The program has a thread that answers in its place.
     fn bus(&mut self, beside: Beside) {
         let (first, times) = self.due(beside, CALL_EVERY);
         let phase = (beside.began + CALL_EVERY * first as u32).saturating_sub(self.episode.zero);

@@ -1,4 +1,4 @@
-//! What the window counted, as JSON, written when it ends. Tests and benchmarks read it.
+//! What the window counted, written as JSON when it ends. Tests and benchmarks read it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -14,8 +14,7 @@ pub struct Report {
     pub strategy: String,
     /// Counted over the whole run.
     pub run: Stretch,
-    /// Counted over the last part of the run, when the window has settled: from half of
-    /// `--exit-after` on.
+    /// Counted over the second half of `--exit-after`, when the window has settled.
     pub settled: Option<Stretch>,
     /// The nested loops, in the order in which they closed.
     pub dialogs: Vec<DialogReport>,
@@ -30,11 +29,11 @@ pub struct Stretch {
     pub seconds: f64,
     /// Iterations of the GLib context.
     pub iterations: u64,
-    /// Of these, the ones that the charts caused.
+    /// Those of them that the charts caused.
     pub chart_iterations: u64,
     /// Async ticks.
     pub async_ticks: u64,
-    /// Answers of the echo's server.
+    /// Answers of the echo server.
     pub echoes: u64,
     /// Answers of the session bus.
     pub answers: u64,
@@ -64,19 +63,19 @@ pub struct DialogReport {
 pub struct Verdict {
     /// Which episode it belongs to.
     pub episode: u64,
-    /// The run still went on.
+    /// Whether the run was still going on.
     pub live: bool,
     /// The words, worst first.
     pub words: Vec<Word>,
     /// Why, with the figures that prove it.
     pub reason: String,
-    /// The rule that recognised the cause; a heading in METHODOLOGY.md.
+    /// The rule that recognised the cause; METHODOLOGY.md describes it.
     pub rule: String,
     /// The cause in a few words.
     pub cause: String,
-    /// What to try; empty where nothing is wrong.
+    /// What to try; empty if nothing is wrong.
     pub advice: String,
-    /// How much of what is due has not come yet.
+    /// How many of the due events have not come yet.
     pub owed: usize,
 }
 
@@ -90,7 +89,7 @@ impl Stretch {
             async_ticks: to.async_ticks - from.async_ticks,
             echoes: to.echoes - from.echoes,
             answers: to.answers - from.answers,
-            // The tasks may have been stopped and started anew.
+            // The tasks may have been stopped and started again.
             task_steps: to.task_steps.saturating_sub(from.task_steps),
             frames: to.frames - from.frames,
             frames_by_hand: to.frames_by_hand - from.frames_by_hand,
@@ -98,7 +97,7 @@ impl Stretch {
         }
     }
 
-    /// Iterations a second besides the charts' own.
+    /// Iterations per second without those that the charts caused.
     pub fn own_iterations_per_second(&self) -> f64 {
         (self.iterations - self.chart_iterations) as f64 / self.seconds
     }
@@ -110,7 +109,7 @@ impl Verdict {
         self.words.iter().map(|word| word.name()).collect::<Vec<_>>().join(" + ")
     }
 
-    /// Whether an application would notice harm.
+    /// Whether an application would suffer.
     pub fn is_bad(&self) -> bool {
         self.words.iter().any(|word| word.is_bad())
     }
@@ -132,23 +131,23 @@ impl Draft {
         Self { report: RefCell::new(report), so_far: RefCell::default(), half: Cell::default() }
     }
 
-    /// A nested loop has closed.
+    /// Adds a nested loop that has closed.
     pub fn add_dialog(&self, dialog: DialogReport) {
         self.report.borrow_mut().dialogs.push(dialog);
     }
 
-    /// A verdict that is not final.
+    /// Keeps a verdict that is not final.
     pub fn set_so_far(&self, verdict: Verdict) {
         self.so_far.replace(Some(verdict));
     }
 
-    /// A final verdict.
+    /// Adds a final verdict.
     pub fn conclude(&self, verdict: Verdict) {
         self.so_far.replace(None);
         self.report.borrow_mut().verdicts.push(verdict);
     }
 
-    /// Half of `--exit-after` has passed, with these counters.
+    /// Keeps the counters at half of `--exit-after`.
     pub fn half_time(&self, now: Stretch) {
         self.half.set(Some(now));
     }

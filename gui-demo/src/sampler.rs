@@ -1,4 +1,4 @@
-//! Five times a second: the charts, the line at the foot, and the drawing by hand.
+//! Five times a second: the charts, the status line, and the drawing by hand.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -14,21 +14,21 @@ use crate::report::Stretch;
 use crate::timer;
 use crate::window::MainWindow;
 
-/// Samples between two lines at the foot: each lays the window out anew.
+/// Samples between two updates of the status line. Each update makes GTK lay out the window again.
 const STATUS_EVERY: u32 = 5;
 
-/// After this many samples without a frame, one is drawn by hand.
+/// After this many samples without a frame, we draw one by hand.
 const STARVED_SAMPLES: u32 = 2;
 
-/// A dialog that GTK cannot draw, on a display where we cannot either, is closed after this many
-/// samples: nobody can see what to press.
+/// Where neither GTK nor we can draw a dialog, we close it after this many samples: the user cannot
+/// see what to press.
 const BLIND_SAMPLES: u32 = 40;
 
 /// Takes samples while there is something to show.
 pub struct Sampler {
     meters: Rc<Meters>,
     ui: Rc<MainWindow>,
-    /// Called for each sample; `false` when nobody needs another.
+    /// Called for each sample; `false` when no other is needed.
     each: Box<dyn Fn() -> bool>,
     timer: RefCell<Option<SourceId>>,
     last: Cell<Reading>,
@@ -38,14 +38,14 @@ pub struct Sampler {
     blind: Cell<u32>,
 }
 
-/// What goes on while a sample is taken.
+/// The state of the window when a sample is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene {
     /// The charts are paused.
     pub paused: bool,
     /// A dialog is open.
     pub in_dialog: bool,
-    /// Async tasks are at work.
+    /// Async tasks are running.
     pub active: bool,
 }
 
@@ -65,8 +65,8 @@ impl Sampler {
     /// Time between two samples.
     const EVERY: Duration = Duration::from_millis(200);
 
-    /// Shows what the meters say. `each` is called when it is time for a sample, and says whether
-    /// there will be another.
+    /// Shows the counters of `meters`. Calls `each` for every sample; it returns whether to take
+    /// another.
     pub fn new(
         meters: &Rc<Meters>,
         ui: &Rc<MainWindow>,
@@ -85,7 +85,7 @@ impl Sampler {
         })
     }
 
-    /// Goes on, or begins anew, until nobody needs another sample.
+    /// Takes samples until no other is needed. Does nothing if it is doing so already.
     pub fn keep_going(self: &Rc<Self>) {
         if self.timer.borrow().is_some() {
             return;
@@ -103,7 +103,7 @@ impl Sampler {
         self.timer.replace(Some(timer::every(Self::EVERY, sample)));
     }
 
-    /// Takes no more samples.
+    /// Stops taking samples.
     pub fn stop(&self) {
         if let Some(timer) = self.timer.take() {
             timer.remove();
@@ -135,7 +135,7 @@ impl Sampler {
             drawn.push(active.then(|| per_second(part.frames)), in_dialog);
             frames.charts_changed();
         } else if in_dialog {
-            // Nobody else need want one, and then none would say nothing.
+            // Perhaps nothing else asks for a frame; then its absence would prove nothing.
             frames.ask(&self.ui.window);
         }
         self.draw_if_starved(part.frames, in_dialog);
@@ -144,20 +144,20 @@ impl Sampler {
         }
     }
 
-    /// Whether it is time to give up: once, when nothing could be drawn for long.
+    /// Whether to give up: true once, after nothing could be drawn for long.
     pub fn is_blind(&self) -> bool {
         self.blind.get() == BLIND_SAMPLES
     }
 
-    /// What comes now is not compared with what was before a pause.
+    /// Starts afresh: the next sample is not compared with one from before a pause.
     fn begin(&self) {
         self.n.set(0);
         self.starved.set(0);
         self.blind.set(0);
     }
 
-    /// In a dialog each sample asks for a frame, so none at all means that GTK's idle source is not
-    /// let in.
+    /// Draws by hand where GTK draws nothing. In a dialog each sample asks for a frame, so none at
+    /// all means that GTK's idle source is starved.
     fn draw_if_starved(&self, frames: u64, in_dialog: bool) {
         if frames > 0 || !in_dialog {
             self.starved.set(0);
@@ -176,12 +176,12 @@ impl Sampler {
         let own = (part.iterations - part.chart_iterations) as f64 / part.seconds;
         let charts = part.chart_iterations as f64 / part.seconds;
         let mut text = format!(
-            "iterations: {} /s and {} /s for the charts, which take {chart_share:.1} % of a processor",
+            "iterations: {} /s, plus {} /s for the charts, which take {chart_share:.1} % of a processor",
             short(own),
             short(charts),
         );
         if part.frames_by_hand > 0 {
-            text.push_str("; GTK draws no frames, this is drawn by hand");
+            text.push_str("; GTK draws no frames, so we draw by hand");
         }
         if part.task_steps > 0 {
             let steps = short(part.task_steps as f64 / part.seconds);

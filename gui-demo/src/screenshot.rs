@@ -1,4 +1,4 @@
-//! A picture of the window with the dialogs over it, without a tool from outside.
+//! A picture of the window with the dialogs over it, taken without an external tool.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use gtk4::{Snapshot, Window, graphene};
 
 use crate::frames::windows;
 
-/// Writes the window and what stands over it as PNG.
+/// Writes the window and the dialogs over it as PNG.
 ///
 /// # Errors
 /// When the window is not on the screen, or the file cannot be written.
@@ -31,10 +31,10 @@ pub fn take(window: &Window, file: &Path) -> anyhow::Result<()> {
     texture.save_to_png(file).context("cannot write the file")
 }
 
-/// Draws a window as it would be drawn now. Not a `WidgetPaintable`, which has what was drawn last,
+/// Draws a window as it would look now. Not with a `WidgetPaintable`, which holds the last frame,
 /// and nothing while a frame is due.
 fn draw(window: &Window, snapshot: &Snapshot) {
-    // What has changed since the last frame has no place yet.
+    // Widgets that have changed since the last frame are not laid out yet.
     if let Some(clock) = window.frame_clock() {
         clock.emit_by_name::<()>("layout", &[]);
     }

@@ -1,9 +1,8 @@
-//! Which buses of the session answer, asked before there is a window that would complain of those
-//! that do not.
+//! Checks which buses of the session answer before there is a window, because GTK would complain
+//! about those that do not.
 //!
 //! GTK 4.8 warns on stderr when no session bus answers, and when assistive technology is not on it
-//! (`gtkatspicontext.c`, `get_bus_address_dbus`). In a container, or over ssh, both are as they
-//! should be.
+//! (`gtkatspicontext.c`, `get_bus_address_dbus`). In a container, or over ssh, both are normal.
 
 use std::process::Command;
 use std::sync::mpsc;
@@ -12,46 +11,47 @@ use std::time::Duration;
 
 use gtk4::gio::{self, BusType, Cancellable, DBusCallFlags, DBusConnection, DBusConnectionFlags};
 
-/// The bus's address, as GDBus looks for it.
+/// The variable in which GDBus looks for the address of the bus.
 const ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 
-/// What GDBus takes for a bus that is not there.
+/// The address that tells GDBus that there is no bus.
 const NO_BUS: &str = "disabled:";
 
-/// The address of assistive technology, where it is not asked of the session bus (Flatpak).
+/// The variable with the address of assistive technology, where the session bus is not asked for it
+/// (Flatpak).
 const ACCESSIBILITY_ADDRESS: &str = "AT_SPI_BUS_ADDRESS";
 
-/// Which assistive technology GTK is to look for.
+/// The variable that selects the assistive technology that GTK looks for.
 const ACCESSIBILITY: &str = "GTK_A11Y";
 
 const BUS: &str = "org.freedesktop.DBus";
 
-/// How long all questions together may take. A bus that hangs is left to GTK.
+/// How long all queries together may take. If a bus hangs, we leave it to GTK.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What answers.
+/// Which buses answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// No bus, for certain.
+    /// Certainly no bus.
     Nothing,
-    /// A bus, on which assistive technology neither runs nor would be started.
+    /// A bus on which assistive technology neither runs nor can be started.
     BusAlone,
-    /// Both, or nobody knows.
+    /// Both, or it could not be found out.
     Whole,
 }
 
 impl Session {
-    /// Asks. Waits for five seconds at most.
+    /// Asks the buses. Waits for five seconds at most.
     pub fn ask() -> Self {
         let (tx, rx) = mpsc::channel();
         thread::spawn(move || {
-            // Fails when nobody waits for it any more.
+            // Fails after the timeout below.
             let _ = tx.send(look());
         });
         rx.recv_timeout(PATIENCE).unwrap_or(Self::Whole)
     }
 
-    /// Tells the window what it is not to look for.
+    /// Tells the window what not to look for.
     pub fn prepare(self, window: &mut Command) {
         if self == Self::Nothing {
             window.env(ADDRESS, NO_BUS);
@@ -69,7 +69,8 @@ pub fn has_bus() -> bool {
 }
 
 fn look() -> Session {
-    // As GTK will: with the socket of systemd, and a bus that an X11 session has told its server.
+    // The way GTK does it: including systemd's socket, and a bus that an X11 session has announced
+    // on its server.
     let address = gio::dbus_address_get_for_bus_sync(BusType::Session, Cancellable::NONE);
     let flags =
         DBusConnectionFlags::AUTHENTICATION_CLIENT | DBusConnectionFlags::MESSAGE_BUS_CONNECTION;
@@ -79,7 +80,7 @@ fn look() -> Session {
     let Ok(bus) = bus else { return Session::Nothing };
     let lists = ["ListNames", "ListActivatableNames"].map(|method| names(&bus, method));
     let is_there = |names: &Vec<String>| names.iter().any(|name| name == "org.a11y.Bus");
-    // Not to have been told is not to know.
+    // A query without an answer proves nothing.
     let is_nowhere = lists.iter().all(|names| names.as_ref().is_some_and(|names| !is_there(names)));
     if is_nowhere { Session::BusAlone } else { Session::Whole }
 }

@@ -1,4 +1,4 @@
-//! The spinner: an arc that moves with every frame while async tasks are at work.
+//! The spinner: an arc that moves with every frame while async tasks are running.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use gtk4::{DrawingArea, TickCallbackId, cairo};
 
 use crate::frames::Frames;
 
-/// The spinner. It asks for every frame while it turns, and for none otherwise.
+/// The spinner. It requests every frame while it turns, and none otherwise.
 #[derive(Debug)]
 pub struct Spinner {
     area: DrawingArea,
@@ -18,7 +18,7 @@ pub struct Spinner {
 }
 
 impl Spinner {
-    /// Draws into this area; the frames that are counted move it.
+    /// Draws into this area. The counted frames move it.
     pub fn new(area: &DrawingArea, frames: &Rc<Frames>) -> Self {
         let turns = Rc::new(Cell::new(false));
         let (frames, drawn) = (frames.clone(), turns.clone());
@@ -29,7 +29,7 @@ impl Spinner {
         Self { area: area.clone(), turns, tick: RefCell::default() }
     }
 
-    /// Turns; or stops, and is dim.
+    /// Turns, or stops and is dim.
     pub fn turn(&self, on: bool) {
         self.turns.set(on);
         let before = self.tick.take();
@@ -60,6 +60,6 @@ fn draw(
     cr.set_source_rgba(ink.red().into(), ink.green().into(), ink.blue().into(), alpha);
     cr.set_line_width(3.0);
     cr.arc(x, y, x - 4.0, angle, angle + 4.4);
-    // The surface remembers an error by itself.
+    // The surface remembers an error.
     let _ = cr.stroke();
 }

@@ -1,7 +1,7 @@
 //! The process without a window. It starts the one with the window, and starts it again when
 //! another strategy is chosen or when it has died.
 //!
-//! It shares no loop, no thread and no GTK with it, so that an abort is something to show.
+//! The two share no loop, no thread and no GTK, so this one survives an abort and can explain it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -26,7 +26,7 @@ use crate::session::Session;
 /// The child ends with this code when another strategy was chosen.
 pub const NEXT: u8 = 64;
 
-/// What a process does to itself. Any other signal was somebody's wish that it end.
+/// Signals that a process raises itself. Any other was sent by somebody who wanted it to end.
 const CRASHES: [i32; 6] = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP];
 
 /// Runs the window until the user closes it.
@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut strategy = options.strategy.clone();
     let mut extra: Vec<OsString> = Vec::new();
     loop {
-        // What the one before had open when another strategy was chosen is no matter of the next.
+        // What one process had open when another strategy was chosen does not concern the next.
         let _ = fs::remove_file(&black_box);
         let mut cmd = Command::new(std::env::current_exe().context("cannot find this program")?);
         cmd.args(std::env::args_os().skip(1))
@@ -53,7 +53,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             .arg("--next")
             .arg(&next)
             .args(&extra)
-            // What it cannot tidy up goes with the folder.
+            // What it leaves behind is deleted with the folder.
             .env("TMPDIR", folder.path())
             .stderr(Stdio::piped());
         session.prepare(&mut cmd);
@@ -76,8 +76,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What is to end this process ends the window, and with it this process: one that died at once
-/// would leave its folder behind.
+/// Passes signals that would end this process on to the window, whose end ends this process. If it
+/// died at once, it would leave its folder behind.
 fn pass_on_signals(window: Pid) -> std::io::Result<Handle> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let handle = signals.handle();
@@ -92,13 +92,13 @@ fn pass_on_signals(window: Pid) -> std::io::Result<Handle> {
 
 /// Passes stderr on and keeps the reason of the first panic, or else the last line.
 ///
-/// A panic that cannot unwind prints a backtrace whatever the environment says; it is left out
-/// unless it was asked for, because here it is part of the show.
+/// A panic that cannot unwind prints a backtrace whatever the environment says. It is left out
+/// unless the user asked for it, because in this demo such a panic is expected.
 fn last_words(stderr: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     let wants_backtrace = std::env::var("RUST_BACKTRACE").is_ok_and(|value| value != "0");
     thread::spawn(move || {
         let mut words = Words::default();
-        // Bytes, because a file name in a message of GLib need not be UTF-8.
+        // Bytes, because a file name in one of GLib's messages need not be UTF-8.
         for line in BufReader::new(stderr).split(b'\n') {
             let Ok(line) = line else { break };
             let line = String::from_utf8_lossy(&line);
@@ -113,7 +113,7 @@ fn last_words(stderr: impl Read + Send + 'static) -> thread::JoinHandle<String> 
 
 #[derive(Debug, Default)]
 struct Words {
-    /// Rust says the place of a panic on one line and the reason on the next.
+    /// Rust prints the place of a panic on one line and the reason on the next.
     reason_is_next: bool,
     reason: Option<String>,
     last: String,
@@ -134,7 +134,7 @@ impl Words {
     }
 }
 
-/// What is to be explained: a crash while a dialog was open.
+/// What there is to explain: a crash while a dialog was open.
 fn dead(black_box: &Path, status: ExitStatus, message: String) -> Option<PostMortem> {
     status.signal().filter(|signal| CRASHES.contains(signal))?;
     let case: Case = serde_json::from_slice(&fs::read(black_box).ok()?).ok()?;
@@ -145,7 +145,7 @@ fn end(status: ExitStatus) -> ExitCode {
     match (status.code(), status.signal()) {
         (Some(code), _) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         (None, Some(signal)) => {
-            eprintln!("the window was ended by signal {signal}");
+            eprintln!("the window was killed by signal {signal}");
             ExitCode::from(u8::try_from(128 + signal).unwrap_or(1))
         }
         (None, None) => ExitCode::FAILURE,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_not_utf_8_do_not_end_the_listening() {
+    fn stderr_that_is_not_utf_8_is_still_read_to_its_end() {
         let said: &[u8] = b"cannot read caf\xe9\nthread 'main' panicked at x.rs:1:1:\nthe reason\n";
         assert_eq!(last_words(said).join().ok().as_deref(), Some("the reason"));
     }

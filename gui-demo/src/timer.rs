@@ -1,13 +1,13 @@
-//! Timeouts of the GTK thread at high priority.
+//! Timeouts at high priority, on the GTK thread.
 //!
 //! A nested loop in which a source of default priority is always ready dispatches nothing below it.
-//! It must keep the window neither from saying so nor from ending in time.
+//! Even then the window must be able to show what is wrong, and to end in time.
 
 use std::time::Duration;
 
 use gtk4::glib::{self, ControlFlow, Priority, SourceId};
 
-/// Calls a closure once, after a time, whatever else is ready.
+/// Calls a closure once after this time, whatever else is ready.
 pub fn after(time: Duration, job: impl FnOnce() + 'static) {
     let mut job = Some(job);
     every(time, move || {
@@ -18,7 +18,7 @@ pub fn after(time: Duration, job: impl FnOnce() + 'static) {
     });
 }
 
-/// Calls a closure again and again until it breaks.
+/// Calls a closure at this interval until it breaks.
 pub fn every(time: Duration, job: impl FnMut() -> ControlFlow + 'static) -> SourceId {
     glib::timeout_add_local_full(time, Priority::HIGH, job)
 }

@@ -1,4 +1,4 @@
-//! From what has happened to a verdict that is seen: asks the judge, and shows what it says.
+//! From what has happened to the verdict in the window: asks the judge, and shows its answer.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::report::{Draft, Verdict};
 use crate::watch::{Meaning, Watch};
 use crate::window::MainWindow;
 
-/// The number of a request that belongs to no episode: a scenario, or the death of the process
-/// before this one.
+/// The number of a request that belongs to no episode: a scenario, or the death of the previous
+/// process.
 const NO_EPISODE: u64 = 0;
 
 /// The verdicts on episodes and on the scenario.
@@ -49,7 +49,7 @@ impl Verdicts {
         }
     }
 
-    /// Shows the newest verdict and asks for the next. Gives whether the scenario has ended with it.
+    /// Shows the newest verdict and asks for the next. Returns whether it has ended the scenario.
     pub fn renew(&self) -> bool {
         let has_ended = self.judge.take().is_some_and(|verdict| self.hear(verdict));
         let request = if self.player.is_on() {
@@ -64,12 +64,12 @@ impl Verdicts {
         has_ended
     }
 
-    /// Asks what became of the process before this one.
+    /// Asks for a verdict on the previous process.
     pub fn ask_post_mortem(&self, case: Case) {
         self.judge.ask(Request { episode: NO_EPISODE, live: false, case });
     }
 
-    /// The judge has spoken. Gives whether the scenario has ended.
+    /// Handles a verdict. Returns whether the scenario has ended.
     fn hear(&self, verdict: Verdict) -> bool {
         if verdict.episode == NO_EPISODE {
             self.conclude(verdict);
@@ -96,7 +96,7 @@ impl Verdicts {
         false
     }
 
-    /// A final verdict.
+    /// Shows, logs and keeps a final verdict.
     fn conclude(&self, verdict: Verdict) {
         self.ui.set_verdict(Some(&verdict));
         self.ui.log(&format!("verdict: {}", verdict.text()));

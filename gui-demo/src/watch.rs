@@ -2,7 +2,7 @@
 //! verdict on it is final.
 //!
 //! Every edge of a nested loop is recorded here. What is open is also written to the black box, in
-//! case this process dies in there.
+//! case this process dies while it is open.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,16 +19,16 @@ use crate::log::Log;
 use crate::report::Verdict;
 use crate::work::Work;
 
-/// Between two live verdicts.
+/// Time between two live verdicts.
 const LIVE_EVERY: Duration = Duration::from_millis(500);
 
-/// Between two verdicts when the last dialog has closed and something is owed.
+/// Time between two verdicts when the last dialog has closed and something is owed.
 const OWED_EVERY: Duration = Duration::from_millis(200);
 
-/// What is owed gets this long to come after the last dialog has closed, before it counts as lost.
+/// How long after the last dialog has closed an owed event may still come before it counts as lost.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// The episode that goes on, if any.
+/// The current episode, if any.
 #[derive(Debug)]
 pub struct Watch {
     log: Arc<Log>,
@@ -51,16 +51,16 @@ struct Running {
     asked: Duration,
 }
 
-/// What a verdict means for the episode that goes on.
+/// What a verdict means for the current episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// Nothing: it comes too late, or too early to be the last.
     Nothing,
     /// A dialog is still open.
     SoFar,
-    /// The episode has ended with it.
+    /// It ends the episode.
     Final {
-        /// Only its beginning was judged.
+        /// Whether only the beginning was judged.
         is_cut: bool,
     },
 }
@@ -72,7 +72,7 @@ impl Watch {
         Self { log: log.clone(), work: work.clone(), black_box, n, running }
     }
 
-    /// A nested loop was asked for. Gives its index in the episode.
+    /// Records that a nested loop was requested. Returns its index in the episode.
     pub fn press(&self, kind: Kind) -> usize {
         let press =
             |running: &mut Running, now| running.episode.press(kind.origin(), kind.level(), now);
@@ -81,7 +81,7 @@ impl Watch {
         i
     }
 
-    /// A nested loop is about to run. Gives its name.
+    /// Records that a nested loop is about to run. Returns its name.
     pub fn open(&self, i: usize) -> String {
         let opened = self.log.now();
         self.log.record(Fact::Open(i));
@@ -93,7 +93,8 @@ impl Watch {
         level.unwrap_or_default()
     }
 
-    /// A nested loop has returned; or the strategy has refused it, and said why.
+    /// Records that a nested loop has returned, or that the strategy has refused it for this
+    /// reason.
     pub fn close(&self, i: usize, kind: Kind, refused: Option<String>) {
         if refused.is_some() {
             self.log.record(Fact::Refused(i));
@@ -139,12 +140,12 @@ impl Watch {
         self.running.borrow().as_ref().is_some_and(|running| running.over.is_none())
     }
 
-    /// The activity was switched off or on: from now on it is not judged.
+    /// The activity was switched off or on, so from now on it is not judged.
     pub fn forget_beside(&self) {
         self.with(|running| running.episode.forget_beside());
     }
 
-    /// What is to be judged now, if it is time to.
+    /// The case to judge now, if it is time for a verdict.
     pub fn request(&self) -> Option<Request> {
         let now = self.log.now();
         let request = |running: &mut Running| {
@@ -163,7 +164,7 @@ impl Watch {
         self.with(request).flatten()
     }
 
-    /// A verdict has come. The episode ends with it if it is final.
+    /// Handles a verdict. If it is final, it ends the episode.
     pub fn hear(&self, verdict: &Verdict) -> Meaning {
         let now = self.log.now();
         let over = self.with(|running| {
@@ -189,7 +190,7 @@ impl Watch {
         self.running.borrow_mut().as_mut().map(change)
     }
 
-    /// Changes the episode, which begins now if there is none.
+    /// Changes the current episode; begins one if there is none.
     fn begin<R>(&self, change: impl FnOnce(&mut Running, Duration) -> R) -> R {
         self.log.keep();
         let now = self.log.now();
@@ -213,7 +214,7 @@ impl Watch {
         });
     }
 
-    /// Writes what is on the stack to the black box, or empties it when nothing is.
+    /// Writes what is on the stack to the black box, or empties the box if nothing is.
     fn keep_black_box(&self) {
         let case = self.with(|running| {
             let is_open = !running.episode.open_levels().is_empty();

@@ -1,4 +1,4 @@
-//! The window: its widgets, and how they are told what to show. Nothing is decided here.
+//! The window: its widgets, and methods that set what they show. It decides nothing.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -26,17 +26,17 @@ pub struct MainWindow {
     pub strategies: DropDown,
     /// A button for each kind of dialog.
     pub buttons: Vec<(Kind, Button)>,
-    /// Whether the activity goes on.
+    /// Whether the activity is running.
     pub activity: ToggleButton,
     /// Whether a thousand tasks run as well.
     pub many_tasks: ToggleButton,
-    /// Whether the charts stand still.
+    /// Whether the charts are paused.
     pub pause: ToggleButton,
     /// Whether the colours are dark.
     pub dark: ToggleButton,
     /// The charts: gap, iterations, processor, frames.
     pub charts: [Strip; 4],
-    /// Moves with every frame while the activity goes on.
+    /// Moves with every frame while the activity is running.
     pub spinner: DrawingArea,
     card: gtk4::Box,
     word: Label,
@@ -50,10 +50,10 @@ pub struct MainWindow {
 }
 
 impl MainWindow {
-    /// Builds it for a strategy. It is not shown.
+    /// Builds the window for a strategy, without showing it.
     ///
     /// # Panics
-    /// When `window.ui`, which is part of this program, has not what is looked for.
+    /// When `window.ui`, which is part of this program, lacks a widget.
     pub fn new(app: &Application, about: &About, names: &[&str]) -> Self {
         let provider = CssProvider::new();
         provider.load_from_data(include_str!("style.css"));
@@ -107,7 +107,7 @@ impl MainWindow {
             status: part(&parts, "status"),
             shown: RefCell::default(),
         };
-        // The log stays at its end.
+        // Keeps the log scrolled to its end.
         let scrolled = part::<ScrolledWindow>(&parts, "log_scroll").vadjustment();
         scrolled.connect_changed(|scrolled| scrolled.set_value(scrolled.upper()));
         this.set_verdict(None);
@@ -120,7 +120,7 @@ impl MainWindow {
         let (word, reason, class) = match verdict {
             None => (
                 "watching".to_owned(),
-                "Open a dialog and see whether the async side goes on.".to_owned(),
+                "Open a dialog and see whether the async side keeps running.".to_owned(),
                 "",
             ),
             Some(verdict) => {
@@ -138,7 +138,7 @@ impl MainWindow {
             }
         };
         let shown = format!("{word}\n{reason}");
-        // Each change lays the window out anew.
+        // Each change makes GTK lay out the window again.
         if self.shown.replace(shown.clone()) == shown {
             return;
         }
@@ -152,7 +152,7 @@ impl MainWindow {
         }
     }
 
-    /// Shows the nested loops, outermost first, on top of what is always there.
+    /// Shows the nested loops, given outermost first, on top of the levels that are always there.
     pub fn set_levels<S: AsRef<str>>(&self, open: &[S]) {
         while let Some(child) = self.levels.first_child() {
             self.levels.remove(&child);
@@ -178,7 +178,7 @@ impl MainWindow {
         self.log.set_text(&lines.make_contiguous().join("\n"));
     }
 
-    /// Shows the line at the foot.
+    /// Sets the status line at the bottom.
     pub fn set_status(&self, text: &str) {
         self.status.set_text(text);
     }
@@ -193,11 +193,11 @@ fn owner(about: &About) -> String {
     format!("{}: {owner}", about.name)
 }
 
-/// What stands below every dialog, uppermost first.
+/// The levels below every dialog, topmost first.
 fn base(about: &About) -> Vec<String> {
     let levels: &[&str] = match about.owner {
         Owner::Async => &["GLib: an iteration inside tokio's wait", "tokio: block_on"],
-        Owner::Glib => &["GLib: the main loop, which turns the async side"],
+        Owner::Glib => &["GLib: the main loop, which drives the async side"],
         Owner::Both => &["GLib: the main loop; tokio on a thread of its own"],
     };
     levels.iter().map(|level| (*level).to_owned()).collect()
@@ -218,7 +218,7 @@ fn button(kind: Kind) -> Button {
     button
 }
 
-/// A widget of `window.ui`.
+/// A widget from `window.ui`.
 fn part<T: IsA<glib::Object>>(parts: &Builder, id: &str) -> T {
-    parts.object(id).unwrap_or_else(|| panic!("window.ui has no {id} of the right kind"))
+    parts.object(id).unwrap_or_else(|| panic!("window.ui has no `{id}` of the right type"))
 }

@@ -1,7 +1,7 @@
-//! A strategy's loops, with a window for each nested one: what a scenario is played over.
+//! A strategy's loops, with a window for each nested one. Scenarios are played on them.
 //!
-//! Scenario code is `Send` and may run on any thread; the windows are the GTK thread's, and found
-//! there through thread-local values. A nested loop on another thread has no window.
+//! Scenario code is `Send` and may run on any thread. The windows belong to the GTK thread and are
+//! found there through thread-local values. A nested loop on another thread has no window.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -30,7 +30,7 @@ thread_local! {
     static OPEN: RefCell<Vec<(String, Answer<()>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The loops. Their clock begins with the scenario.
+/// The loops. Their clock starts with the scenario.
 #[derive(Debug)]
 pub struct WindowLoops {
     inner: Arc<dyn Loops>,
@@ -39,8 +39,7 @@ pub struct WindowLoops {
 }
 
 impl WindowLoops {
-    /// The loops for a scenario that begins now. Its dialogs are transient for `ui`, on this
-    /// thread.
+    /// The loops for a scenario that begins now. Its dialogs on this thread are transient for `ui`.
     pub fn new(inner: &Arc<dyn Loops>, ui: &Rc<MainWindow>) -> Self {
         UI.set(Rc::downgrade(ui));
         Self { begin: inner.now(), inner: inner.clone(), closed: Closed::default() }
@@ -93,11 +92,11 @@ impl Loops for WindowLoops {
                 self.closed.answer_innermost();
             });
             OPEN.with_borrow_mut(Vec::pop);
-            // The one below may have waited for this one.
+            // The dialog below may have waited for this one.
             self.closed.answer_innermost();
             Ok(())
         } else {
-            // A loop that is iterated by hand: the window stands beside it.
+            // The program iterates this loop by hand, so the window is only shown beside it.
             dialog.window.present();
             let result = self.inner.run_nested(level, how);
             dialog.window.destroy();
@@ -137,7 +136,7 @@ impl Loops for WindowLoops {
     }
 }
 
-/// The levels that somebody has quit.
+/// The levels that the scenario has quit.
 #[derive(Clone, Debug, Default)]
 struct Closed(Arc<Mutex<Vec<String>>>);
 
@@ -150,8 +149,8 @@ impl Closed {
         self.levels().push(level.to_owned());
     }
 
-    /// Answers the innermost dialog if it has been quit. One further out waits for those inside it,
-    /// as a `GMainLoop` does: an answer to it would abort them.
+    /// Answers the innermost dialog if it has been quit. An outer one waits for those inside it, as
+    /// a `GMainLoop` does: an answer to it would abort them.
     fn answer_innermost(&self) {
         let innermost = OPEN.with_borrow(|open| open.last().cloned());
         let Some((level, answer)) = innermost else { return };
@@ -162,7 +161,7 @@ impl Closed {
     }
 }
 
-/// A level is shown on the stack, until this is dropped.
+/// Shows a level on the stack until this is dropped.
 struct Shown;
 
 impl Shown {
@@ -190,7 +189,7 @@ fn ui() -> Option<Rc<MainWindow>> {
     UI.with_borrow(Weak::upgrade)
 }
 
-/// A window for a level. It is the scenario that closes it, so the user cannot.
+/// A window for a level. The scenario closes it, so the user cannot.
 fn window(level: &str) -> Option<Dialog> {
     let text = "A dialog of the scenario; the scenario closes it.";
     let dialog = Dialog::new(&ui()?.window, level, text);

@@ -1,4 +1,4 @@
-//! The async work that can be switched on and off: the activity, and a thousand tasks more.
+//! The async work that can be switched on and off: the activity, and a thousand extra tasks.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::log::Log;
 const MANY: u32 = 1000;
 /// How long each of the many tasks sleeps between its steps.
 const REST: Duration = Duration::from_millis(20);
-/// How often each of the many tasks gives way between two sleeps.
+/// How often each of the many tasks yields between two sleeps.
 const YIELDS: u32 = 5;
 
-/// What is at work now.
+/// The work that is running now.
 pub struct Work {
     loops: Arc<dyn Loops>,
     log: Arc<Log>,
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Work {
 }
 
 impl Work {
-    /// Nothing yet, on these loops.
+    /// No work yet, on these loops.
     pub fn new(loops: &Arc<dyn Loops>, log: &Arc<Log>) -> Self {
         let (activity, many) = Default::default();
         Self { loops: loops.clone(), log: log.clone(), activity, many }
@@ -66,18 +66,18 @@ impl Work {
         self.activity.borrow().is_some()
     }
 
-    /// What of the activity goes on now; none while it is off.
+    /// Which parts of the activity are running now; `None` while it is off.
     pub fn beside(&self) -> Option<Beside> {
         self.activity.borrow().as_ref().map(Activity::beside)
     }
 
-    /// How many steps the thousand tasks have made since they were started.
+    /// How many steps the thousand tasks have taken since they were started.
     pub fn task_steps(&self) -> u64 {
         self.many.borrow().as_ref().map_or(0, ManyTasks::steps)
     }
 }
 
-/// Many tasks that keep the executor busy, until this is dropped.
+/// Many tasks that keep the executor busy until this is dropped.
 struct ManyTasks {
     cancellers: Vec<Canceller>,
     steps: Arc<AtomicU64>,
@@ -90,7 +90,7 @@ impl std::fmt::Debug for ManyTasks {
 }
 
 impl ManyTasks {
-    /// Starts `n` tasks. Each gives way a few times and then sleeps for 20 ms, at a time of its own.
+    /// Starts `n` tasks. Each yields a few times and then sleeps for 20 ms, at its own offset.
     fn start(loops: &Arc<dyn Loops>, log: &Arc<Log>, n: u32) -> Self {
         let steps = Arc::new(AtomicU64::new(0));
         let task = |i: u32| {
@@ -112,7 +112,7 @@ impl ManyTasks {
         Self { cancellers: (0..n).map(spawn).collect(), steps }
     }
 
-    /// How many steps all of them have made.
+    /// How many steps all of them together have taken.
     fn steps(&self) -> u64 {
         self.steps.load(Relaxed)
     }

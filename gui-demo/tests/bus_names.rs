@@ -1,7 +1,7 @@
 //! The example that lists the names on the bus, in a real window: zbus on tokio beside gio in one
-//! thread, filtered with real keys, cancelled, and closed in the middle.
+//! thread. The tests filter with real keys, cancel, and close the window in the middle.
 //!
-//! What is on screen is read as a screen reader would.
+//! They read the screen as a screen reader would.
 
 mod common;
 
@@ -19,7 +19,8 @@ const DBUS: &str = "org.freedesktop.DBus";
 /// The title of the window.
 const TITLE: &str = "Bus names";
 
-/// Begins the names of the test's own: something to filter, and enough to be in the middle of.
+/// The prefix of the test's own names. They give the filter something to match, and there are
+/// enough of them to stop in the middle.
 const OURS: &str = "org.loopnest.Test";
 const N_OURS: usize = 10;
 
@@ -54,12 +55,12 @@ impl Names {
         self.reader.text(&self.status).expect("the window is open")
     }
 
-    /// Waits for a status in these words, with numbers for each `#`, and gives the numbers.
+    /// Waits for a status of this form, with a number for each `#`, and returns the numbers.
     fn wait_for<const N: usize>(&self, words: &str) -> [usize; N] {
         wait_until(words, || numbers(words, &self.status()).ok_or_else(|| self.status()))
     }
 
-    /// Waits until some names are listed, and not all.
+    /// Waits until some names are listed, but not all.
     fn wait_for_the_middle(&self) {
         wait_until("the middle of the list", || match numbers("# of # names", &self.status()) {
             Some([n, all]) if 1 < n && n < all => Ok(()),
@@ -67,7 +68,7 @@ impl Names {
         });
     }
 
-    /// Types into the filter, which gets the focus by its mnemonic.
+    /// Types into the filter, after its mnemonic has given it the focus.
     fn type_into_filter(&self, keys: &[&str]) {
         self.desk.keys(TITLE, "alt+f");
         self.reader.find_such(Role::Entry, "Filter", |entry| entry.states.contains(State::Focused));
@@ -78,7 +79,7 @@ impl Names {
         self.reader.press(&self.reader.find(Role::Button, button));
     }
 
-    /// The names in the list, sorted. A row has a name and, four spaces on, its process.
+    /// The names in the list, sorted. A row has a name, four spaces, and the process.
     fn rows(&self) -> Vec<String> {
         let labels = self.reader.all().into_iter().filter(|node| node.role == Role::Label);
         let row = |label: Node| Some(label.name.split_once("    ")?.0.to_owned());
@@ -98,12 +99,12 @@ impl Names {
         fs::read_to_string(self.desk.folder().join(file)).expect("what the example says")
     }
 
-    /// Closes the window, which ends the process; nobody must have complained of anything.
+    /// Closes the window, which ends the process. Fails if GLib or GTK has complained.
     fn close(mut self) {
         self.desk.close_by_window_manager(TITLE);
         let status = wait_for("the end", || self.program.0.try_wait().ok().flatten());
         let log = self.said("err");
-        // A panic of a task, or of what a task drops, is not the end of the process.
+        // A panic in a task, or in a drop inside one, does not end the process.
         assert!(status.code() == Some(0) && !log.contains("panicked"), "{status}: {log}");
         assert_eq!(complaints(&log), [""; 0], "GLib or GTK complained");
     }
@@ -113,7 +114,7 @@ fn ours() -> Vec<String> {
     (0..N_OURS).map(|n| format!("{OURS}{n}")).collect()
 }
 
-/// A connection that owns these.
+/// A connection that owns our names.
 fn own_names(address: &str) -> gio::DBusConnection {
     let flags = gio::DBusConnectionFlags::AUTHENTICATION_CLIENT
         | gio::DBusConnectionFlags::MESSAGE_BUS_CONNECTION;
@@ -129,7 +130,7 @@ fn own_names(address: &str) -> gio::DBusConnection {
     bus
 }
 
-/// The numbers in a text of these words, in which each of them is a `#`.
+/// The numbers in a text of this form, in which each `#` is a number.
 fn numbers<const N: usize>(words: &str, text: &str) -> Option<[usize; N]> {
     let shape = text.split(' ').map(|word| word.parse::<usize>().map_or(word, |_| "#"));
     if !shape.eq(words.split(' ')) {
@@ -140,7 +141,7 @@ fn numbers<const N: usize>(words: &str, text: &str) -> Option<[usize; N]> {
 }
 
 #[test]
-fn it_lists_the_names_and_the_filter_keeps_those_that_match() {
+fn the_example_lists_the_names_and_filters_them() {
     let names = Names::start(&[]);
     let [n] = names.wait_for("# names");
     let all = names.rows();
@@ -157,9 +158,9 @@ fn it_lists_the_names_and_the_filter_keeps_those_that_match() {
 fn no_thread_is_started_for_tokio() {
     let names = Names::start(&[]);
     names.wait_for::<1>("# names");
-    // One of tokio's would stay for ten seconds.
+    // A thread of tokio's would stay for ten seconds.
     assert_eq!(strangers(names.program.0.id()), [""; 0]);
-    // What it has seen itself, at the moment when there was one if there ever was.
+    // What the example saw itself, at the moment when such a thread would have existed.
     let out = names.said("out");
     let lines: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix("threads ")).collect();
     assert_eq!(lines.len(), 2, "{out}");
@@ -168,7 +169,7 @@ fn no_thread_is_started_for_tokio() {
     assert_eq!(others.next(), None, "{out}");
     names.close();
 
-    // The check does see a thread of tokio's.
+    // The check would have seen a thread of tokio's.
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(runtime.spawn_blocking(|| ())).expect("no panic");
     let seen = strangers(std::process::id());
@@ -176,7 +177,7 @@ fn no_thread_is_started_for_tokio() {
 }
 
 #[test]
-fn what_is_cancelled_lists_nothing_more_and_can_be_listed_again() {
+fn a_cancelled_listing_stops_and_can_be_started_again() {
     let names = Names::start(&["--slow"]);
     names.wait_for_the_middle();
     names.press("Cancel");
@@ -184,14 +185,15 @@ fn what_is_cancelled_lists_nothing_more_and_can_be_listed_again() {
     assert!(0 < k && k < n, "{k} of {n}");
     let listed = names.rows();
     assert_eq!(listed.len(), k, "{listed:?}");
-    // Both are seen to have their effect before list and label are read again.
+    // Filters twice, and sees each effect, before it reads the list and the label again.
     names.type_into_filter(&["type", "no such name"]);
     names.wait_for_rows(&[]);
     names.type_into_filter(&["key", "ctrl+a", "BackSpace"]);
     names.wait_for_rows(&listed);
     assert_eq!(names.status(), format!("cancelled after {k} of {n} names"));
 
-    // Had the first one gone on, it would have ended before this one, with its names among these.
+    // Had the first listing continued, it would have ended before this one, with its names in the
+    // same list.
     names.press("List again");
     names.wait_for_the_middle();
     let [n] = names.wait_for("# names");

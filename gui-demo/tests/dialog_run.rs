@@ -1,4 +1,4 @@
-//! The nested dialog against the real GTK: whatever becomes of the window, the call returns.
+//! The nested dialog against the real GTK: whatever happens to the window, the call returns.
 
 mod common;
 
@@ -18,7 +18,7 @@ use gtk4::prelude::*;
 use gtk4::{gio, glib};
 use gui_demo::dialog_run::{Answer, Outcome, abort_all, abort_for_good, depth, dialog_run};
 
-/// Does something when the window is on the screen.
+/// Runs `job` when the window is on the screen.
 fn when_mapped(window: &gtk4::Window, job: impl FnOnce() + 'static) {
     let job = RefCell::new(Some(job));
     window.connect_map(move |_| {
@@ -28,7 +28,7 @@ fn when_mapped(window: &gtk4::Window, job: impl FnOnce() + 'static) {
     });
 }
 
-/// Runs xdotool on another thread: this one has to answer the window manager meanwhile.
+/// Runs xdotool on another thread, because this one has to answer the window manager meanwhile.
 fn press_in(title: &'static str, keys: &'static str) {
     let xdotool = |args: &[&str]| {
         let output = Command::new("xdotool").args(args).output().expect("xdotool");
@@ -43,7 +43,7 @@ fn press_in(title: &'static str, keys: &'static str) {
     });
 }
 
-/// Runs a loop until the parent hears a key.
+/// Runs a loop until the parent gets a key press.
 fn wait_for_a_key_in(parent: &gtk4::Window) {
     let main_loop = glib::MainLoop::new(None, false);
     let keys = gtk4::EventControllerKey::new();
@@ -147,7 +147,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn an_escape_of_the_callers_own_comes_first() {
+    fn the_callers_own_escape_handler_comes_first() {
         let parent = parent();
         let dialog = dialog("the dialog", &parent);
         let keys = gtk4::EventControllerKey::new();
@@ -203,7 +203,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn a_handler_that_comes_later_may_refuse_to_close() {
+    fn a_handler_that_is_connected_later_may_refuse_to_close() {
         let parent = parent();
         let dialog = dialog("d", &parent);
         let outcome = dialog_run(&dialog, |answer| {
@@ -217,7 +217,7 @@ on_a_desk! {
         assert_eq!(outcome, Outcome::Response("still open"));
     }
 
-    fn a_window_that_hides_when_it_is_closed_says_closed() {
+    fn a_window_that_hides_on_close_counts_as_closed() {
         let parent = parent();
         let dialog = dialog("d", &parent);
         dialog.set_hide_on_close(true);
@@ -239,7 +239,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn a_window_serves_once() {
+    fn a_window_can_be_used_only_once() {
         let parent = parent();
         let dialog = dialog("d", &parent);
         let answered = dialog_run(&dialog, |answer| soon(move || answer.give(())));
@@ -265,7 +265,7 @@ on_a_desk! {
         assert_nothing_left(0);
     }
 
-    fn what_is_connected_while_it_is_wired_may_refuse_to_close() {
+    fn a_handler_connected_while_it_is_wired_may_refuse_to_close() {
         let parent = parent();
         let dialog = dialog("d", &parent);
         let window = dialog.clone();
@@ -289,7 +289,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn an_ended_dialog_that_cannot_return_yet_is_taken_away() {
+    fn an_ended_dialog_that_cannot_return_yet_is_hidden() {
         let parent = parent();
         let dialog = dialog("the dialog", &parent);
         let (window, below) = (dialog.clone(), parent.clone());
@@ -299,7 +299,7 @@ on_a_desk! {
                     answer.give(());
                     assert!(!window.is_visible());
                 });
-                // A nested loop of somebody else's: it ends when the user can use the parent.
+                // A foreign nested loop, which ends when the user can use the parent again.
                 wait_for_a_key_in(&below);
                 assert_eq!(depth(), 1);
             });
@@ -346,7 +346,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn a_destroyed_dialog_ends_though_somebody_holds_it() {
+    fn a_destroyed_dialog_ends_despite_other_references() {
         let parent = parent();
         let dialog = dialog("d", &parent);
         let window = dialog.clone();
@@ -355,7 +355,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn a_destroyed_parent_ends_the_dialog_though_somebody_holds_both() {
+    fn a_destroyed_parent_ends_the_dialog_despite_other_references() {
         let parent = parent();
         let dialog = dialog("d", &parent);
         let window = parent.clone();
@@ -395,7 +395,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn an_answer_to_the_outermost_aborts_what_stands_on_it() {
+    fn an_answer_to_the_outermost_aborts_the_dialogs_on_top_of_it() {
         let outcomes = three_deep(|answers| answers[0].give(1));
         assert_eq!(outcomes, [Outcome::Aborted, Outcome::Aborted, Outcome::Response(1)]);
     }
@@ -404,7 +404,7 @@ on_a_desk! {
         let outcomes = three_deep(|answers| {
             answers[1].give(2);
             let outer = answers[0].clone();
-            // Asked when the two inner calls have returned.
+            // Runs after the two inner calls have returned.
             glib::timeout_add_local_once(Duration::from_millis(50), move || {
                 assert_eq!(depth(), 1);
                 outer.give(1);
@@ -429,7 +429,7 @@ on_a_desk! {
         assert_eq!(dialog_run::<()>(&dialog, |_| {}), Outcome::Aborted);
     }
 
-    fn a_dialog_on_the_way_out_is_not_opened() {
+    fn no_dialog_is_opened_while_the_stack_unwinds() {
         let parent = parent();
         let outer = dialog("1", &parent);
         let seen = Rc::new(RefCell::new(Vec::new()));
@@ -440,7 +440,7 @@ on_a_desk! {
                 let inner = dialog_run::<()>(&dialog("2", &window), |_| {
                     soon(move || outer_answer.give(1));
                 });
-                // The caller of the inner one is not content, and asks again.
+                // The caller of the inner one does not give up, and asks again.
                 let again = dialog_run::<()>(&dialog("3", &window), |_| {});
                 list.borrow_mut().extend([inner, again]);
             });
@@ -450,7 +450,7 @@ on_a_desk! {
         assert_nothing_left(1);
     }
 
-    fn the_application_quits_at_once_when_all_are_aborted_for_good() {
+    fn the_application_quits_at_once_after_abort_for_good() {
         let app = gtk4::Application::new(None::<&str>, gio::ApplicationFlags::NON_UNIQUE);
         let seen = Rc::new(Cell::new(None));
         let outcome = seen.clone();
@@ -465,7 +465,7 @@ on_a_desk! {
                 abort_for_good();
                 app.quit();
             }));
-            // A caller that is not content asks again, when nothing is open any more.
+            // A caller asks again although no dialog is open any more.
             let again = ask(Box::new(|| {}));
             outcome.set(Some([end, again]));
         });
@@ -475,7 +475,7 @@ on_a_desk! {
 }
 
 /// Opens three dialogs, each inside the one before, then calls `act` with the answers, outermost
-/// first. Gives the outcomes, innermost first.
+/// first. Returns the outcomes, innermost first.
 fn three_deep(act: impl FnOnce(&[Answer<i32>]) + 'static) -> Vec<Outcome<i32>> {
     let parent = parent();
     let outcomes = Rc::new(RefCell::new(Vec::new()));

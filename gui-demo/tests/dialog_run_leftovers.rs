@@ -16,8 +16,8 @@ use gui_demo::dialog_run::{Answer, Outcome, abort_all, depth, dialog_run};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-/// What may be resident more after hundreds of dialogs, in KiB: the allocator keeps a little. A
-/// window that is kept costs tens of them.
+/// How much the resident memory may grow over hundreds of dialogs, in KiB: the allocator keeps a
+/// little. A leaked window costs tens of KiB.
 const SLACK_KIB: u64 = 128;
 
 on_a_desk! {
@@ -34,7 +34,7 @@ on_a_desk! {
             wait_for_rest();
             (n_sources(), resident_kib())
         };
-        // The caches of fonts, styles and allocator fill first.
+        // First fills the caches of fonts, styles and the allocator.
         round();
         let (sources, before) = round();
         round();
@@ -50,7 +50,7 @@ on_a_desk! {
             let outcome = dialog_run(&dialog("d", &parent), |answer| soon(move || answer.give(())));
             assert_eq!(outcome, Outcome::Response(()));
         };
-        // The caches of fonts, styles and allocator fill first.
+        // First fills the caches of fonts, styles and the allocator.
         batch();
         let before = resident_kib();
         batch();
@@ -87,7 +87,7 @@ thread_local! {
     static OPENED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A script being played by whichever loop is innermost.
+/// A script that the innermost loop plays.
 struct Play {
     script: RefCell<VecDeque<Move>>,
     /// The open dialogs, outermost first.
@@ -106,12 +106,12 @@ fn play(parent: &gtk4::Window, script: Vec<Move>) {
     // The bottom of the stack runs until the script is over.
     while step(&play) {}
     assert_nothing_left(1);
-    assert_eq!(Rc::strong_count(&play), 1, "sources or handlers that are left");
+    assert_eq!(Rc::strong_count(&play), 1, "sources or handlers left behind");
     let alive = play.weak.borrow().iter().filter(|weak| weak.upgrade().is_some()).count();
-    assert_eq!(alive, 0, "windows that somebody keeps alive");
+    assert_eq!(alive, 0, "windows kept alive");
 }
 
-/// One act; `false` when the script is over.
+/// Plays one move; `false` when the script is over.
 fn step(play: &Rc<Play>) -> bool {
     let Some(act) = play.script.borrow_mut().pop_front() else {
         abort_all();
@@ -138,10 +138,10 @@ fn open(play: &Rc<Play>) {
     let level = play.open.borrow().len();
     let outcome = dialog_run(&window, |answer| {
         play.open.borrow_mut().push((window.clone(), answer));
-        // As any program's handlers hold its state.
+        // Holds state, as the handlers of any program do.
         let held = play.clone();
         window.connect_unmap(move |_| drop(held.script.borrow()));
-        go_on(play);
+        continue_in_this_loop(play);
     });
     play.open.borrow_mut().pop();
     if let Outcome::Response(answer) = outcome {
@@ -149,12 +149,12 @@ fn open(play: &Rc<Play>) {
     }
 }
 
-/// Goes on with the script in the innermost loop, one act per callback.
-fn go_on(play: &Rc<Play>) {
+/// Continues the script in the innermost loop, one move per callback.
+fn continue_in_this_loop(play: &Rc<Play>) {
     let play = play.clone();
     let level = play.open.borrow().len();
     glib::idle_add_local(move || {
-        // A callback that is left over from a dialog that has ended.
+        // The dialog that added this callback has ended.
         if play.open.borrow().len() < level {
             return glib::ControlFlow::Break;
         }
@@ -162,8 +162,8 @@ fn go_on(play: &Rc<Play>) {
     });
 }
 
-/// Iterates until nothing has been ready for a while. GTK fades the parent in when it has the
-/// focus again; a timer or an idle source that is left would go on for ever.
+/// Iterates until nothing has been ready for a while. GTK fades the parent in when it regains the
+/// focus; a leftover timer or idle source would keep firing for ever.
 fn wait_for_rest() {
     let context = glib::MainContext::default();
     let mut quiet = Instant::now();
@@ -172,7 +172,7 @@ fn wait_for_rest() {
         if context.iteration(false) {
             quiet = Instant::now();
         }
-        assert!(Instant::now() < give_up, "something goes on");
+        assert!(Instant::now() < give_up, "something keeps firing");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -185,7 +185,7 @@ fn n_sources() -> usize {
     let context = glib::MainContext::default();
     let exists = |&id: &u32| {
         #[expect(unsafe_code, reason = "glib-rs has no way to name a source of GTK's")]
-        // SAFETY: any number but 0 may be looked up.
+        // SAFETY: any number but 0 is a valid argument of the lookup.
         let id: glib::SourceId = unsafe { glib::translate::from_glib(id) };
         context.find_source_by_id(&id).is_some()
     };

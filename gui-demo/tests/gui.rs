@@ -1,12 +1,13 @@
-//! The demo in a real window: every dialog under every strategy of the chooser, opened, closed by its
-//! button, by Escape and by the window manager, and judged while it is open and afterwards. What
-//! cannot be closed in three ways has a test of its own: GTK's print operation under the two
-//! `nested`, which never ends, and a task's dialog under `gtk-rs`, which ends the process.
+//! The demo in a real window: opens every dialog under every strategy of the list, closes it by its
+//! button, by Escape and through the window manager, and checks the verdict while it is open and
+//! afterwards. What cannot be closed in three ways has a separate test: GTK's print operation under
+//! `nested` and `nested-no-wake`, which never ends, and a task's dialog under `gtk-rs`, which ends
+//! the process.
 //!
-//! Each test has an X server, a window manager and a session bus of its own. Buttons are found and
-//! pressed as a screen reader would, or clicked with the mouse: a mouse click comes from a source
-//! that may recurse, one of assistive technology from a plain timeout, and nested loops tell them
-//! apart. Nothing sleeps; every step waits for its effect on the screen.
+//! Each test has its own X server, window manager and session bus. It finds and presses buttons as
+//! a screen reader would, or clicks them with the mouse. A mouse click comes from a source that may
+//! recurse, a press by assistive technology from a plain timeout, and the difference matters to
+//! nested loops. Nothing sleeps; every step waits for its effect on the screen.
 
 mod common;
 
@@ -37,7 +38,7 @@ enum Close {
 const WAYS: [Close; 3] = [Close::Button, Close::Escape, Close::WindowManager];
 
 impl Close {
-    /// What the report says of a dialog of ours.
+    /// The outcome in the report, for one of our own dialogs.
     fn outcome(self) -> &'static str {
         match self {
             Self::Button | Self::Mouse => "closed by its button",
@@ -83,14 +84,14 @@ const WITHOUT: Dialog = Dialog {
 const PAGE_SETUP: Dialog = Dialog {
     opener: "GTK\u{2019}s own: page set-up",
     title: "Page Setup",
-    // GTK says both the label with its mnemonic and without.
+    // GTK reports the label both with its mnemonic and without.
     button: "_Cancel Cancel",
     level: Some("gtk-page-setup"),
 };
 const PRINT: &str = "GTK\u{2019}s own: export a print";
 const BLOCK_ON: &str = "Block on a future";
 
-/// A session, and how its report must say that its nested loops ended.
+/// A session, and the outcomes of its nested loops that the report must show.
 struct Checked {
     session: Session,
     outcomes: RefCell<Vec<(String, &'static str)>>,
@@ -115,8 +116,8 @@ impl Checked {
         Self { session: Session::start(strategy, &[]), outcomes: RefCell::default() }
     }
 
-    /// Opens a dialog, sees its verdict while it is open, closes it, sees the verdict again; once
-    /// for each way to close it.
+    /// Opens a dialog, checks the verdict while it is open, closes it, and checks the verdict
+    /// again; once for each way to close it.
     fn check(&self, dialog: &Dialog, verdict: &str) {
         for close in WAYS {
             self.press(dialog.opener);
@@ -134,7 +135,7 @@ impl Checked {
         self.close(dialog.title, dialog.button, close);
         self.judged(verdict, &format!("{}, closed by {close:?}", dialog.title));
         if let Some(level) = dialog.level {
-            // GTK keeps to itself how its own was closed.
+            // GTK does not tell how its own dialog was closed.
             let ours = dialog.title != PAGE_SETUP.title;
             self.expect(level, if ours { close.outcome() } else { "closed" });
         }
@@ -161,7 +162,7 @@ impl Checked {
         self.outcomes.borrow_mut().push((level.to_owned(), outcome));
     }
 
-    /// Opens three dialogs, each in the one before, and closes them from the inside.
+    /// Opens three dialogs, each inside the one before, and closes them from the inside out.
     fn check_three_deep(&self, verdict: &str) {
         let title = |n| format!("Three deep: {n}");
         let level = |n| match n {
@@ -188,9 +189,9 @@ impl Checked {
         }
     }
 
-    /// Something that ends by itself.
+    /// Checks something that ends by itself.
     fn check_alone(&self, button: &str, level: &str, outcome: &'static str, verdict: &str) {
-        // The log says when it has ended; before that the verdict is that of the dialog before.
+        // The log shows when it has ended; until then the verdict is that of the previous dialog.
         let before = self.verdicts();
         self.press(button);
         wait_for(&format!("the end of {button}"), || (self.verdicts() > before).then_some(()));
@@ -198,7 +199,7 @@ impl Checked {
         self.expect(level, outcome);
     }
 
-    /// Waits until a chart says more than this.
+    /// Waits until a chart shows more than this.
     fn wait_for_chart(&self, name: &str, least: f64) {
         wait_until(&format!("more than {least} in {name}"), || {
             let said = self.reader.find(Role::Image, name).description;
@@ -206,7 +207,7 @@ impl Checked {
         });
     }
 
-    /// Quits. The report has the nested loops that were opened, and how each was closed.
+    /// Quits, and checks that the report has every nested loop with its outcome.
     fn quit(self) -> Report {
         let (code, report) = self.session.quit();
         assert_eq!(code, Some(0));
@@ -217,7 +218,7 @@ impl Checked {
     }
 }
 
-/// Two sessions at once: what is done in one is mostly waited for.
+/// Runs two sessions in parallel: each mostly waits.
 fn at_once(one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let one = scope.spawn(one);
@@ -226,12 +227,12 @@ fn at_once(one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
     });
 }
 
-/// GTK gives the name of its class where there is no other.
+/// Whether a name was given to the widget: GTK falls back to the name of the class.
 fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && !name.starts_with("Gtk")
 }
 
-/// The value that a chart says: `now 12 k /s`.
+/// The value in a chart's description: `now 12 k /s`.
 fn value(said: &str) -> Option<f64> {
     let mut words = said.strip_prefix("now ")?.split(' ');
     let value: f64 = words.next()?.parse().ok()?;
@@ -303,7 +304,7 @@ fn nested_stalls_and_spins_and_recovers_when_the_dialog_closes() {
     let dialogs = || {
         let session = Checked::start("nested");
         session.press(CALLBACK.opener);
-        // The charts say it too.
+        // The charts show it too.
         session.wait_for_chart(GAPS, 1000.0);
         session.wait_for_chart(ITERATIONS, 1000.0);
         session.see(&CALLBACK, Close::Mouse, "stall + busy-loop");
@@ -318,7 +319,7 @@ fn nested_stalls_and_spins_and_recovers_when_the_dialog_closes() {
         assert_eq!(spun.async_ticks, 0);
         assert!(spun.frames_by_hand > 0 && spun.chart_seconds > 0.0, "{spun:?}");
     };
-    // Not at once: each spins, and wants a processor for itself.
+    // Not in parallel: each spins, and needs a processor to itself.
     dialogs();
     the_rest_stalls_and_spins("nested");
 }
@@ -332,7 +333,7 @@ fn the_rest_stalls_and_spins(strategy: &str) {
 }
 
 #[test]
-fn nested_no_wake_stalls_and_spins_whoever_opens() {
+fn nested_no_wake_stalls_and_spins_in_every_dialog() {
     let dialogs = || {
         let session = Checked::start("nested-no-wake");
         for dialog in [&CALLBACK, &TASK, &LIBRARY] {
@@ -351,10 +352,10 @@ fn gtk_never_ends_its_own_nested_loop_where_a_busy_loop_starves_its_idle_sources
         let session = Checked::start(strategy);
         session.press(PRINT);
         session.wait_for_live("stall + busy-loop");
-        // Where nothing starves it, it has written its pages in one second or two.
+        // Where nothing starves GTK, it writes the pages in a second or two.
         session.wait_for_chart(GAPS, 8000.0);
         session.picture(&format!("{strategy}-print"));
-        // The program ends all the same, without an outcome.
+        // The program still ends, without an outcome.
         session.quit();
     };
     print("nested");
@@ -371,7 +372,7 @@ fn gtk_rs_dies_when_a_task_opens_a_dialog_and_the_window_comes_back_and_says_why
     assert_eq!(verdict, "abort", "{reason}");
     assert!(reason.contains("EnterError"), "{reason}");
     session.picture("gtk-rs-abort");
-    // What stands in the window now works like before.
+    // The new window works like the old one.
     session.press(CALLBACK.opener);
     session.see(&CALLBACK, Close::WindowManager, "progress");
     let report = session.quit();
@@ -388,7 +389,7 @@ fn every_widget_that_does_something_has_a_name_and_keys_do_what_the_tooltips_say
     let (named, nameless): (Vec<_>, Vec<_>) =
         nodes.iter().filter(does_something).partition(|node| is_name(&node.name));
     assert!(named.len() > 15, "{named:?}");
-    // The button inside the list of strategies, which has the name.
+    // The button inside the list of strategies; the list itself has the name.
     let nameless: Vec<&str> = nameless.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(nameless, ["GtkToggleButton"]);
     let title = session.title();
@@ -406,7 +407,7 @@ fn every_widget_that_does_something_has_a_name_and_keys_do_what_the_tooltips_say
 }
 
 #[test]
-fn a_death_in_a_dialog_is_explained_though_one_inside_it_has_closed() {
+fn a_death_in_a_dialog_is_explained_even_after_an_inner_one_has_closed() {
     let mut session = Checked::start("dispatch");
     session.press(CALLBACK.opener);
     session.desk.wait_for_focus(CALLBACK.title);
@@ -434,7 +435,7 @@ fn a_mouse_click_opens_and_closes_like_any_other_press() {
 }
 
 #[test]
-fn choosing_another_strategy_starts_the_program_anew() {
+fn choosing_another_strategy_restarts_the_program() {
     let mut session = Checked::start("dispatch");
     session.click_on("loopnest: dispatch", Role::ComboBox, "Strategy");
     session.reader.find(Role::Label, "nested");

@@ -1,4 +1,5 @@
-//! The demo as a program: what it counts of itself, how it ends, what it says when it cannot begin.
+//! The demo as a program: what it counts about itself, how it ends, and its errors when it cannot
+//! start.
 
 mod common;
 
@@ -13,7 +14,7 @@ use gui_demo::report::{Report, Stretch};
 use loopnest_core::Word;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Runs the demo on a desk to its end, which must be a good one.
+/// Runs the demo on a desk until it ends, which it must do with exit code 0.
 fn run(desk: &Desk, args: &[&str]) -> Report {
     let (code, report) = run_to_any_end(desk, args);
     assert_eq!(code, Some(0), "{args:?}: {report:?}");
@@ -62,7 +63,7 @@ fn a_display_that_does_not_answer_is_named() {
 }
 
 #[test]
-fn nobody_complains_where_there_is_no_session_bus_or_nothing_on_it() {
+fn gtk_does_not_complain_without_a_session_bus_or_with_an_empty_one() {
     let desk = Desk::without_bus();
     let (_bus, bare) = desk.bare_bus();
     let dead = "unix:path=/nonexistent/bus";
@@ -93,7 +94,7 @@ fn a_window_whose_supervisor_is_gone_does_not_open() {
 }
 
 #[test]
-fn a_program_that_is_told_to_end_leaves_no_folder() {
+fn a_terminated_program_leaves_no_folder() {
     let desk = Desk::without_bus();
     let tmp = desk.folder().join("tmp");
     fs::create_dir(&tmp).expect("a folder");
@@ -127,13 +128,13 @@ fn the_idle_window_makes_five_iterations_a_second_at_most_besides_the_charts_own
     let desk = Desk::without_bus();
     let settled = run(&desk, &["--idle", "--exit-after", "8"]).settled.expect("a second half");
     assert!(settled.own_iterations_per_second() <= 5.0, "{settled:?}");
-    // The charts went on.
+    // The charts kept running.
     assert!(settled.frames >= 10, "{settled:?}");
 }
 
 #[test]
 fn the_idle_window_with_paused_charts_makes_one_iteration_a_second_at_most() {
-    // At once, but not on one desk: windows there tell each other of their coming.
+    // In parallel, but each on its own desk: new windows on a shared one would wake the others.
     thread::scope(|scope| {
         for strategy in names() {
             scope.spawn(move || {
@@ -149,7 +150,7 @@ fn the_idle_window_with_paused_charts_makes_one_iteration_a_second_at_most() {
 }
 
 #[test]
-fn what_gtk_does_not_draw_is_drawn_by_hand_and_charts_say_what_they_cost() {
+fn the_demo_draws_by_hand_where_gtk_does_not_and_counts_what_charts_cost() {
     let desk = Desk::without_bus();
     for paused in [false, true] {
         let mut args =
@@ -162,13 +163,13 @@ fn what_gtk_does_not_draw_is_drawn_by_hand_and_charts_say_what_they_cost() {
 }
 
 #[test]
-fn frames_go_on_in_every_dialog_beside_a_thousand_tasks() {
+fn frames_keep_coming_in_every_dialog_beside_a_thousand_tasks() {
     let desk = Desk::without_bus();
     for kind in Kind::ALL {
-        // These two are still open at the end, and so for all of its second half.
+        // These two are still open at the end, so they are open for all of the second half.
         let stays = [Kind::PageSetup, Kind::Async].contains(&kind);
         let ms = if stays { "9000" } else { "1500" };
-        // How long a print takes is up to GTK, and to who else is at work on the machine.
+        // How long a print takes depends on GTK, and on the load of the machine.
         let end = if kind == Kind::Print { "12" } else { "4" };
         let args = ["--many-tasks", "--open", kind.name(), "--dialog-ms", ms, "--exit-after", end];
         let report = run(&desk, &args);
@@ -179,12 +180,12 @@ fn frames_go_on_in_every_dialog_beside_a_thousand_tasks() {
         let n = if kind == Kind::ThreeDeep { 3 } else { 1 };
         assert_eq!(inside.len(), n, "{kind:?}: {report:?}");
         for inside in inside {
-            // A frame each tenth of a second at the very least; sixty a second are aimed for.
+            // At the very least a frame every tenth of a second; the aim is sixty a second.
             assert!(inside.frames as f64 >= inside.seconds * 10.0, "{kind:?}: {inside:?}");
             assert_eq!(inside.frames_by_hand, 0, "{kind:?}: {inside:?}");
-            // A library's task holds tokio, and with it their timers.
-            let go_on = kind != Kind::LibraryTask;
-            assert_eq!(inside.task_steps > 1000, go_on, "{kind:?}: {inside:?}");
+            // A library's task blocks tokio, and with it the timers of the tasks.
+            let keep_running = kind != Kind::LibraryTask;
+            assert_eq!(inside.task_steps > 1000, keep_running, "{kind:?}: {inside:?}");
         }
     }
 }
@@ -200,7 +201,7 @@ fn every_strategy_opens_the_window_and_closes_it() {
 }
 
 #[test]
-fn a_scenario_gets_the_verdict_that_it_has_in_the_matrix() {
+fn a_scenario_gets_the_same_verdict_as_in_the_matrix() {
     let desk = Desk::without_bus();
     let picture = desk.folder().join("window.png");
     let file = picture.to_str().expect("a plain path");
@@ -209,7 +210,7 @@ fn a_scenario_gets_the_verdict_that_it_has_in_the_matrix() {
         ("nested", "dialog-depth-3", &[Word::Stall, Word::BusyLoop]),
         ("nested", "dialog-from-task", &[Word::Stall]),
         ("gtk-rs", "dialog-from-callback", &[Word::Progress]),
-        // The outer dialog waits for the inner one and does not take it along.
+        // The outer dialog waits for the inner one and does not close it.
         ("dispatch", "close-outer-first", &[Word::Progress]),
     ] {
         let args = ["--strategy", strategy, "--scenario", scenario, "--screenshot", file];
@@ -225,12 +226,12 @@ fn a_scenario_gets_the_verdict_that_it_has_in_the_matrix() {
 }
 
 #[test]
-fn a_scenario_that_is_to_be_reported_ends_the_program_and_says_whether_it_ended() {
+fn a_reported_scenario_ends_the_program_and_the_exit_code_says_whether_it_ended() {
     let desk = Desk::without_bus();
     let scenario = ["--scenario", "dialog-from-callback"];
     let (code, report) = run_to_any_end(&desk, &scenario);
     assert_eq!((code, report.verdicts.len()), (Some(0), 1), "{report:?}");
-    // Before it could begin.
+    // The program exits before the scenario can begin.
     let (code, report) = run_to_any_end(&desk, &[&scenario[..], &["--exit-after=0.5"]].concat());
     assert_eq!((code, report.verdicts.len()), (Some(1), 0), "{report:?}");
 }
@@ -249,7 +250,7 @@ fn a_bus_that_dies_in_a_dialog_owes_nothing() {
     let status = wait_for("the program to end", || demo.0.try_wait().ok().flatten());
     assert_eq!(status.code(), Some(0));
     let report: Report = serde_json::from_slice(&fs::read(file).expect("a report")).unwrap();
-    // While anything is owed, the last word is not spoken.
+    // While anything is owed, the verdict is not final.
     let verdicts: Vec<_> = report.verdicts.iter().map(|v| (v.text(), v.live)).collect();
     assert_eq!(verdicts, [("progress".to_owned(), false)], "{report:?}");
 }

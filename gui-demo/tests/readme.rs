@@ -1,5 +1,5 @@
-//! The README's first program is built and run as a newcomer would: its manifest and its source are
-//! taken from the README's text, into a new crate outside this workspace.
+//! Builds and runs the README's first program as a newcomer would: copies its manifest and its
+//! source from the README into a new crate outside this workspace.
 
 mod common;
 
@@ -24,33 +24,33 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
 }
 
-/// The first fenced block of this language.
+/// The first fenced block in this language.
 fn block<'a>(page: &'a str, language: &str) -> &'a str {
     let fence = format!("```{language}\n");
     let rest = page.split_once(&fence).map(|(_, rest)| rest).expect("a block of this language");
     rest.split_once("```").expect("a block that ends").0
 }
 
-/// The manifest of the new crate. Our crate comes from this checkout and not from where the README
-/// has it from.
+/// The manifest of the new crate. It takes our crate from this checkout, not from the README's
+/// source.
 fn manifest(page: &str, root: &Path) -> String {
     let ours = "loopnest-strategies = { git = \"https://github.com/loopnest/loopnest\"";
     let dependencies = block(page, "toml");
     assert_eq!(dependencies.matches(ours).count(), 1, "{dependencies}");
     let here = format!("loopnest-strategies = {{ path = {:?}", root.join("strategies"));
     let package = format!("[package]\nname = {NAME:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n");
-    // A workspace of its own: the folder above it may have one.
+    // Its own workspace, because a folder above it may have one.
     format!("{package}\n{}\n[workspace]\n", dependencies.replace(ours, &here))
 }
 
-/// Builds the program; gives its path.
+/// Builds the program and returns its path.
 fn build(folder: &Path) -> PathBuf {
     let root = root();
     let page = fs::read_to_string(root.join("README.md")).expect("the README");
     fs::create_dir(folder.join("src")).expect("room");
     fs::write(folder.join("Cargo.toml"), manifest(&page, &root)).expect("room");
     fs::write(folder.join("src/main.rs"), block(&page, "rust")).expect("room");
-    // The versions that everything here was tested with. They are on this machine already.
+    // The versions that everything here is tested with. They have been downloaded already.
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).expect("room");
     let test = std::env::current_exe().expect("this test's own path");
     // The workspace's own, so that GTK's bindings are not compiled once more.

@@ -1,4 +1,4 @@
-//! Made-up runs, and what they are judged to be.
+//! Generated runs, and the verdicts they get.
 
 use loopnest_core::model::ideal;
 use loopnest_core::{Word, classify};
@@ -7,7 +7,7 @@ use super::*;
 use crate::facts::Beside;
 use crate::kind::Origin;
 
-/// When things happen in a made-up run, in milliseconds.
+/// When things happen in a generated run, in milliseconds.
 const BEGAN: u64 = 1000;
 const OPEN: u64 = 5130;
 const CLOSE: u64 = 8130;
@@ -21,7 +21,7 @@ fn beside() -> Beside {
     Beside { began: at(BEGAN), has_echo: true, has_bus: true }
 }
 
-/// Everything that the activity does on time, up to `END`, sorted.
+/// Everything that the activity does up to `END`, on time and sorted.
 fn on_time() -> Vec<(u64, Fact)> {
     let mut facts = Vec::new();
     for n in 1..=(END - BEGAN) / 50 {
@@ -41,16 +41,17 @@ fn on_time() -> Vec<(u64, Fact)> {
     facts
 }
 
-/// The beats of these facts, with `turns` iterations for each.
-fn beats(mut facts: Vec<(u64, Fact)>, turns: u64) -> Vec<Beat> {
-    // The log gives what came since the zero.
+/// The beats of these facts, with `iterations` for each.
+fn beats(mut facts: Vec<(u64, Fact)>, iterations: u64) -> Vec<Beat> {
+    // The log gives what came since the zero of the program.
     facts.retain(|(ms, _)| *ms >= 5000);
     facts.sort_by_key(|(ms, _)| *ms);
     let mut depth = 0;
     let beat = |(i, (ms, fact)): (usize, (u64, Fact))| {
         depth += u16::from(matches!(fact, Fact::Open(_)));
         let n = i as u64;
-        let meter = Meter { iterations: n * turns, useful: n, ticks: ms / 10, ..Meter::default() };
+        let iterations = n * iterations;
+        let meter = Meter { iterations, useful: n, ticks: ms / 10, ..Meter::default() };
         let beat = Beat { at: at(ms), depth, fact, meter };
         depth -= u16::from(matches!(fact, Fact::Close(_)));
         beat
@@ -88,7 +89,7 @@ fn last(beats: &[Beat]) -> Meter {
 }
 
 #[test]
-fn what_comes_on_time_is_progress_and_nothing_is_owed_whoever_opens() {
+fn events_on_time_are_progress_for_every_origin_and_nothing_is_owed() {
     for origin in [Origin::Callback, Origin::Task, Origin::LibraryTask] {
         let (episode, edges) = one(origin, true);
         let beats = beats([on_time(), edges].concat(), 2);
@@ -97,7 +98,7 @@ fn what_comes_on_time_is_progress_and_nothing_is_owed_whoever_opens() {
     }
 }
 
-/// The same with everything async that is due in the dialog brought after it.
+/// The same, but every async event that is due while the dialog is open comes after it.
 fn stalled(origin: Origin, closed: bool) -> (Episode, Vec<(u64, Fact)>) {
     let (episode, edges) = one(origin, closed);
     let late = |(ms, fact): (u64, Fact)| match (ms, fact) {
@@ -108,7 +109,7 @@ fn stalled(origin: Origin, closed: bool) -> (Episode, Vec<(u64, Fact)>) {
 }
 
 #[test]
-fn what_comes_after_the_dialog_is_a_stall() {
+fn events_that_come_only_after_the_dialog_are_a_stall() {
     let (episode, facts) = stalled(Origin::Task, true);
     let beats = beats(facts, 2);
     let case = Case::of_beats(&episode, &beats, last(&beats), at(CLOSE));
@@ -116,7 +117,7 @@ fn what_comes_after_the_dialog_is_a_stall() {
 }
 
 #[test]
-fn many_iterations_inside_are_a_busy_loop_and_outside_they_are_not_asked_for() {
+fn many_iterations_are_a_busy_loop_inside_the_dialog_and_do_not_count_outside() {
     let (episode, facts) = stalled(Origin::Callback, true);
     let mut inside = beats(facts, 2);
     let mut outside = inside.clone();
@@ -144,7 +145,7 @@ fn a_stall_is_seen_while_the_dialog_is_open() {
 }
 
 #[test]
-fn an_open_dialog_in_which_all_goes_on_is_progress_so_far() {
+fn an_open_dialog_in_which_everything_keeps_running_is_progress_so_far() {
     let (episode, edges) = one(Origin::Callback, false);
     let until = 7500;
     let facts = [on_time(), edges].concat();
@@ -155,7 +156,7 @@ fn an_open_dialog_in_which_all_goes_on_is_progress_so_far() {
 }
 
 #[test]
-fn what_never_comes_is_lost() {
+fn events_that_never_come_are_lost() {
     let (episode, edges) = one(Origin::Callback, true);
     let echo = |fact: &Fact| matches!(fact, Fact::Served(_) | Fact::Echoed(_));
     let lost = |(ms, fact): &(u64, Fact)| *ms > OPEN && echo(fact);
@@ -167,7 +168,7 @@ fn what_never_comes_is_lost() {
 }
 
 #[test]
-fn what_ends_in_a_dialog_owes_nothing() {
+fn an_echo_and_a_bus_that_end_in_a_dialog_owe_nothing() {
     let (mut episode, edges) = one(Origin::Callback, true);
     let beyond = |fact: &Fact| {
         matches!(
@@ -181,7 +182,7 @@ fn what_ends_in_a_dialog_owes_nothing() {
     episode.forget_ended(Some(Beside { has_echo: false, has_bus: false, ..beside() }));
     let case = Case::of_beats(&episode, &beats, last(&beats), at(CLOSE));
     assert_eq!(words(case, false), (vec![Word::Progress], 0));
-    // What comes up only now has missed the beginning.
+    // One that starts only now has missed the beginning.
     episode.forget_ended(Some(beside()));
     let case = Case::of_beats(&episode, &beats, last(&beats), at(CLOSE));
     assert_eq!(words(case, false).1, 0);

@@ -1,8 +1,8 @@
-//! Tests that run on the GTK thread of a program of their own.
+//! Tests that run on the GTK thread of a separate process.
 //!
-//! GTK wants a display before the first window and one thread for all of them. So each test starts
-//! a desk of its own and then itself again, with that desk in its environment; the second run does
-//! the work, on the thread that `#[gtk4::test]` would have used.
+//! GTK needs a display before the first window, and one thread for all windows. So each test starts
+//! its own desk and then itself again, with that desk in the environment. The second run does the
+//! work, on the thread that `#[gtk4::test]` would have used.
 
 use std::fs::{self, File};
 
@@ -12,10 +12,10 @@ use gui_demo::dialog_run::depth;
 
 use super::{Desk, Running, complaints, wait_for};
 
-/// Set for the run that does the work: it says where the desk is, and xdotool reads the rest.
+/// Set for the run that does the work. The other variables tell it, and xdotool, where the desk is.
 pub const INSIDE: &str = "LOOPNEST_TEST_INSIDE";
 
-/// Tests that run on the GTK thread of a program of their own.
+/// Defines tests that run on the GTK thread of a separate process.
 macro_rules! on_a_desk {
     ($($(#[$meta:meta])* fn $name:ident() $body:block)*) => {$(
         $(#[$meta])*
@@ -40,7 +40,7 @@ pub fn again_on_a_desk(test: &str) {
     cmd.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").env("RUST_BACKTRACE", "0");
     cmd.stdout(create("out")).stderr(create("err"));
     let mut inside = Running(cmd.spawn().expect("this program, again"));
-    // A dialog that never ends must not keep the others waiting.
+    // Bounded: a dialog that never ends must not keep the other tests waiting.
     let status = wait_for("the test to end", || inside.0.try_wait().ok().flatten());
     let said = |name| fs::read_to_string(file(name)).unwrap_or_default();
     let (out, err) = (said("out"), said("err"));
@@ -48,7 +48,7 @@ pub fn again_on_a_desk(test: &str) {
     assert_eq!(complaints(&err), [""; 0], "GLib or GTK complained");
 }
 
-/// A window to be a parent, shown.
+/// A parent window, already shown.
 pub fn parent() -> gtk4::Window {
     let window = gtk4::Window::builder().title("parent").build();
     window.present();
@@ -60,12 +60,13 @@ pub fn dialog(title: &str, parent: &gtk4::Window) -> gtk4::Window {
     gtk4::Window::builder().title(title).transient_for(parent).child(&child).build()
 }
 
-/// Does something in the innermost loop that will be running.
+/// Runs `job` in whichever loop is innermost by then.
 pub fn soon(job: impl FnOnce() + 'static) {
     glib::idle_add_local_once(job);
 }
 
-/// Nothing is left of the dialogs: neither calls, nor windows besides `windows`, nor pending work.
+/// Asserts that dialogs have left nothing: no calls, no more than `windows` windows, no pending
+/// work.
 pub fn assert_nothing_left(windows: u32) {
     let context = glib::MainContext::default();
     while context.iteration(false) {}

@@ -1,13 +1,8 @@
-//! A desk of one's own for a test: an X server, a window manager, a session bus.
+//! A private desk for each test: an X server, a window manager, a session bus.
 //!
-//! Nothing here is shared between tests, and nothing outlives the value that started it.
+//! Tests share nothing here, and nothing outlives the value that started it.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    unused_macros,
-    reason = "every file of tests uses a part of this"
-)]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of this")]
 
 pub mod inside;
 pub mod png;
@@ -24,14 +19,14 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long an effect is waited for before the test gives it up. Far more than any of them takes,
-/// and no measurement.
+/// How long a test waits for an effect before it gives up. Far more than any effect takes, and not
+/// a measurement.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Between two looks. A screen reader that asks more often keeps the program busy.
+/// Time between two looks. A screen reader that asks more often keeps the program busy.
 const BETWEEN: Duration = Duration::from_millis(60);
 
-/// A process that ends with this value.
+/// A process that is killed when this is dropped.
 #[derive(Debug)]
 pub struct Running(pub Child);
 
@@ -45,7 +40,7 @@ impl Drop for Running {
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
-    // Dropped in this order: what talks to the server goes before it.
+    // Dropped in this order: the server's clients before the server.
     _window_manager: Running,
     bus: Option<Running>,
     _server: Running,
@@ -60,7 +55,7 @@ impl Desk {
         Self::start(false)
     }
 
-    /// The same with a session bus, on which assistive technology is started when asked for.
+    /// The same with a session bus, which starts assistive technology on demand.
     pub fn with_bus() -> Self {
         Self::start(true)
     }
@@ -69,7 +64,7 @@ impl Desk {
         let folder = TempDir::new().expect("a temporary folder");
         let screen = ["-screen", "0", "1024x768x24", "-nolisten", "tcp", "-noreset"];
         let fbdir = folder.path().to_str().expect("a plain path").to_owned();
-        // The server chooses a free number and says it when it listens.
+        // The server chooses a free number and prints it when it listens.
         let mut server = command("Xvfb", folder.path());
         server.args(["-displayfd", "1", "-fbdir", &fbdir]).args(screen);
         let (server, number) = start_and_read(server);
@@ -77,12 +72,12 @@ impl Desk {
         let (bus, bus_address) = if with_bus {
             let mut daemon = command("dbus-daemon", folder.path());
             daemon.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);
-            // What the bus starts on demand has to find the screen as well.
+            // Services that the bus starts on demand need the screen too.
             daemon.env("DISPLAY", &display);
             let (bus, address) = start_and_read(daemon);
             (Some(bus), address.trim().to_owned())
         } else {
-            // Not merely unset: GLib would start a daemon that outlives everything.
+            // Not just unset: GLib would start a daemon that outlives everything.
             (None, "disabled:".to_owned())
         };
         let mut openbox = command("openbox", folder.path());
@@ -100,13 +95,13 @@ impl Desk {
         desk
     }
 
-    /// A window manager names a window of its own on the root window.
+    /// Whether the window manager answers.
     fn has_window_manager(&self) -> bool {
         let ran = self.xdotool(&["get_num_desktops"]);
         ran.is_ok()
     }
 
-    /// A program that finds this desk and nothing of the user's.
+    /// A command that sees this desk and none of the user's settings.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut cmd = command(program, self.folder.path());
         cmd.env("DISPLAY", &self.display)
@@ -124,11 +119,11 @@ impl Desk {
         cmd
     }
 
-    /// Starts another bus, on which nothing is ever started: no assistive technology.
+    /// Starts another bus, which never starts a service: no assistive technology.
     pub fn bare_bus(&self) -> (Running, String) {
         let config = self.folder.path().join("bus.conf");
         let listen = format!("unix:dir={}", self.folder.path().display());
-        // That of every session bus.
+        // The usual policy of a session bus.
         let policy = "<allow send_destination='*' eavesdrop='true'/>\
                       <allow eavesdrop='true'/><allow own='*'/>";
         let text = format!(
@@ -152,17 +147,17 @@ impl Desk {
         drop(self.bus.take());
     }
 
-    /// A folder that goes with the desk.
+    /// A folder that is deleted with the desk.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The picture of the whole screen, as the server keeps it (XWD).
+    /// The picture of the whole screen, in the server's format (XWD).
     pub fn screen(&self) -> Vec<u8> {
         fs::read(self.folder.path().join("Xvfb_screen0")).expect("the server's framebuffer")
     }
 
-    /// Runs xdotool; the error is what it said.
+    /// Runs xdotool; the error is its stderr.
     pub fn xdotool(&self, args: &[&str]) -> Result<String, String> {
         let output = self.command("xdotool").args(args).output();
         let output = output.unwrap_or_else(|error| panic!("{}", missing("xdotool", &error)));
@@ -172,7 +167,7 @@ impl Desk {
         Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }
 
-    /// Waits until the window of this title has the input focus; gives its id.
+    /// Waits until the window with this title has the input focus; returns its id.
     pub fn wait_for_focus(&self, title: &str) -> String {
         wait_for(&format!("`{title}` to be the active window"), || {
             let id = self.xdotool(&["getactivewindow"]).ok()?;
@@ -181,13 +176,13 @@ impl Desk {
         })
     }
 
-    /// Presses keys in the window of this title.
+    /// Presses keys in the window with this title.
     pub fn keys(&self, title: &str, keys: &str) {
         self.wait_for_focus(title);
         self.xdotool(&["key", keys]).expect("keys are pressed");
     }
 
-    /// Waits until the window of this id and title is gone.
+    /// Waits until the window with this id and title is gone.
     pub fn wait_for_end(&self, id: &str, title: &str) {
         wait_for(&format!("`{title}` to close"), || (!self.is_open(id, title)).then_some(()));
     }
@@ -196,8 +191,8 @@ impl Desk {
         self.xdotool(&["getwindowname", id]).is_ok_and(|name| name == title)
     }
 
-    /// Has the window manager close the window of this title. Alt+F4 is openbox's own binding; once
-    /// in tens of runs the first press had no effect, so it is pressed until it has one.
+    /// Makes the window manager close the window with this title. Alt+F4 is openbox's own binding.
+    /// In one of some tens of runs the first press had no effect, so this presses until it has one.
     pub fn close_by_window_manager(&self, title: &str) {
         let id = self.wait_for_focus(title);
         let is_open = || self.is_open(&id, title);
@@ -215,12 +210,12 @@ impl Desk {
     }
 }
 
-/// Asks again and again until there is something.
+/// Calls `look` until it returns something.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     wait_until(what, || look().ok_or(""))
 }
 
-/// The same; while there is nothing, `look` says what there is instead.
+/// The same, but `look` reports what it found instead, for the panic message.
 pub fn wait_until<T, S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<T, S>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -228,7 +223,7 @@ pub fn wait_until<T, S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> R
             Ok(found) => return found,
             Err(instead) => instead,
         };
-        assert!(Instant::now() < end, "waited in vain for {what}; there is {instead:?}");
+        assert!(Instant::now() < end, "waited in vain for {what}; found {instead:?}");
         thread::sleep(BETWEEN);
     }
 }
@@ -239,16 +234,16 @@ pub fn example(name: &str) -> PathBuf {
     let profile = test.ancestors().nth(2).expect("a test is in target/<profile>/deps");
     let path = profile.join("examples").join(name);
     let shown = path.display();
-    let make = "`cargo build --workspace --examples` makes it";
+    let make = "run `cargo build --workspace --examples`";
     assert!(path.exists(), "{shown} is missing: {make}");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
     let changed = |path: &Path| path.metadata().and_then(|m| m.modified()).expect("a time");
     let fresh = changed(&source.with_extension("rs")) <= changed(&path);
-    assert!(fresh, "{shown} is older than its source: {make} anew");
+    assert!(fresh, "{shown} is older than its source: {make}");
     path
 }
 
-/// What GLib and GTK complained about.
+/// The complaints of GLib and GTK in a log.
 pub fn complaints(log: &str) -> Vec<&str> {
     let bad = ["WARNING **", "CRITICAL **", "ERROR **", "-WARNING", "-CRITICAL"];
     log.lines().filter(|line| bad.iter().any(|bad| line.contains(bad))).collect()
@@ -276,7 +271,7 @@ fn missing(program: &str, error: &std::io::Error) -> String {
     format!("cannot start {program} ({error}); `cargo xtask setup --group test` installs it")
 }
 
-/// Starts a server that says one line when it is ready.
+/// Starts a server that prints one line when it is ready.
 fn start_and_read(mut cmd: Command) -> (Running, String) {
     let mut child = Running(spawn(cmd.stdout(Stdio::piped())));
     let mut line = String::new();

@@ -1,6 +1,6 @@
-//! A screen reader of one's own: finds widgets by name, presses them, reads labels.
+//! A small screen reader: finds widgets by name, presses them, reads labels.
 //!
-//! What it cannot find, somebody who does not see the window cannot find either.
+//! If it cannot find a widget, a blind user cannot either.
 
 use atspi::connection::AccessibilityConnection;
 use atspi::proxy::accessible::{AccessibleProxy, ObjectRefExt};
@@ -33,8 +33,8 @@ pub struct Node {
 
 type Found<T> = Result<T, atspi::AtspiError>;
 
-/// A widget, and what is in it. All questions are asked at once: each that waits for the one before
-/// is an iteration of the program's loop.
+/// A widget and its children. All requests go out at once: each request that waits for the one
+/// before it costs an iteration of the program's loop.
 async fn look(to: Connection, object: ObjectRefOwned) -> Found<(Node, Vec<ObjectRefOwned>)> {
     let proxy = object.clone().into_accessible_proxy(&to).await?;
     let (role, name, description, states, children) = tokio::try_join!(
@@ -49,7 +49,7 @@ async fn look(to: Connection, object: ObjectRefOwned) -> Found<(Node, Vec<Object
 }
 
 impl Reader {
-    /// Starts assistive technology on the desk's bus, for the program that is known by this name.
+    /// Starts assistive technology on the desk's bus, for the program with this name.
     pub fn of(desk: &Desk, program: &'static str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let connection = runtime.block_on(async {
@@ -80,7 +80,7 @@ impl Reader {
             let looks = level.into_iter().map(|(object, window): (_, Option<String>)| {
                 (tokio::spawn(look(connection.clone(), object)), window)
             });
-            // Begun before the first is waited for.
+            // All are started before the first is awaited.
             let looks: Vec<_> = looks.collect();
             level = Vec::new();
             for (looked, window) in looks {
@@ -94,7 +94,7 @@ impl Reader {
         Ok(nodes)
     }
 
-    /// All widgets of the program. One that goes away meanwhile makes it begin again.
+    /// All widgets of the program. Starts over when one disappears meanwhile.
     pub fn all(&self) -> Vec<Node> {
         wait_for("the tree of widgets", || {
             self.runtime.block_on(self.walk()).ok().filter(|nodes| !nodes.is_empty())
@@ -106,12 +106,12 @@ impl Reader {
         self.find_such(role, name, |_| true)
     }
 
-    /// Waits for one in the window of this title.
+    /// Waits for one in the window with this title.
     pub fn find_in(&self, title: &str, role: Role, name: &str) -> Node {
         self.find_such(role, name, |node| node.window == title)
     }
 
-    /// Waits for one of which something is true.
+    /// Waits for one that also satisfies `such`.
     pub fn find_such(&self, role: Role, name: &str, such: impl Fn(&Node) -> bool) -> Node {
         let is_it = |node: &Node| node.role == role && node.name == name && such(node);
         wait_until(&format!("a {role:?} called `{name}`"), || {
@@ -123,14 +123,14 @@ impl Reader {
         })
     }
 
-    /// Waits for the widget that is described so.
+    /// Waits for the widget with this description.
     pub fn described(&self, description: &str) -> Node {
         wait_for(&format!("a widget described as `{description}`"), || {
             self.all().into_iter().find(|node| node.description == description)
         })
     }
 
-    /// What a label says now; none when it is gone.
+    /// The text of a label now; `None` when it is gone.
     pub fn text(&self, node: &Node) -> Option<String> {
         let name = async { Found::Ok(self.proxy(&node.object).await?.name().await?) };
         self.runtime.block_on(name).ok()
@@ -145,7 +145,7 @@ impl Reader {
         assert_eq!(pressed.ok(), Some(true), "{node:?} is pressed");
     }
 
-    /// The middle of a widget, in its window.
+    /// The middle of a widget, in coordinates of its window.
     pub fn middle(&self, node: &Node) -> (i32, i32) {
         let extents = self.runtime.block_on(async {
             let proxies = self.proxy(&node.object).await?.proxies().await?;

@@ -50,7 +50,7 @@ impl Session {
         format!("loopnest: {}", self.strategy)
     }
 
-    /// The window is another one: the program was started anew.
+    /// Finds the new window after the program has restarted.
     pub fn find_again(&mut self, strategy: &str) {
         strategy.clone_into(&mut self.strategy);
         let title = self.title();
@@ -60,7 +60,7 @@ impl Session {
         self.log = self.reader.described("log");
     }
 
-    /// How many verdicts the window's log has.
+    /// How many verdicts are in the window's log.
     pub fn verdicts(&self) -> usize {
         self.lines().matches("verdict: ").count()
     }
@@ -70,21 +70,21 @@ impl Session {
         self.press_in(&self.title(), name);
     }
 
-    /// Presses a button of the window of this title.
+    /// Presses a button of the window with this title.
     pub fn press_in(&self, title: &str, name: &str) {
         let button = self.reader.find_in(title, Role::Button, name);
         self.reader.press(&button);
     }
 
-    /// Clicks on a button in the window of this title with the mouse.
+    /// Clicks on a button in the window with this title, using the mouse.
     pub fn click(&self, title: &str, name: &str) {
         self.click_on(title, Role::Button, name);
     }
 
-    /// Clicks on anything in the window of this title with the mouse.
+    /// Clicks on any widget in the window with this title, using the mouse.
     pub fn click_on(&self, title: &str, role: Role, name: &str) {
         let window = self.desk.wait_for_focus(title);
-        // A widget has no place before its window was laid out.
+        // A widget has no place before its window is laid out.
         let (x, y) = wait_for("the widget to have a place", || {
             let widget = self.reader.find_in(title, role, name);
             let (x, y) = self.reader.middle(&widget);
@@ -105,7 +105,7 @@ impl Session {
         });
     }
 
-    /// Waits for the final verdict and gives it with its reason.
+    /// Waits for the final verdict and returns it with its reason.
     pub fn final_verdict(&self) -> (String, String) {
         wait_until("the final verdict", || {
             let reason = self.reader.text(&self.reason).unwrap_or_default();
@@ -115,7 +115,7 @@ impl Session {
         })
     }
 
-    /// What the window's log says.
+    /// The text of the window's log.
     fn lines(&self) -> String {
         self.reader.text(&self.log).unwrap_or_default()
     }
@@ -133,13 +133,13 @@ impl Session {
         Pid::from_raw(child).expect("a process has a number")
     }
 
-    /// What the program has said on stderr.
+    /// What the program has written to stderr.
     pub fn stderr(&self) -> String {
         fs::read_to_string(self.desk.folder().join("log")).unwrap_or_default()
     }
 
-    /// Quits with the keyboard, in the window that has the focus. Gives the exit code and the
-    /// report; GLib and GTK must not have complained of anything.
+    /// Quits with the keyboard, in the window that has the focus. Returns the exit code and the
+    /// report. Fails if GLib or GTK has complained about anything.
     pub fn quit(mut self) -> (Option<i32>, Report) {
         self.desk.keys(&self.title(), "ctrl+q");
         let status = wait_for("the program to end", || self.demo.0.try_wait().ok().flatten());

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::wait_until;
 
-/// Whether a thread is one of GLib's own: its worker, gio's D-Bus, the pool; or Pango's for
-/// fontconfig, which newer ones have.
+/// Whether a thread is one of GLib's own (its worker, gio's D-Bus, the pool), or the one that newer
+/// versions of Pango start for fontconfig.
 pub fn is_of_glib(name: &str) -> bool {
     ["gmain", "gdbus"].contains(&name) || ["pool", "[pango]"].iter().any(|p| name.starts_with(p))
 }
 
-/// The others. One that was just started has its starter's name until it gives itself its own.
+/// The others. A thread that was just started has its creator's name until it sets its own.
 pub fn strangers(pid: u32) -> Vec<String> {
     let tasks = PathBuf::from(format!("/proc/{pid}/task"));
     let first = name(&tasks.join(pid.to_string())).expect("a process has a first thread");
@@ -24,7 +24,7 @@ pub fn strangers(pid: u32) -> Vec<String> {
     })
 }
 
-/// None when the thread has ended.
+/// `None` when the thread has ended.
 fn name(task: &Path) -> Option<String> {
     Some(fs::read_to_string(task.join("comm")).ok()?.trim().to_owned())
 }
