@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: the cost of each strategy and of GAsyncResult calls, as ratios against what a
-//! user would pick instead, and the speed of the model.
+//! user would choose instead, and the speed of the model.
 //!
-//! Ratios within one run, because absolute times of two machines, or of one machine on two days,
-//! say nothing beside each other.
+//! Ratios within one run, because absolute times from two machines, or from one machine on two
+//! days, cannot be compared.
 
 use std::process::ExitCode;
 

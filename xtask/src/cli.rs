@@ -1,6 +1,6 @@
-//! The command line: what can be asked for, and the words that `--help` answers with.
+//! The command line: every task, its options, and the text of `--help`.
 //!
-//! Kept apart from the doing, so that the whole interface can be read on one page.
+//! Kept apart from the code that does the work, so that the whole interface fits on one page.
 
 use std::ffi::OsString;
 
@@ -12,7 +12,7 @@ use crate::steps::Step;
 const EXAMPLES: &str = "\
 Start here:
   cargo xtask run --strategy nested    install what is missing, then run every scenario
-  cargo xtask demo                     see it in a window: a dialog stops the async side, or not
+  cargo xtask demo                     see in a window whether a dialog stops the async side
   cargo xtask test                     everything that CI runs
 
 Exit codes:
@@ -20,9 +20,9 @@ Exit codes:
   1  a step failed, or a generated table is stale
   2  wrong usage, or an unknown name
   5  this machine lacks a package that could not be installed
-`run`, `demo` and `bench` end with the exit code of the program that they started.";
+`run`, `demo` and `bench` end with the exit code of the program that they start.";
 
-/// Set-up and chores of the loopnest workspace.
+/// Set-up and chores for the loopnest workspace.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
 pub struct Cli {
@@ -30,7 +30,7 @@ pub struct Cli {
     pub task: Task,
 }
 
-// Each is described on its arguments below; a line here would hide that text from `--help`.
+// Each task is documented on its arguments below; a line here would hide that text from `--help`.
 #[derive(Debug, Subcommand)]
 pub enum Task {
     Setup(SetupArgs),
@@ -47,12 +47,12 @@ pub enum Task {
 
 /// Install the system packages that are missing.
 ///
-/// Looks for a C compiler, pkg-config, GLib and GTK, and for the tools of some tests; installs what is
-/// missing with apt-get, dnf, pacman or brew, through sudo where needed. When nothing is missing,
-/// nothing is run. The packages are listed in xtask/packages.toml.
+/// Looks for a C compiler, pkg-config, GLib and GTK, and for the tools that some tests need.
+/// Installs what is missing with apt-get, dnf, pacman or brew, through sudo where needed. If
+/// nothing is missing, it runs nothing. xtask/packages.toml lists the packages.
 #[derive(Debug, Args)]
 pub struct SetupArgs {
-    /// Print the commands, one a line, and run none
+    /// Print the commands, one per line, and run none
     #[arg(long)]
     pub dry_run: bool,
 
@@ -64,28 +64,28 @@ pub struct SetupArgs {
 /// Set up, then run the harness with the arguments given here.
 ///
 /// Installs what the build needs, then becomes `cargo run --quiet --package harness -- ARGS` in the
-/// current folder: its exit code, its signals and its streams are the harness's own.
+/// current folder, so that exit code, signals and streams are the harness's own.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Arguments for the harness, passed on as they are (`cargo xtask run -- --help` for its help)
+    /// Arguments for the harness, passed on unchanged (`cargo xtask run -- --help` for its help)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub args: Vec<OsString>,
 }
 
-/// Set up, then open the window of the demo.
+/// Set up, then open the demo's window.
 ///
 /// Installs what the build and the window need, then becomes `cargo run --package gui-demo -- ARGS`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Arguments for the demo, passed on as they are (`cargo xtask demo -- --help` for its help)
+    /// Arguments for the demo, passed on unchanged (`cargo xtask demo -- --help` for its help)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub args: Vec<OsString>,
 }
 
 /// Set up, then run every step that CI runs.
 ///
-/// Goes on after a failed step, so that one run shows every failure, and ends with a table. A step
-/// that this machine cannot do is shown as skipped, with the reason and the remedy.
+/// Continues after a failed step, so that one run shows every failure, and ends with a table. A
+/// step that cannot run on this machine is shown as skipped, with the reason and the remedy.
 #[derive(Debug, Args)]
 pub struct TestArgs {
     /// Install nothing; steps whose tools are missing are skipped or fail
@@ -100,19 +100,19 @@ pub struct TestArgs {
     #[arg(long, value_name = "STEP")]
     pub only: Vec<Step>,
 
-    /// All but this step (repeatable; the same names)
+    /// All steps except this one (repeatable; the same names)
     #[arg(long, value_name = "STEP", hide_possible_values = true)]
     pub skip: Vec<Step>,
 }
 
-/// Set up, then run the random searches of the tests for as long as a night has.
+/// Set up, then run the tests' random searches with far more cases, such as overnight.
 ///
-/// Random programs on the model of GLib and on GLib itself, and on every strategy; CI runs the same
-/// tests with a few cases. What is found is printed, shrunk; its seed is kept beside the test and is
-/// to be committed. Ends with a table.
+/// Runs random programs on the model of GLib and on GLib itself, and on every strategy. CI runs the
+/// same tests with few cases. A program that fails is shrunk and printed, and its seed is saved
+/// beside the test; commit it. Ends with a table.
 #[derive(Debug, Args)]
 pub struct DeepArgs {
-    /// Cases of the model against GLib; whole programs on the real loops get a fifth of them
+    /// Cases of the model against GLib; the strategies on the real loops get a fifth as many
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub cases: u32,
@@ -122,15 +122,16 @@ pub struct DeepArgs {
     pub list: bool,
 }
 
-/// Search the protocols that cross threads for an order of steps that breaks them.
+/// Search the cross-thread protocols for an order of steps that breaks them.
 ///
-/// Runs the models of core/tests/loom.rs under loom, each in a process of its own, and ends with a
-/// table: whether a search was *exhausted* or *bounded* by so many preemptions, and how many
-/// executions it took. Fails if a model fails, or if a mutant, a protocol broken on purpose, is not
-/// caught.
+/// Runs the models of core/tests/loom.rs under loom, each in a separate process. Ends with a table
+/// that shows whether each search was *exhausted*, or *bounded* by a number of preemptions, and how
+/// many executions it took. Fails if a model fails, or if a mutant (a protocol broken on purpose)
+/// is not caught.
 #[derive(Debug, Args)]
 pub struct LoomArgs {
-    /// The most preemptions, where a search without a bound takes too long [default: 4, quick: 3]
+    /// The most preemptions, for a search that takes too long without a bound [default: 4, quick:
+    /// 3]
     #[arg(long, value_name = "N")]
     pub preemptions: Option<u32>,
 
@@ -139,48 +140,48 @@ pub struct LoomArgs {
     #[arg(long, value_name = "N")]
     pub executions: Option<u32>,
 
-    /// Only models with this in their name, such as `depth` or `baton::mutant`
+    /// Only models whose names contain this, such as `depth` or `baton::mutant`
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
 
-    /// As narrow as in CI
+    /// Use the narrow bounds of CI
     #[arg(long)]
     pub quick: bool,
 }
 
-/// Print the table of mutants and of what caught them.
+/// Print the table of mutants and what caught them.
 ///
-/// A mutant is a protocol or a strategy broken on purpose; the tests that catch them are run, and
-/// each gives a row. The table stands in PROTOCOLS.md between the lines `<!-- BEGIN mutants -->`
-/// and `<!-- END mutants -->`.
+/// A mutant is a protocol or a strategy broken on purpose. This runs the tests that catch them, and
+/// each mutant becomes a row. The table is in PROTOCOLS.md, between the lines
+/// `<!-- BEGIN mutants -->` and `<!-- END mutants -->`.
 #[derive(Debug, Args)]
 pub struct MutantsArgs {
-    /// Change nothing; fail if the table in PROTOCOLS.md is not what the tests say
+    /// Change nothing; fail if the table in PROTOCOLS.md does not match the tests
     #[arg(long)]
     pub check: bool,
 
-    /// Put the table into PROTOCOLS.md
+    /// Write the table into PROTOCOLS.md
     #[arg(long, conflicts_with = "check")]
     pub record: bool,
 }
 
-/// Set up, then measure: strategies against plain tokio, GAsyncResult calls against other ways of
-/// making them, and programs a second on the model.
+/// Set up, then measure strategies against plain tokio, GAsyncResult calls against other ways to
+/// make them, and the model's speed in programs per second.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Fewer samples: ratios to look at, not to publish
+    /// Fewer samples: good enough to look at, not to publish
     #[arg(long)]
     pub quick: bool,
 }
 
-/// Put the recorded matrix into README.md and the paper, and the rules into METHODOLOGY.md.
+/// Write the recorded matrix into README.md and the paper, and the rules into METHODOLOGY.md.
 ///
-/// Each has its place between two lines such as `<!-- BEGIN matrix -->` and `<!-- END matrix -->`.
-/// The matrix is made from papers/stall-or-spin/matrix.json and the rules from the catalogue of the
-/// harness, so that neither is ever typed by hand.
+/// Each goes between two lines such as `<!-- BEGIN matrix -->` and `<!-- END matrix -->`. The
+/// matrix is generated from papers/stall-or-spin/matrix.json, and the rules from the harness's
+/// catalogue, so nobody types either by hand.
 #[derive(Debug, Args)]
 pub struct ReadmeArgs {
-    /// Change nothing; fail if a part is not what the harness prints
+    /// Change nothing; fail if a document does not match what the harness prints
     #[arg(long)]
     pub check: bool,
 
@@ -189,13 +190,13 @@ pub struct ReadmeArgs {
     pub record: bool,
 }
 
-/// Pack what is published, unpack it where no workspace is, and compile it there.
+/// Pack the published packages, unpack them outside the workspace, and compile them there.
 ///
-/// The packages are those whose manifest does not say `publish = false`. Everything happens in
+/// A package is published unless its manifest says `publish = false`. Everything happens in
 /// target/package and target/outside.
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// With the lowest versions that the manifests allow; needs a nightly toolchain to find them
+    /// Use the lowest versions that the manifests allow; finding them needs a nightly toolchain
     #[arg(long)]
     pub minimal: bool,
 }

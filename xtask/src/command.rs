@@ -1,7 +1,7 @@
 //! A command as a value: it can be shown, compared in a test, and run.
 //!
-//! What is announced must be what is run, to the letter, so that a reader can paste it; building the
-//! line once and printing that same value makes it so.
+//! We must run exactly the line that we announce, so that a reader can paste it. So the line is
+//! built once, and the same value is printed and run.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,7 +21,7 @@ pub struct Cmd {
 }
 
 impl Cmd {
-    /// A command from one line, split at blanks: for lines written in this program.
+    /// A command from one line, split at blanks. For lines that are literals in this program.
     pub fn line(line: &str) -> Self {
         let mut words = line.split_whitespace().map(OsString::from);
         let program = words.next().unwrap_or_default();
@@ -43,7 +43,7 @@ impl Cmd {
         self
     }
 
-    /// The same command, started by another one, such as `sudo`.
+    /// The same command, started through another one, such as `sudo`.
     pub fn through(mut self, program: &str) -> Self {
         let inner = std::mem::replace(&mut self.program, program.into());
         self.args.insert(0, inner);
@@ -55,8 +55,8 @@ impl Cmd {
         self.build(Some(folder)).status().with_context(|| self.not_started())
     }
 
-    /// Runs it with its standard output on our standard error: for helpers whose chatter must not
-    /// end up in a result that is being piped somewhere.
+    /// Runs it with its standard output on our standard error. For helpers whose output must not
+    /// mix with a result that goes into a pipe.
     pub fn status_on_stderr(&self) -> Result<ExitStatus> {
         self.build(None).stdout(io::stderr()).status().with_context(|| self.not_started())
     }
@@ -69,19 +69,19 @@ impl Cmd {
             .output()
             .with_context(|| self.not_started())?;
         let text = String::from_utf8(output.stdout)
-            .with_context(|| format!("`{self}` wrote something that is not UTF-8"))?;
+            .with_context(|| format!("the output of `{self}` is not UTF-8"))?;
         Ok((output.status, text))
     }
 
-    /// Whether it can be started and ends well, in silence: for `--version` and the like.
+    /// Whether it starts and succeeds, without showing its output. For `--version` and the like.
     pub fn succeeds(&self) -> bool {
         let mut command = self.build(None);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     }
 
-    /// Becomes the command. Only where a process can be replaced is an exit code or a death by
-    /// signal passed on exactly, and Ctrl-C heard by one process instead of two.
+    /// Becomes the command. Only a replaced process passes on an exit code or a death by signal
+    /// exactly, and then Ctrl-C reaches one process instead of two.
     #[cfg(unix)]
     pub fn replace_process(&self) -> Result<ExitCode> {
         use std::os::unix::process::CommandExt;
@@ -95,7 +95,7 @@ impl Cmd {
     }
 
     fn build(&self, folder: Option<&Path>) -> Command {
-        // Cargo says which cargo started us; a bare `cargo` could be another toolchain's.
+        // `CARGO` is the cargo that started us; a bare `cargo` could be another toolchain's.
         let program = match env::var_os("CARGO") {
             Some(cargo) if self.program == "cargo" => cargo,
             _ => self.program.clone(),
@@ -123,7 +123,7 @@ impl fmt::Display for Cmd {
     }
 }
 
-/// The word as a shell would need it.
+/// The word, quoted for a shell if necessary.
 fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);

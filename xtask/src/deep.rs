@@ -1,7 +1,8 @@
-//! `cargo xtask deep`: the random searches of the tests, with more cases than CI has time for.
+//! `cargo xtask deep`: the tests' random searches, with more cases than CI has time for.
 //!
-//! The same tests as in CI, told by a variable to go on; what they find is printed by them, shrunk,
-//! and its seed is kept beside the test. Every search is run, so that one night shows everything.
+//! These are the same tests as in CI; a variable makes them try more cases. They shrink and print
+//! what they find, and save its seed beside the test. Every search runs, even after a failure, so
+//! that one night shows everything.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,23 +17,23 @@ use crate::command::{Cmd, ending, workspace};
 use crate::packages::Group;
 use crate::setup;
 
-/// How many cases a search tries; the tests read it.
+/// The variable from which the tests read how many cases to try.
 const VARIABLE: &str = "LOOPNEST_CASES";
 
 /// A search: a test of `loopnest-tests`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Search {
     test: &'static str,
-    /// Of five cases that were asked for, how many are tried: a program on the real loops takes a
-    /// good part of a second, a GLib without tokio much less.
+    /// How many of every five requested cases it tries: a program on the real loops takes a good
+    /// part of a second, and one on GLib without tokio much less.
     of_five: u32,
-    /// What the test is told beside that.
+    /// Further arguments.
     args: &'static [&'static str],
 }
 
 const SEARCHES: [Search; 2] = [
     Search { test: "model_vs_glib", of_five: 5, args: &[] },
-    // Its programs mostly sleep.
+    // Its programs mostly sleep, so four at once do not slow each other down.
     Search { test: "random_programs", of_five: 1, args: &["--", "--test-threads", "4"] },
 ];
 
@@ -51,7 +52,7 @@ impl Search {
     /// Why it cannot be run in this checkout.
     fn is_missing(self, root: &Path) -> Option<String> {
         let file = format!("tests/tests/{}.rs", self.test);
-        (!root.join(&file).is_file()).then(|| format!("{file} is not there"))
+        (!root.join(&file).is_file()).then(|| format!("{file} does not exist"))
     }
 }
 
@@ -155,12 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn summary_gives_each_search_a_line_and_a_failure_the_line_that_repeats_it() {
+    fn summary_gives_each_search_a_line_and_each_failure_a_command_to_repeat_it() {
         let [vs_glib, random] = SEARCHES;
         let reports = [
             Report {
                 search: vs_glib,
-                outcome: Outcome::Skipped("tests/tests/model_vs_glib.rs is not there".into()),
+                outcome: Outcome::Skipped("tests/tests/model_vs_glib.rs does not exist".into()),
                 took: Duration::ZERO,
             },
             Report {
@@ -171,7 +172,7 @@ mod tests {
         ];
         let expected = "\
 search             cases result   seconds
-model_vs_glib         50 skipped      0.0  tests/tests/model_vs_glib.rs is not there
+model_vs_glib         50 skipped      0.0  tests/tests/model_vs_glib.rs does not exist
 random_programs       10 FAILED      61.0  exit code 101; again: LOOPNEST_CASES=10 cargo test \
              --package loopnest-tests --test random_programs -- --test-threads 4
 ";

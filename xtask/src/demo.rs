@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the window, from a fresh clone, in one command.
+//! `cargo xtask demo`: the demo's window, from a fresh clone, in one command.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -15,8 +15,8 @@ pub fn run(args: DemoArgs) -> Result<ExitCode> {
     let groups = [Group::Build, Group::Demo];
     setup::ensure(&groups, &groups)?;
     if !workspace().join(target_folder()).join("debug/gui-demo").exists() {
-        // Cargo is told to be quiet below, and the first build takes a while.
-        eprintln!("building the demo; the first time this takes some minutes");
+        // Cargo runs with `--quiet` below, and the first build takes a while.
+        eprintln!("building the demo; the first build takes a few minutes");
     }
     // In the current folder: the arguments may name files relative to it.
     demo(args.args).replace_process()

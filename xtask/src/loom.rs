@@ -1,7 +1,7 @@
-//! `cargo xtask loom`: the protocols that cross threads, in more orders than CI has time for.
+//! `cargo xtask loom`: the cross-thread protocols, in more orders than CI has time for.
 //!
-//! The same program as in CI, `core/tests/loom.rs`, with wider bounds. It runs each model in a process
-//! of its own and ends with the table; a model that fails, or a mutant that is not caught, fails it.
+//! The same program as in CI, `core/tests/loom.rs`, with wider bounds. It runs each model in a
+//! separate process and ends with a table. It fails if a model fails or a mutant is not caught.
 
 use std::process::ExitCode;
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_models_are_built_apart_under_their_own_cfg() {
+    fn the_models_are_built_separately_with_their_own_cfg() {
         let line = "RUSTFLAGS='--cfg loopnest_loom' LOOM_MAX_PREEMPTIONS=3 \
                     LOOM_MAX_PERMUTATIONS=5000 cargo test --release --package loopnest-core \
                     --test loom --target-dir target/loom";
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_of_ones_own_leaves_the_other_as_it_is() {
+    fn setting_one_bound_leaves_the_other_unchanged() {
         let args = |quick, preemptions, executions| LoomArgs {
             preemptions,
             executions,

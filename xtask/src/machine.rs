@@ -1,7 +1,7 @@
-//! What is on this machine: programs on the PATH, modules that pkg-config knows, the rights we have.
+//! What is on this machine: programs on the PATH, modules that pkg-config knows, our privileges.
 //!
-//! Looking is kept apart from deciding, so that the decisions can be tested without a machine that
-//! lacks things. A missing pkg-config is an answer like any other, not an error.
+//! Detection is separate from decisions, so that the decisions can be tested without a machine that
+//! lacks things. A missing pkg-config is an ordinary answer, not an error.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -23,7 +23,7 @@ impl Machine {
     /// The machine that this process runs on.
     pub fn this() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
-        // What is not set has this value (XDG Base Directory Specification).
+        // The default when it is not set (XDG Base Directory Specification).
         let data = env::var_os("XDG_DATA_DIRS").filter(|dirs| !dirs.is_empty());
         let data = data.unwrap_or_else(|| "/usr/local/share:/usr/share".into());
         let mut machine = Self { path, data, pkg_config: None };
@@ -51,14 +51,14 @@ impl Machine {
             Detect::Command(names) => names.iter().any(|name| self.has(name)),
             Detect::DataFile(files) => files.iter().any(|file| self.has_data(file)),
             Detect::PkgConfig { modules, at_least } => {
-                // Not `--atleast-version`: pkgconf answers that one for the first module alone.
+                // Not `--atleast-version`: pkgconf checks that only for the first module.
                 let wanted = modules.iter().map(|module| format!("{module} >= {at_least}"));
                 self.pkg_config(["--exists".into()].into_iter().chain(wanted)).is_some()
             }
         }
     }
 
-    /// The version that is there although the need is not met: too old, then.
+    /// The installed version, if the need is not met because it is too old.
     pub fn version_found(&self, need: &Need) -> Option<String> {
         let Detect::PkgConfig { modules, .. } = &need.detect else {
             return None;
@@ -73,9 +73,9 @@ impl Machine {
         Manager::ALL.into_iter().find(|manager| self.has(manager.program()))
     }
 
-    /// The rights that we have, or can get.
+    /// The privileges that we have, or can get.
     pub fn privilege(&self) -> Privilege {
-        // Asking `id` is the portable way without a C binding.
+        // Running `id` is portable and needs no C binding.
         let id = Command::new("id").arg("-u").stderr(Stdio::null()).output();
         if id.is_ok_and(|id| id.stdout.trim_ascii() == b"0") {
             Privilege::Root
@@ -86,7 +86,7 @@ impl Machine {
         }
     }
 
-    /// What pkg-config answers, if it is there and says yes.
+    /// The output of pkg-config, if it is installed and succeeds.
     fn pkg_config<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Option<String> {
         let program = self.pkg_config.as_ref()?;
         let answer = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;

@@ -1,8 +1,8 @@
 //! The chores of the workspace, behind `cargo xtask`.
 //!
-//! This program exists so that two commands are enough on a fresh machine: `cargo xtask run` and
-//! `cargo xtask test`. It therefore depends on nothing that needs GLib: a build script that cannot
-//! find a library is the very thing it is there to prevent.
+//! With this program two commands are enough on a fresh machine: `cargo xtask run` and `cargo xtask
+//! test`. It therefore depends on nothing that needs GLib: it exists to prevent build scripts that
+//! cannot find a library.
 
 mod bench;
 mod cli;
@@ -51,13 +51,13 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         eprintln!("error: {error:#}");
-        // The harness says 5 for a machine that cannot measure; a caller of `cargo xtask run` must
-        // not mistake a missing package for an unexpected verdict, which is 1.
+        // The harness also ends with 5 on a machine that cannot measure. A caller of `cargo xtask
+        // run` must not mistake a missing package for an unexpected verdict, which is 1.
         ExitCode::from(if error.is::<setup::Unprepared>() { 5 } else { 1 })
     })
 }
 
-/// Whether the reader of our output has gone away, as `head` does when it has seen enough.
+/// Whether the reader of our output has gone away, as `head` does once it has enough.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

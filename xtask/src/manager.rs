@@ -1,14 +1,14 @@
-//! The package managers that set-up can drive, and the commands each one wants.
+//! The package managers that set-up can use, and the commands for each.
 //!
-//! Only the commands are here, and they are pure: what a Fedora machine would be told to do can be
-//! tested on a Debian one.
+//! This module only builds the commands, so what a Fedora machine would run can be tested on a
+//! Debian one.
 
 use serde::Deserialize;
 
 use crate::command::Cmd;
 
-/// A package manager, in the order in which they are looked for. Homebrew is the last, since on
-/// Linux it lives beside the system's own.
+/// A package manager. The variants are in the order of the search. Homebrew is last, because on
+/// Linux it exists beside the system's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Manager {
@@ -18,12 +18,12 @@ pub enum Manager {
     Brew,
 }
 
-/// How the rights to install are come by.
+/// How we get the privileges to install.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Privilege {
     Root,
     Sudo,
-    /// Neither root nor sudo: commands can be shown, not run.
+    /// Neither root nor sudo: we can show commands but not run them.
     None,
 }
 
@@ -45,19 +45,19 @@ impl Manager {
         self != Self::Brew
     }
 
-    /// What to run before an installation, where the lists of packages may be old or absent.
+    /// What to run before an installation if the package lists may be old or missing.
     pub fn refresh(self, privilege: Privilege) -> Option<Cmd> {
         match self {
             Self::AptGet => {
                 Some(self.with(privilege, "env DEBIAN_FRONTEND=noninteractive apt-get update"))
             }
             // dnf and brew refresh by themselves. pacman must not: a refresh without an upgrade of
-            // the whole system leaves it half upgraded, and that is not ours to decide.
+            // the whole system leaves it half upgraded, and we must not decide to upgrade it.
             Self::Dnf | Self::Pacman | Self::Brew => None,
         }
     }
 
-    /// What installs these packages without asking.
+    /// The command that installs these packages without asking.
     pub fn install(self, privilege: Privilege, packages: &[&str]) -> Cmd {
         let line = match self {
             // Through `env`, because sudo drops variables. A fresh Ubuntu holds the lock for its
@@ -73,18 +73,18 @@ impl Manager {
         self.with(privilege, line).args(packages)
     }
 
-    /// What may help when the installation failed.
+    /// What may help when an installation has failed.
     pub fn advice(self) -> &'static str {
         match self {
             Self::AptGet => {
-                "look at apt-get's message above; is there a network, and a mirror in /etc/apt?"
+                "see apt-get's message above; is there a network, and a mirror in /etc/apt?"
             }
-            Self::Dnf => "look at dnf's message above; is there a network?",
+            Self::Dnf => "see dnf's message above; is there a network?",
             Self::Pacman => {
-                "if pacman does not know the package, its lists are old: \
+                "if pacman does not know the package, its lists are out of date: \
                  run `pacman -Syu` as root and try again"
             }
-            Self::Brew => "look at brew's message above; `brew doctor` may know more",
+            Self::Brew => "see brew's message above; `brew doctor` may help",
         }
     }
 

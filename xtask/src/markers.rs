@@ -1,10 +1,10 @@
-//! A generated part of a document: what is between two marker lines is ours, the rest is not.
+//! A generated part of a document. We own only what is between two marker lines.
 //!
-//! The lines are `<!-- BEGIN name -->`, which may carry a remark, and `<!-- END name -->`.
+//! The lines are `<!-- BEGIN name -->`, which may contain a remark, and `<!-- END name -->`.
 
 use std::fmt;
 
-/// Why a document cannot be filled in.
+/// Why a generated part cannot be inserted into a document.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Misfit {
     name: &'static str,
@@ -21,12 +21,12 @@ enum Kind {
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            Kind::NoBegin => "has no line that begins the part",
-            Kind::NoEnd => "has no line that ends the part after the one that begins it",
-            Kind::Twice => "has more than one place for the part",
+            Kind::NoBegin => "no begin marker",
+            Kind::NoEnd => "no end marker after the begin marker",
+            Kind::Twice => "more than one pair of markers",
         };
         let (begin, end) = (begin(self.name), end(self.name));
-        write!(f, "{what}; put `{begin} -->` and `{end}` on lines of their own, once")
+        write!(f, "{what}; it needs `{begin} -->` and `{end}` on separate lines, once each")
     }
 }
 
@@ -40,8 +40,8 @@ fn end(name: &str) -> String {
     format!("<!-- END {name} -->")
 }
 
-/// The document with the text between its markers. The marker lines are kept as they are, so that
-/// the first one can say where the text comes from.
+/// The document with the text between its markers. The marker lines stay unchanged, so the first
+/// one can say where the text comes from.
 pub fn splice(document: &str, name: &'static str, text: &str) -> Result<String, Misfit> {
     let misfit = |kind| Misfit { name, kind };
     let lines: Vec<&str> = document.split_inclusive('\n').collect();
@@ -54,7 +54,7 @@ pub fn splice(document: &str, name: &'static str, text: &str) -> Result<String, 
         return Err(misfit(Kind::Twice));
     }
     let (head, tail) = (lines[..=begin].concat(), lines[end..].concat());
-    // Blank lines around it: without them a Markdown reader takes the text for a part of a comment.
+    // Blank lines around it: without them Markdown would treat the text as part of a comment.
     Ok(format!("{head}\n{}\n\n{tail}", text.trim_matches('\n')))
 }
 
@@ -63,7 +63,7 @@ fn is_begin(line: &str, name: &str) -> bool {
     line.trim().strip_prefix(&begin(name)).is_some_and(|rest| rest.starts_with([' ', ':']))
 }
 
-/// Where two documents part, for a message.
+/// The first line in which two documents differ, for a message.
 pub fn first_difference(old: &str, new: &str) -> String {
     let mut nth = 1;
     let (mut old, mut new) = (old.lines(), new.lines());
@@ -93,7 +93,7 @@ mod tests {
     const PAGE: &str = "# Title\n\n<!-- BEGIN matrix -->\nold\n<!-- END matrix -->\nafter\n";
 
     #[test]
-    fn the_table_takes_the_place_between_the_markers_and_nothing_else() {
+    fn the_table_replaces_what_is_between_the_markers_and_nothing_else() {
         let page = splice(PAGE, "| a |\n| b |\n").unwrap();
         let begin = "# Title\n\n<!-- BEGIN matrix -->\n\n";
         assert_eq!(page, format!("{begin}| a |\n| b |\n\n<!-- END matrix -->\nafter\n"));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn markers_that_are_absent_reversed_or_doubled_are_told_apart() {
+    fn missing_reversed_and_duplicate_markers_are_different_errors() {
         assert_eq!(splice("text\n", "x"), misfit(Kind::NoBegin));
         assert_eq!(splice("<!-- BEGIN matrixes -->\n", "x"), misfit(Kind::NoBegin));
         assert_eq!(splice("<!-- BEGIN matrix -->\n", "x"), misfit(Kind::NoEnd));

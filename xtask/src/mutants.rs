@@ -1,25 +1,26 @@
-//! `cargo xtask mutants`: the table of mutants in PROTOCOLS.md is made by the tests that catch them.
+//! `cargo xtask mutants`: generates the table of mutants in PROTOCOLS.md from the tests that catch
+//! them.
 //!
-//! A mutant is the subject broken in one place; a test shows that a search finds it, and that the
-//! search is therefore worth something. To add one:
+//! A mutant is the subject broken in one place. A test shows that a search finds it, and so that
+//! the search is worth something. To add one:
 //!
 //! 1. Write a test that fails unless the mutant is caught.
-//! 2. When it is caught, let the test print one line to standard output:
+//! 2. When it is caught, make the test print one line to standard output:
 //!
 //!    ```text
 //!    mutant: NAME | WHAT IS WRONG | FOUND BY | AFTER
 //!    ```
 //!
-//!    The name is unique and is what the table is sorted by. `FOUND BY` is the instrument: `loom`,
+//!    The name is unique, and the table is sorted by it. `FOUND BY` is the instrument: `loom`,
 //!    `proptest`. `AFTER` is a number of executions or cases; the table shows it rounded up to a power
-//!    of ten, so that it does not go stale with every change. Anything else stands as it is: write
-//!    `-` where the number differs from run to run, as it does when seeds are random.
-//! 3. If the test is not run by one of [`sources`], add a command that runs it with its output shown,
-//!    such as `cargo test --package P --test T -- --nocapture`. The loom models are run by name:
-//!    those of mutants have `mutant` in it.
-//! 4. `cargo xtask mutants --record`, and commit the result. CI checks it.
+//!    of ten, so that it does not go stale with every change. Anything else is copied unchanged:
+//!   write `-` if the number differs between runs, as it does with random seeds.
+//! 3. If none of [`sources`] runs the test, add a command that runs it and shows its output, such
+//! as `cargo test --package P --test T -- --nocapture`. The loom models are selected by name: those
+//! of mutants have `mutant` in it.
+//! 4. Run `cargo xtask mutants --record`, and commit the result. CI checks it.
 //!
-//! Nothing is stored beside the table: a row that no test prints any more goes away.
+//! Nothing else is stored: a row disappears when no test prints it any more.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,12 +35,12 @@ use crate::markers::{first_difference, splice};
 use crate::protocols;
 
 const DOCUMENT: &str = "PROTOCOLS.md";
-/// What the markers name.
+/// The name in the markers.
 const TABLE: &str = "mutants";
-/// What a line of a test begins with; the test's runner may have written something before it.
+/// Begins the line of a mutant. The test runner may have written something before it.
 const MARK: &str = "mutant: ";
 
-/// What is run to catch mutants.
+/// The commands that catch mutants.
 fn sources() -> Vec<Cmd> {
     let shown = |test: &str, only: &str| {
         let line =
@@ -62,11 +63,17 @@ pub fn run(args: &MutantsArgs) -> Result<ExitCode> {
         let (status, text) = cmd.stdout(&root)?;
         if !status.success() {
             eprint!("{text}");
-            bail!("a mutant was not caught, or not by its fault ({}): `{cmd}`", ending(status));
+            bail!(
+                "a mutant was not caught, or the test failed for another reason ({}): `{cmd}`",
+                ending(status)
+            );
         }
         let before = lines.len();
         lines.extend(text.lines().filter_map(marked).map(String::from));
-        ensure!(lines.len() > before, "`{cmd}` printed no line with `{MARK}`; run it and look");
+        ensure!(
+            lines.len() > before,
+            "`{cmd}` printed no line with `{MARK}`; run it to see what it prints"
+        );
     }
     let table = table(&lines)?;
     if !args.record && !args.check {
@@ -75,15 +82,14 @@ pub fn run(args: &MutantsArgs) -> Result<ExitCode> {
     }
     let file = root.join(DOCUMENT);
     let old = fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {DOCUMENT}; the table has its place in it"))?;
-    let new =
-        splice(&old, TABLE, &table).with_context(|| format!("{DOCUMENT} cannot be filled in"))?;
+        .with_context(|| format!("cannot read {DOCUMENT}, which holds the table"))?;
+    let new = splice(&old, TABLE, &table).with_context(|| format!("cannot update {DOCUMENT}"))?;
     if old == new {
         eprintln!("{DOCUMENT} is up to date");
     } else if args.check {
         bail!(
-            "the table of mutants is not what the tests say; run `cargo xtask mutants --record` \
-             and commit the result\n{DOCUMENT}{}",
+            "the table of mutants is stale; run `cargo xtask mutants --record` and commit the \
+             result\n{DOCUMENT}{}",
             first_difference(&old, &new)
         );
     } else {
@@ -94,27 +100,27 @@ pub fn run(args: &MutantsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a line says of a mutant, if anything.
+/// The row in a line, if it has one.
 fn marked(line: &str) -> Option<&str> {
     line.split_once(MARK).map(|(_, row)| row)
 }
 
-/// The rows as a table, by name.
+/// The rows as a table, sorted by name.
 fn table(lines: &[String]) -> Result<String> {
     let mut rows = BTreeMap::new();
     for line in lines {
         let fields: Vec<&str> = line.split(" | ").map(str::trim).collect();
         let [name, wrong, by, after] = fields[..] else {
-            bail!("`{MARK}{line}` does not have four fields with ` | ` between them");
+            bail!("`{MARK}{line}` does not have four fields separated by ` | `");
         };
         let row = format!("| `{name}` | {wrong} | {by} | {} |\n", rounded(after));
-        ensure!(rows.insert(name, row).is_none(), "two mutants are called `{name}`");
+        ensure!(rows.insert(name, row).is_none(), "two mutants are named `{name}`");
     }
     let head = "| mutant | what is wrong | found by | executions or cases |\n|---|---|---|---|\n";
     Ok(head.to_owned() + &rows.into_values().collect::<String>())
 }
 
-/// A number up to the next power of ten; anything else as it is.
+/// A number rounded up to the next power of ten; anything else unchanged.
 fn rounded(after: &str) -> String {
     match after.parse::<u64>() {
         Ok(0 | 1) => "the first".into(),
@@ -164,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_row_and_a_name_used_twice_are_refused() {
+    fn a_malformed_line_and_a_duplicate_name_are_errors() {
         assert!(made(&["mutant: a | b | c"]).is_err());
         assert!(made(&["mutant: a | b | c | 1", "mutant: a | d | e | 2"]).is_err());
     }

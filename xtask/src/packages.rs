@@ -1,7 +1,7 @@
-//! What the workspace needs from the system, read from the one list in `packages.toml`.
+//! What the workspace needs from the system, read from the list in `packages.toml`.
 //!
-//! The list is data so that a person who packages loopnest, or adds a distribution, edits one file
-//! and no code.
+//! The list is data, so that a packager, or a contributor who adds a distribution, edits one file and
+//! no code.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::manager::Manager;
 
-/// What a package is needed for, and so how bad its absence is.
+/// What a package is needed for, which decides how bad its absence is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
@@ -27,7 +27,7 @@ impl Group {
     pub const ALL: [Self; 3] = [Self::Build, Self::Demo, Self::Test];
 }
 
-/// One thing that has to be on the machine.
+/// One thing that must be on the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Need {
@@ -38,29 +38,29 @@ pub struct Need {
     packages: BTreeMap<Manager, Vec<String>>,
 }
 
-/// How to tell that it is there.
+/// How to detect it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Detect {
-    /// Any of these programs is on the PATH.
+    /// One of these programs is on the PATH.
     Command(Vec<String>),
-    /// pkg-config knows all of these modules, in a version that is new enough.
+    /// pkg-config knows all of these modules, in versions that are new enough.
     PkgConfig {
         modules: Vec<String>,
         #[serde(rename = "at-least")]
         at_least: String,
     },
-    /// Any of these files is in a folder of XDG_DATA_DIRS.
+    /// One of these files is in a folder of XDG_DATA_DIRS.
     DataFile(Vec<String>),
 }
 
 impl Need {
-    /// The names of its packages for this manager; none where the manager has no such package.
+    /// The names of its packages for this manager; none if the manager has no such package.
     pub fn packages(&self, manager: Manager) -> &[String] {
         self.packages.get(&manager).map_or(&[], Vec::as_slice)
     }
 
-    /// What is needed, with the version where one is asked for.
+    /// The name, with the version if one is required.
     pub fn title(&self) -> String {
         match &self.detect {
             Detect::Command(_) | Detect::DataFile(_) => self.name.clone(),
@@ -81,7 +81,7 @@ pub fn all() -> Vec<Need> {
     file.need
 }
 
-/// The packages to install for `needs`, in order and each once.
+/// The packages to install for `needs`, in order, each once.
 pub fn names<'a>(needs: &[&'a Need], manager: Manager) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for name in needs.iter().flat_map(|need| need.packages(manager)) {
@@ -92,7 +92,7 @@ pub fn names<'a>(needs: &[&'a Need], manager: Manager) -> Vec<&'a str> {
     names
 }
 
-/// The needs as a list for a person who has to install them by hand.
+/// The needs as a list, for a user who has to install them by hand.
 pub fn by_hand(needs: &[&Need]) -> String {
     let mut lines = Vec::new();
     for need in needs {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_those_that_the_crates_are_built_for() {
+    fn versions_match_the_features_of_the_crates() {
         let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
         for need in all() {
             let Detect::PkgConfig { modules, at_least } = need.detect else {

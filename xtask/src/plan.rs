@@ -1,4 +1,4 @@
-//! What set-up would run, as a value: from what is missing to the commands that bring it.
+//! What set-up would run, as a value: the commands that install what is missing.
 //!
 //! `setup --dry-run` prints this plan and `setup` carries it out, so the two cannot differ.
 
@@ -6,15 +6,15 @@ use crate::command::Cmd;
 use crate::manager::{Manager, Privilege};
 use crate::packages::{self, Group, Need};
 
-/// The installation of one group. The groups are installed one by one, so that a machine without
-/// valgrind's package still gets its compiler.
+/// The installation of one group. Groups are installed one by one, so that a machine for which
+/// there is no valgrind still gets its compiler.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Install {
     pub group: Group,
     pub cmd: Cmd,
 }
 
-/// What has to be run, in order.
+/// What to run, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
     pub refresh: Option<Cmd>,
@@ -28,7 +28,7 @@ impl Plan {
     }
 }
 
-/// The commands that bring what is missing.
+/// The commands that install what is missing.
 pub fn plan(manager: Manager, privilege: Privilege, missing: &[&Need]) -> Plan {
     let mut installs = Vec::new();
     for group in Group::ALL {

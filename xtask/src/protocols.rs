@@ -13,15 +13,15 @@ pub struct Width {
     pub executions: u32,
 }
 
-/// As CI has time for.
+/// For CI.
 pub const QUICK: Width = Width { preemptions: 3, executions: 5_000 };
 
-/// As a lunch break has time for.
+/// For about a lunch break.
 pub const DEEP: Width = Width { preemptions: 4, executions: 30_000 };
 
-/// The command, for all models or for those with a certain word in their name.
+/// The command, for all models or for those with `model` in their names.
 ///
-/// A target folder of its own: the flags would throw away everything built so far, and the next
+/// It uses a separate target folder: its flags would discard everything built so far, and the next
 /// step would build it again.
 pub fn command(width: Width, model: Option<&str>) -> Cmd {
     let cmd = Cmd::line(

@@ -1,7 +1,7 @@
-//! `cargo xtask readme`: what the harness knows is put into the documents by a program, never typed.
+//! `cargo xtask readme`: writes what the harness knows into the documents, so that nobody types it.
 //!
 //! The harness prints the recorded matrix and the page of rules, and this puts each between two
-//! marker lines. A part that was edited by hand, or that the harness would print otherwise by now,
+//! marker lines. A part that was edited by hand, or that the harness would now print differently,
 //! fails `--check`, and so CI.
 
 use std::fs;
@@ -18,10 +18,10 @@ const RECORD: &str = "papers/stall-or-spin/matrix.json";
 
 /// A generated part of documents.
 struct Part {
-    /// What the markers name.
+    /// The name in the markers.
     name: &'static str,
     documents: &'static [&'static str],
-    /// What the harness is asked.
+    /// The arguments that make the harness print it.
     args: &'static [&'static str],
 }
 
@@ -42,7 +42,7 @@ pub fn run(args: &ReadmeArgs) -> Result<ExitCode> {
     }
     ensure!(
         root.join(RECORD).is_file(),
-        "there is no {RECORD} to make the matrix from; `cargo xtask readme --record` measures one"
+        "there is no recorded matrix in {RECORD}; `cargo xtask readme --record` measures one"
     );
     let mut stale = Vec::new();
     for part in &PARTS {
@@ -53,14 +53,14 @@ pub fn run(args: &ReadmeArgs) -> Result<ExitCode> {
     }
     ensure!(
         stale.is_empty(),
-        "what the harness prints is not what the documents say; \
+        "the documents do not match what the harness prints; \
          run `cargo xtask readme` and commit the result\n{}",
         stale.join("\n")
     );
     Ok(ExitCode::SUCCESS)
 }
 
-/// Puts a part into a document. With `check` nothing is written, and a stale line is given back.
+/// Writes a part into a document. With `check` it writes nothing, and returns the first stale line.
 fn fill_in(
     file: &Path,
     name: &str,
@@ -69,8 +69,8 @@ fn fill_in(
     check: bool,
 ) -> Result<Option<String>> {
     let old = fs::read_to_string(file)
-        .with_context(|| format!("cannot read {name}; the {part} has its place in it"))?;
-    let new = splice(&old, part, text).with_context(|| format!("{name} cannot be filled in"))?;
+        .with_context(|| format!("cannot read {name}, which holds the {part}"))?;
+    let new = splice(&old, part, text).with_context(|| format!("cannot update {name}"))?;
     if old == new {
         eprintln!("{name} is up to date");
     } else if check {
@@ -91,8 +91,8 @@ fn record(root: &Path) -> Result<()> {
     let status = cmd.status(root)?;
     ensure!(
         status.success(),
-        "the harness ended with {}: a verdict that is not the expected one, or not certain; \
-         the documents were left alone. Look into it, and run `cargo xtask readme` if {RECORD} \
+        "the harness ended with {}: a verdict was not the expected one, or was uncertain. \
+         The documents were not changed. Find out why, and run `cargo xtask readme` if {RECORD} \
          is right after all",
         ending(status)
     );
@@ -103,8 +103,8 @@ fn printed(root: &Path, part: &Part) -> Result<String> {
     let cmd = Cmd::line("cargo run --quiet --package harness --").args(part.args.iter().copied());
     let (status, text) = cmd.stdout(root)?;
     if !status.success() {
-        bail!("`{cmd}` failed ({}); its message above says why", ending(status));
+        bail!("`{cmd}` failed ({}); see its message above", ending(status));
     }
-    ensure!(!text.trim().is_empty(), "`{cmd}` printed nothing; run it by hand and look");
+    ensure!(!text.trim().is_empty(), "`{cmd}` printed nothing; run it to see why");
     Ok(text)
 }

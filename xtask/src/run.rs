@@ -17,8 +17,8 @@ use crate::setup;
 pub fn run(args: RunArgs) -> Result<ExitCode> {
     setup::ensure(&[Group::Build], &[Group::Build])?;
     if !workspace().join(target_folder()).join("debug/harness").exists() {
-        // Cargo is told to be quiet below, and the first build takes a while.
-        eprintln!("building the harness; the first time this takes some minutes");
+        // Cargo runs with `--quiet` below, and the first build takes a while.
+        eprintln!("building the harness; the first build takes a few minutes");
     }
     // In the current folder: the arguments may name files relative to it.
     harness(args.args).replace_process()

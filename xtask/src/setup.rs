@@ -1,8 +1,8 @@
-//! `cargo xtask setup`: find out what is missing, and install it.
+//! `cargo xtask setup`: finds out what is missing, and installs it.
 //!
-//! The other tasks call [`ensure`] before they build, so that a person who has just cloned the
-//! repository meets a list of packages and not the trace of a build script. When all is there,
-//! nothing is run and nothing is said.
+//! The other tasks call [`ensure`] before they build, so that a user who has just cloned the
+//! repository sees a list of packages and not the error of a build script. If nothing is missing,
+//! it runs nothing and prints nothing.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ use crate::manager::{Manager, Privilege};
 use crate::packages::{self, Group, Need};
 use crate::plan::{Install, Plan, plan};
 
-/// The machine lacks something that the build needs, and we could not help it.
+/// The machine lacks something that the build needs, and we could not install it.
 #[derive(Debug)]
 pub struct Unprepared(String);
 
@@ -54,14 +54,14 @@ pub fn run(args: &SetupArgs) -> Result<ExitCode> {
         writeln!(out, "{cmd}")?;
     }
     if manager.needs_root() && privilege == Privilege::None {
-        eprintln!("note: these commands have to be run as root, and there is no sudo");
+        eprintln!("note: these commands must run as root, and there is no sudo");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs what these groups lack. An error means that the task cannot go on, because something of
-/// a demanded group is missing; a tool of the tests that stays missing is only a note, because the
-/// step that wants it says so again.
+/// Installs what these groups lack. It is an error if something in a demanded group stays missing,
+/// because then the task cannot continue. A test tool that stays missing is only a note, because
+/// the step that needs it reports that again.
 pub fn ensure(groups: &[Group], demanded: &[Group]) -> Result<()> {
     let machine = Machine::this();
     let needs = packages::all();
@@ -77,7 +77,7 @@ fn missing<'a>(machine: &Machine, needs: &'a [Need], groups: &[Group]) -> Vec<&'
     wanted.filter(|need| !machine.meets(need)).collect()
 }
 
-/// Installs what is missing. Only what belongs to a demanded group is worth an error.
+/// Installs what is missing. It fails only for the demanded groups.
 fn install(machine: &Machine, missing: &[&Need], demanded: &[Group]) -> Result<()> {
     let can_go_on = missing.iter().all(|need| !demanded.contains(&need.group));
     for need in missing {
@@ -95,7 +95,7 @@ fn install(machine: &Machine, missing: &[&Need], demanded: &[Group]) -> Result<(
     if let Some(refresh) = &plan.refresh {
         let status = announce(refresh).status_on_stderr()?;
         if !status.success() {
-            eprintln!("note: {}; going on with the lists that are there", ending(status));
+            eprintln!("note: {}; continuing with the existing package lists", ending(status));
         }
     }
     for Install { group, cmd } in &plan.installs {
@@ -108,14 +108,14 @@ fn install(machine: &Machine, missing: &[&Need], demanded: &[Group]) -> Result<(
     verify(manager, missing, demanded)
 }
 
-/// Looks again: a package can be installed and still be too old.
+/// Checks again: a package can be installed and still be too old.
 fn verify(manager: Manager, were_missing: &[&Need], demanded: &[Group]) -> Result<()> {
-    // A new look, since pkg-config itself may have come just now.
+    // Detect again, because pkg-config itself may have just been installed.
     let machine = Machine::this();
     for need in were_missing.iter().filter(|need| !machine.meets(need)) {
         if need.packages(manager).is_empty() {
             let program = manager.program();
-            eprintln!("note: {program} has no {}; what needs it is skipped", need.name);
+            eprintln!("note: {program} has no {}; steps that need it will be skipped", need.name);
         } else {
             or_note(!demanded.contains(&need.group), still_missing(need, &machine))?;
         }
@@ -128,7 +128,7 @@ fn announce(cmd: &Cmd) -> &Cmd {
     cmd
 }
 
-/// The error, or only its text where the build can do without.
+/// The error, or only a note if the task can continue without it.
 fn or_note(can_go_on: bool, problem: Unprepared) -> Result<()> {
     if can_go_on {
         eprintln!("note: {problem}");
@@ -141,7 +141,7 @@ fn no_manager(missing: &[&Need]) -> Unprepared {
     let known = Manager::ALL.map(Manager::program).join(", ");
     let list = packages::by_hand(missing);
     Unprepared(format!(
-        "this machine lacks packages, and none of {known} is on its PATH to install them; \
+        "this machine lacks packages, and none of {known} is on the PATH to install them; \
          install these by hand and run the same command again:\n{list}"
     ))
 }
@@ -160,13 +160,13 @@ fn still_missing(need: &Need, machine: &Machine) -> Unprepared {
     let (name, title) = (&need.name, need.title());
     Unprepared(match machine.version_found(need) {
         Some(version) => format!(
-            "this machine's packages have {name} {version}, and {title} is needed; use a newer \
+            "this machine's packages have {name} {version}, but {title} is needed; use a newer \
              release (Debian 12, Ubuntu 24.04, a current Fedora), or build {name} yourself and \
-             name the folder of its .pc files in PKG_CONFIG_PATH"
+             set PKG_CONFIG_PATH to the folder with its .pc files"
         ),
         None => format!(
-            "the packages were installed and {title} is still not found; is its program on the \
-             PATH, and does PKG_CONFIG or PKG_CONFIG_PATH point elsewhere?"
+            "the packages were installed, but {title} is still not found; is its program on the \
+             PATH, or do PKG_CONFIG or PKG_CONFIG_PATH point elsewhere?"
         ),
     })
 }

@@ -1,6 +1,7 @@
-//! What the steps of `cargo xtask test` find: the tools of this machine, the files of this checkout.
+//! The environment of the steps of `cargo xtask test`: the tools on this machine, and the files in
+//! this checkout.
 //!
-//! Looked up once, before the first step, and passed on as plain data: a test can then make up a
+//! Looked up once before the first step, and passed on as plain data, so that a test can describe a
 //! machine that has everything, or nothing.
 
 use std::fs;
@@ -19,15 +20,15 @@ pub struct Site {
     pub nextest: bool,
     pub deny: bool,
     pub hack: bool,
-    /// What is published, if the manifests say it.
+    /// The published packages; `None` if the manifests cannot be read.
     pub published: Option<Published>,
-    /// The oldest Rust that is promised is there.
+    /// The oldest supported Rust is installed.
     pub oldest_rust: bool,
     pub nightly: bool,
     pub valgrind: bool,
-    /// GTK is there, and the package with the window can be built.
+    /// GTK is installed, so the package with the window can be built.
     pub gtk: bool,
-    /// What the tests of the window lack.
+    /// What is missing for the tests of the window.
     pub no_desk: Vec<String>,
     pub loom_models: bool,
     pub suppressions: bool,
@@ -35,11 +36,11 @@ pub struct Site {
     pub target: PathBuf,
 }
 
-/// What the tests of the window start, by the names of `packages.toml`.
+/// What the tests of the window need, by the names in `packages.toml`.
 const DESK: [&str; 5] = ["Xvfb", "xdotool", "openbox", "AT-SPI", "D-Bus session"];
 
 impl Site {
-    /// Looks around.
+    /// Detects it.
     pub fn of(root: &Path) -> Self {
         let machine = Machine::this();
         let lacking = |names: &[&str]| {
@@ -48,7 +49,7 @@ impl Site {
         };
         let toolchain =
             |name: &str| Cmd::line("rustup run").arg(name).args(["cargo", "--version"]).succeeds();
-        // Cargo says better than we what is wrong with a manifest, in every other step.
+        // Every other step fails on a bad manifest, and cargo explains it better than we could.
         let published = published(root).ok();
         Self {
             oldest_rust: published.as_ref().is_some_and(|it| toolchain(&it.rust)),
@@ -70,7 +71,7 @@ impl Site {
     }
 }
 
-/// The names of the examples in a folder, sorted: each run must show them in the same order.
+/// The names of the examples in a folder, sorted so that every run has the same order.
 fn examples(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, on any machine, with one table at the end.
 //!
-//! CI calls this and nothing else, so that what is red there can be made red here. Every step is
-//! accounted for: ok, failed, or skipped with a reason. None passes silently.
+//! CI runs this and nothing else, so a red run there can be reproduced here. Every step is reported
+//! as ok, failed, or skipped with a reason; none is left out silently.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ enum Outcome {
     Skipped(String),
 }
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Debug)]
 struct Report {
     step: Step,
@@ -52,10 +52,10 @@ pub fn run(args: &TestArgs) -> Result<ExitCode> {
     if !args.no_setup {
         setup::ensure(&Group::ALL, &[Group::Build])?;
     }
-    // After the set-up, which may have brought what a step needs.
+    // After the set-up, which may have installed what a step needs.
     let site = Site::of(&root);
     let reports: Vec<Report> = chosen.iter().map(|&step| perform(step, &site, &root)).collect();
-    // A reader that has gone away must not turn a failure into a success.
+    // Ignored: a closed pipe must not turn a failure into a success.
     let _ = write!(out, "\n{}", Summary(&reports)).and_then(|()| out.flush());
     let failed = reports.iter().any(|report| matches!(report.outcome, Outcome::Failed(_)));
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -88,7 +88,7 @@ fn carry_out(step: Step, prepare: &[Cmd], commands: &[Cmd], root: &Path) -> Outc
     }
 }
 
-/// Runs one command; what went wrong, if anything did.
+/// Runs one command; returns what went wrong, if anything.
 fn attempt(step: Step, cmd: &Cmd, root: &Path) -> Option<String> {
     eprintln!("==> {}: {cmd}", step.name());
     match cmd.status(root) {
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn summary_gives_each_step_a_line_and_every_problem_a_remedy() {
+    fn summary_has_a_line_for_each_step_and_a_remedy_for_each_problem() {
         let second = Duration::from_secs(1);
         let reports = [
             Report { step: Step::Format, outcome: Outcome::Ok, took: second },

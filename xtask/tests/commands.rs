@@ -1,7 +1,7 @@
-//! The program as a person meets it, on machines that are made of shell scripts.
+//! The program as a user sees it, on machines that are simulated with shell scripts.
 //!
-//! Each test has a folder that is its whole PATH, with false package managers, compilers and cargo
-//! in it. So a bare Fedora can be tested on any machine, and nothing is ever installed.
+//! Each test has a folder that is its whole PATH, with fake package managers, compilers and cargo.
+//! So a bare Fedora can be tested on any machine, and nothing is ever installed.
 #![cfg(unix)]
 
 use std::fs;
@@ -35,7 +35,7 @@ impl Bare {
         Self { folder, _alone: alone }
     }
 
-    /// The same with all that the build and the tests need.
+    /// The same, with everything that the build and the tests need.
     fn complete(name: &str) -> Self {
         let machine = Self::new(name);
         let service = machine.folder.join("share/dbus-1/services/org.a11y.Bus.service");
@@ -47,7 +47,7 @@ impl Bare {
         programs.fold(machine, |machine, program| machine.with(program, YES))
     }
 
-    /// Adds a program: the body of a shell script.
+    /// Adds a program, given the body of a shell script.
     fn with(self, program: &str, body: &str) -> Self {
         let file = self.folder.join("bin").join(program);
         fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
@@ -77,7 +77,7 @@ impl Bare {
     }
 }
 
-/// What a person sees.
+/// What a user sees.
 #[derive(Debug)]
 struct Seen {
     code: Option<i32>,
@@ -95,7 +95,7 @@ impl Seen {
     }
 }
 
-/// A false manager that says what it was asked, and installs by writing programs onto the PATH.
+/// A fake manager that prints its arguments, and installs by writing programs to the PATH.
 const INSTALLS: &str = r#"
 echo "chatter: $*"
 for program in cc pkg-config valgrind dbus-run-session; do
@@ -136,7 +136,7 @@ fn dry_run_prints_the_commands_and_runs_none() {
 }
 
 #[test]
-fn a_group_can_be_chosen_and_sudo_is_used_by_a_user() {
+fn a_group_can_be_chosen_and_a_user_needs_sudo() {
     let machine = Bare::new("group").with("id", USER).with("sudo", YES).with("dnf", YES);
     let seen = machine.xtask(&["setup", "--dry-run", "--group", "test"]);
     let packages = "valgrind dbus-daemon xorg-x11-server-Xvfb xdotool openbox at-spi2-core";
@@ -146,7 +146,7 @@ fn a_group_can_be_chosen_and_sudo_is_used_by_a_user() {
 }
 
 #[test]
-fn nothing_missing_is_said_and_nothing_is_run() {
+fn if_nothing_is_missing_setup_says_so_and_runs_nothing() {
     let machine = Bare::complete("complete").with("dnf", "exit 9").with("id", ROOT);
     for args in [&["setup"][..], &["setup", "--dry-run"]] {
         let seen = machine.xtask(args);
@@ -159,7 +159,7 @@ fn nothing_missing_is_said_and_nothing_is_run() {
 }
 
 #[test]
-fn what_is_missing_is_installed_and_its_chatter_stays_off_the_result() {
+fn missing_packages_are_installed_and_their_output_stays_out_of_the_result() {
     let machine = Bare::new("install")
         .with("id", USER)
         .with("sudo", r#"exec "$@""#)
@@ -174,7 +174,7 @@ fn what_is_missing_is_installed_and_its_chatter_stays_off_the_result() {
 }
 
 #[test]
-fn a_glib_that_stays_too_old_is_named_with_its_version() {
+fn a_glib_that_is_still_too_old_is_reported_with_its_version() {
     let machine = Bare::complete("too-old")
         .with("pkg-config", GLIB_TOO_OLD)
         .with("id", ROOT)
@@ -182,11 +182,11 @@ fn a_glib_that_stays_too_old_is_named_with_its_version() {
     let seen = machine.xtask(&["setup"]);
     assert_eq!(seen.code, Some(5), "{seen:?}");
     assert!(seen.err.contains("missing: GLib >= 2.74"), "{seen:?}");
-    assert!(seen.err.contains("packages have GLib 2.72.4, and GLib >= 2.74 is needed"), "{seen:?}");
+    assert!(seen.err.contains("packages have GLib 2.72.4, but GLib >= 2.74 is needed"), "{seen:?}");
 }
 
 #[test]
-fn without_root_and_sudo_the_commands_are_given_to_run_as_root() {
+fn without_root_and_sudo_setup_prints_the_commands_to_run_as_root() {
     let machine = Bare::new("no-rights").with("id", USER).with("dnf", "exit 9");
     let seen = machine.xtask(&["setup"]);
     assert_eq!(seen.code, Some(5), "{seen:?}");
@@ -195,7 +195,7 @@ fn without_root_and_sudo_the_commands_are_given_to_run_as_root() {
 }
 
 #[test]
-fn a_failed_installation_says_what_to_look_at() {
+fn a_failed_installation_says_what_to_check() {
     let machine = Bare::new("install-fails").with("id", ROOT).with("pacman", "exit 1");
     let seen = machine.xtask(&["setup"]);
     assert_eq!(seen.code, Some(5), "{seen:?}");
@@ -203,7 +203,7 @@ fn a_failed_installation_says_what_to_look_at() {
 }
 
 #[test]
-fn a_missing_tool_of_the_tests_is_a_note_where_the_build_is_complete() {
+fn a_missing_test_tool_is_only_a_note_if_the_build_is_complete() {
     let machine = Bare::complete("no-valgrind").with("cargo", YES);
     fs::remove_file(machine.folder.join("bin/valgrind")).unwrap();
     let seen = machine.xtask(&["test", "--only", "valgrind"]);
@@ -213,12 +213,12 @@ fn a_missing_tool_of_the_tests_is_a_note_where_the_build_is_complete() {
 }
 
 #[test]
-fn setup_itself_fails_when_a_tool_of_the_tests_cannot_be_had() {
+fn setup_itself_fails_if_a_test_tool_cannot_be_installed() {
     let machine = Bare::complete("no-valgrind-setup").with("id", ROOT);
     fs::remove_file(machine.folder.join("bin/valgrind")).unwrap();
     let seen = machine.xtask(&["setup"]);
     assert_eq!(seen.code, Some(5), "{seen:?}");
-    // Homebrew has no such package, and there is nothing that a person could do about it.
+    // Homebrew has no such package, and the user could do nothing about it.
     let machine = machine.with("brew", "exit 9");
     let seen = machine.xtask(&["setup"]);
     assert_eq!(seen.code, Some(0), "{seen:?}");
@@ -236,11 +236,11 @@ fn run_passes_arguments_exit_code_and_standard_output_through() {
     );
 }
 
-/// GLib is there and GTK is not.
+/// GLib is installed and GTK is not.
 const NO_GTK: &str = r#"case "$*" in *gtk4*) exit 1;; esac"#;
 
 #[test]
-fn without_gtk_the_tests_go_on_and_leave_the_window_out() {
+fn without_gtk_the_tests_run_and_leave_out_the_window() {
     let machine = Bare::complete("no-gtk").with("pkg-config", NO_GTK).with("cargo", YES);
     let seen = machine.xtask(&["test", "--only", "clippy", "--only", "gui"]);
     assert_eq!(seen.code, Some(0), "{seen:?}");
@@ -249,7 +249,7 @@ fn without_gtk_the_tests_go_on_and_leave_the_window_out() {
 }
 
 #[test]
-fn the_demo_cannot_do_without_gtk_and_the_harness_can() {
+fn the_demo_needs_gtk_and_the_harness_does_not() {
     let machine = Bare::complete("demo").with("pkg-config", NO_GTK).with("cargo", "echo runs");
     let seen = machine.xtask(&["demo"]);
     assert_eq!((seen.code, seen.out.as_str()), (Some(5), ""), "{seen:?}");
@@ -260,13 +260,13 @@ fn the_demo_cannot_do_without_gtk_and_the_harness_can() {
 }
 
 #[test]
-fn run_dies_of_the_signal_that_the_harness_died_of() {
+fn run_dies_of_the_signal_that_killed_the_harness() {
     let machine = Bare::complete("signal").with("cargo", "kill -TERM $$");
     assert_eq!(machine.xtask(&["run"]).code, None);
 }
 
 #[test]
-fn test_goes_on_after_a_failure_and_ends_with_the_table() {
+fn test_continues_after_a_failure_and_ends_with_the_table() {
     let cargo =
         r#"case "$1 $2" in "clippy --workspace") exit 101;; "deny --version") exit 1;; esac"#;
     let machine = Bare::complete("test").with("cargo", cargo);
@@ -315,7 +315,7 @@ fn an_unknown_or_empty_selection_is_a_usage_error() {
 }
 
 #[test]
-fn readme_fills_the_documents_and_check_finds_a_stale_one() {
+fn readme_updates_the_documents_and_check_finds_a_stale_one() {
     let page = "top\n<!-- BEGIN matrix: cargo xtask readme -->\n<!-- END matrix -->\n";
     let cargo =
         "case \"$*\" in *'list rules'*) echo '## lost';; *) echo '| nested | stall |';; esac";
@@ -340,7 +340,7 @@ fn readme_fills_the_documents_and_check_finds_a_stale_one() {
 }
 
 #[test]
-fn readme_says_how_to_get_what_it_lacks() {
+fn readme_says_how_to_get_what_is_missing() {
     let machine = Bare::complete("readme-lacks").with("cargo", "echo x");
     let seen = machine.xtask(&["readme"]);
     assert!(seen.err.contains("`cargo xtask readme --record` measures one"), "{seen:?}");
@@ -348,22 +348,22 @@ fn readme_says_how_to_get_what_it_lacks() {
         .with_file("papers/stall-or-spin/matrix.json", "{}")
         .with_file("README.md", "no markers\n");
     let seen = machine.xtask(&["readme"]);
-    assert!(seen.err.contains("README.md cannot be filled in: has no line"), "{seen:?}");
+    assert!(seen.err.contains("cannot update README.md: no begin marker"), "{seen:?}");
 }
 
 #[test]
-fn a_record_with_a_surprise_leaves_the_documents_alone() {
+fn a_record_with_an_unexpected_verdict_does_not_change_the_documents() {
     let machine = Bare::complete("record").with("cargo", "exit 1");
     let seen = machine.xtask(&["readme", "--record"]);
     assert_eq!(seen.code, Some(1), "{seen:?}");
     assert!(seen.err.contains("--repeat 5 --format json --output papers/"), "{seen:?}");
-    assert!(seen.err.contains("the documents were left alone"), "{seen:?}");
+    assert!(seen.err.contains("The documents were not changed"), "{seen:?}");
 }
 
 #[test]
-fn mutants_are_put_into_the_document_and_check_finds_a_stale_table() {
+fn mutants_writes_the_table_and_check_finds_a_stale_one() {
     let page = "top\n<!-- BEGIN mutants: cargo xtask mutants -->\n<!-- END mutants -->\n";
-    // Each command catches one of its own.
+    // Each command catches a different mutant.
     let cargo = "case \"$*\" in *loopnest-core*) n=flag::late;; *) n=other::$5;; esac\n\
                  echo \"mutant: $n | it comes late | loom | 6\"";
     let machine = Bare::complete("mutants").with("cargo", cargo).with_file("PROTOCOLS.md", page);
@@ -381,7 +381,7 @@ fn mutants_are_put_into_the_document_and_check_finds_a_stale_table() {
 }
 
 #[test]
-fn mutants_that_are_not_caught_or_not_printed_fail() {
+fn mutants_fails_if_one_is_not_caught_or_not_printed() {
     let machine = Bare::complete("mutants-free").with("cargo", "exit 1");
     assert_eq!(machine.xtask(&["mutants"]).code, Some(1));
     let seen = machine.with("cargo", YES).xtask(&["mutants", "--check"]);
@@ -390,7 +390,7 @@ fn mutants_that_are_not_caught_or_not_printed_fail() {
 }
 
 #[test]
-fn loom_passes_its_bounds_on_and_fails_as_its_models_do() {
+fn loom_passes_its_bounds_on_and_fails_if_its_models_fail() {
     let machine = Bare::complete("loom").with("cargo", "exit 101");
     let seen = machine.xtask(&["loom", "--quick", "--preemptions", "2", "--model", "depth"]);
     assert_eq!(seen.code, Some(1), "{seen:?}");
