@@ -145,12 +145,7 @@ impl Executor {
 
     /// Call this when the host is about to sleep: `true` if a task is ready and it must not.
     pub fn prepare(&self) -> bool {
-        self.shared.flag.arm();
-        let ready = self.is_ready();
-        if ready {
-            self.shared.flag.disarm();
-        }
-        ready
+        self.shared.flag.look_before_sleep(|| self.is_ready())
     }
 
     /// Call this when the host is awake: `true` if a task is ready. Wakes do not ring until the
@@ -369,10 +364,12 @@ impl fmt::Debug for Panic {
 /// Awaits a task. Dropping it detaches the task, which keeps running, as in tokio and glib.
 pub struct JoinHandle<T> {
     /// Taken out only when this is dropped.
-    task: Option<FallibleTask<Result<Output<T>, Panic>, Arc<AtomicBool>>>,
+    task: Option<Joining<T>>,
     waker: Waker,
     aborted: Arc<AtomicBool>,
 }
+
+type Joining<T> = FallibleTask<Result<Output<T>, Panic>, Arc<AtomicBool>>;
 
 /// Why a task has no result.
 #[derive(Debug, thiserror::Error)]

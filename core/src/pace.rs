@@ -60,4 +60,13 @@ impl<T: Copy + PartialOrd + Add<Duration, Output = T>> Backlog<T> {
     pub fn is_due(&self, now: impl FnOnce() -> T) -> bool {
         self.0.get().is_some_and(|(since, passes)| passes > PASSES && now() >= since + AGE)
     }
+
+    /// The `prepare` of the source that works at default priority: whether it is ready. It is if
+    /// something is `due`, or if no work is left over and there is new work.
+    ///
+    /// `has_work` arms a wake flag, so it is asked last: GLib does not call `check` for a source
+    /// that is ready already, and the flag would stay armed.
+    pub fn prepare(&self, due: bool, has_work: impl FnOnce() -> bool) -> bool {
+        due || (!self.is_left() && has_work())
+    }
 }

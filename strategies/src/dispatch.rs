@@ -55,12 +55,12 @@ use loopnest_core::executor::{Executor, JoinError, JoinHandle, Slice, Spawner};
 use loopnest_core::pace::SLICE;
 use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
 
-use self::turn::{State, Turn};
+use self::turn::{State, Turn, is_turning};
 use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
-use crate::wait::{self, Driver};
+use crate::wait::Driver;
 
 /// tokio and an executor as sources of a GLib context.
 ///
@@ -108,16 +108,6 @@ struct Shared {
     warned: Cell<bool>,
 }
 
-thread_local! {
-    /// How many turns are on this thread's stack.
-    static TURNS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Whether a turn is on this thread's stack.
-fn is_turning() -> bool {
-    TURNS.get() > 0
-}
-
 impl Dispatch {
     /// Attaches a runtime and an executor to `context`.
     ///
@@ -140,7 +130,8 @@ impl Dispatch {
     /// # Panics
     /// If called inside another runtime's `block_on`.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
-        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
+        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default());
+        let runtime = runtime.map_err(SetupError::Runtime)?;
         let driver = Driver::of(&runtime)?;
         let watched = driver.watched.clone();
         let ring = context.clone();
@@ -153,16 +144,17 @@ impl Dispatch {
             warned: Cell::new(false),
         });
         // The first turn finds the first deadline.
-        shared.turn(Instant::now() + SLICE);
+        shared.turn.run(&shared.runtime, Instant::now() + SLICE);
         let callbacks = MainCallbacks {
             shared: shared.clone(),
-            tag: Cell::new(None),
+            tag: OnceCell::new(),
             watching: Cell::new(true),
         };
         let main = Source::new("loopnest dispatch", callbacks);
         main.set_can_recurse(true);
         let tag = main.add_fd(watched, IOCondition::IN);
-        main.callbacks().tag.set(Some(tag));
+        // Just made, so it has no tag yet.
+        let _ = main.callbacks().tag.set(tag);
         main.attach(context);
         let later = pace::later("loopnest dispatch, later", shared.clone(), context);
         Ok(Self { main, _later: later, jobs: OnceCell::new(), shared, context: context.clone() })
@@ -283,7 +275,10 @@ impl Dispatch {
             slot.replace(Some(task.await));
             quit.quit();
         });
-        source::run(&main_loop);
+        // A panic that a callback caught may end the loop before there is a result.
+        while result.borrow().is_none() {
+            source::run(&main_loop);
+        }
         drop(waiter);
         match result.take() {
             Some(Ok(output)) => output,
@@ -337,23 +332,6 @@ impl Drop for Dispatch {
 }
 
 impl Shared {
-    /// Runs tokio until it would park, or until `end` at the latest.
-    fn turn(&self, end: Instant) {
-        let turn = &self.turn;
-        turn.begin(end);
-        let _installed = wait::install(turn.clone());
-        let mut on_stack = None;
-        self.runtime.block_on(poll_fn(|cx| {
-            // Counted only here, because tokio may refuse the `block_on` itself.
-            on_stack.get_or_insert_with(OnStack::new);
-            if turn.state.get() != State::Running {
-                return Poll::Ready(());
-            }
-            turn.waker.replace(Some(cx.waker().clone()));
-            Poll::Pending
-        }));
-    }
-
     /// Whether tokio cannot make a turn now: a turn, or another runtime's `block_on`, is on the
     /// stack, and tokio refuses to nest.
     fn is_held(&self, depth: i32) -> bool {
@@ -371,21 +349,19 @@ impl Shared {
         held
     }
 
-    /// Like [`turn`](Self::turn); `false` if another runtime's `block_on` is on the stack.
-    fn try_turn(&self, end: Instant) -> bool {
+    /// Makes a turn; none if another runtime's `block_on` is on the stack.
+    fn try_turn(&self, end: Instant) -> Option<State> {
         // From here one cannot tell an entered runtime from one inside `block_on`, and tokio only
         // refuses in the second case. So try.
         let ours = self.runtime.handle().id();
         let foreign = Handle::try_current().ok().filter(|current| current.id() != ours);
-        let Some(foreign) = foreign else {
-            self.turn(end);
-            return true;
-        };
-        let turned = catch_unwind(AssertUnwindSafe(|| self.turn(end))).is_ok();
-        if !turned {
+        let turn = || self.turn.run(&self.runtime, end);
+        let Some(foreign) = foreign else { return Some(turn()) };
+        let state = catch_unwind(AssertUnwindSafe(turn)).ok();
+        if state.is_none() {
             self.held.set(Some((foreign.id(), glib::main_depth() - 1)));
         }
-        turned
+        state
     }
 
     /// Runs our tasks and tokio alternately until neither has anything to do, for about one slice.
@@ -403,14 +379,13 @@ impl Shared {
                 let _entered = self.runtime.enter();
                 self.executor.run_until(end)
             };
-            if !self.try_turn(end) {
+            let Some(state) = self.try_turn(end) else {
                 return self.run_tasks_only(end);
-            }
-            let out_of_time = self.turn.state.get() == State::OutOfTime;
-            if slice == Slice::More || out_of_time || Instant::now() >= end {
+            };
+            if slice == Slice::More || state == State::OutOfTime || Instant::now() >= end {
                 return true;
             }
-            if self.turn.state.get() == State::Idle && !self.executor.is_ready() {
+            if state == State::Idle && !self.executor.is_ready() {
                 return false;
             }
         }
@@ -435,22 +410,6 @@ impl Shared {
                  callback or from a task of Dispatch::spawn_local"
             );
         }
-    }
-}
-
-/// Counts a turn that is on the stack, even while a panic unwinds it.
-struct OnStack(());
-
-impl OnStack {
-    fn new() -> Self {
-        TURNS.set(TURNS.get() + 1);
-        Self(())
-    }
-}
-
-impl Drop for OnStack {
-    fn drop(&mut self) {
-        TURNS.set(TURNS.get() - 1);
     }
 }
 
@@ -479,7 +438,7 @@ impl Work for Shared {
 /// Ready when tokio needs a turn or a task is ready.
 struct MainCallbacks {
     shared: Rc<Shared>,
-    tag: Cell<Option<FdTag>>,
+    tag: OnceCell<FdTag>,
     /// Whether tokio can make a turn; only then do its descriptor and its deadline count.
     watching: Cell<bool>,
 }
@@ -514,9 +473,7 @@ impl Callbacks for MainCallbacks {
         self.shared.backlog.pass();
         let backlog = self.shared.backlog.is_left();
         self.watch(this, !backlog && !self.shared.is_held(glib::main_depth()));
-        // `is_due` is asked first: GLib does not call `check` after `Ready`, so the wake flag must
-        // not be armed in that case.
-        if self.is_due() || (!backlog && self.shared.executor.prepare()) {
+        if self.shared.backlog.prepare(self.is_due(), || self.shared.executor.prepare()) {
             return Prepare::Ready;
         }
         Prepare::Wait(self.wait())

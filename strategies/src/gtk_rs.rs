@@ -56,7 +56,8 @@ impl GtkRs {
     /// # Errors
     /// If the system has no threads or descriptors left.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(SetupError::Runtime)?;
         Ok(Self { jobs: OnceCell::new(), runtime, context: context.clone() })
     }
 

@@ -81,7 +81,8 @@ impl Handoff {
     /// # Errors
     /// If the system has no threads or descriptors left.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(SetupError::Runtime)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("loopnest tokio".to_owned()).spawn(move || {
@@ -89,7 +90,8 @@ impl Handoff {
             let _ = runtime.block_on(stopped);
             // In the background, because a `spawn_blocking` closure may be waiting for GLib.
             runtime.shutdown_background();
-        })?;
+        });
+        let thread = thread.map_err(SetupError::Runtime)?;
         Ok(Self {
             handle,
             context: context.clone(),

@@ -242,9 +242,7 @@ impl Callbacks for MainCallbacks {
     fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
         let Jobs { backlog, queue, .. } = &*self.0;
         backlog.pass();
-        // `is_due` is asked first: GLib does not call `check` after `Ready`, so the wake flag must
-        // not be armed in that case.
-        if backlog.is_due(Instant::now) || (!backlog.is_left() && queue.prepare()) {
+        if backlog.prepare(backlog.is_due(Instant::now), || queue.prepare()) {
             return Prepare::Ready;
         }
         Prepare::Wait(None)

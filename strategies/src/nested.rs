@@ -115,7 +115,8 @@ impl Nested {
     /// If the system has no descriptors left for the runtime, or if this crate was linked into a
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
     pub fn new(context: &MainContext, wake: WakeAfterDispatch) -> Result<Self, SetupError> {
-        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
+        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default());
+        let runtime = runtime.map_err(SetupError::Runtime)?;
         let selector = Rc::new(GlibSelector {
             driver: Driver::of(&runtime)?,
             context: context.clone(),

@@ -49,7 +49,8 @@ impl Driver {
         #[expect(unsafe_code, reason = "tokio does not lend its descriptor")]
         // SAFETY: the runtime has just waited on it, keeps it open, and is borrowed here.
         let borrowed = unsafe { BorrowedFd::borrow_raw(epfd) };
-        Ok(Self { epfd, watched: Rc::new(borrowed.try_clone_to_owned()?) })
+        let watched = borrowed.try_clone_to_owned().map_err(SetupError::Runtime)?;
+        Ok(Self { epfd, watched: Rc::new(watched) })
     }
 }
 

@@ -87,6 +87,24 @@ pub fn is_found(source: &Source) -> bool {
     found == raw
 }
 
+/// How many sources a context has.
+///
+/// For a context whose sources no other thread destroys meanwhile.
+pub fn n_sources(context: &MainContext) -> usize {
+    // GLib numbers the sources of a context one by one.
+    let latest = glib::idle_source_new(None, glib::Priority::LOW, || glib::ControlFlow::Break);
+    let end = latest.attach(Some(context)).as_raw();
+    latest.destroy();
+    let exists = |&id: &u32| {
+        // SAFETY: the context is alive, and any number but 0 may be looked up. As in glib-rs's
+        // `find_source_by_id`, which is safe too, a source that another thread finalises meanwhile
+        // would be looked at by GLib without its lock (gmain.c 2.74.6, line 2478).
+        let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
+        !found.is_null()
+    };
+    (1..end).filter(exists).count()
+}
+
 /// A descriptor that a source polls for its `check` to look at, or that a context polls for
 /// nobody; polled until this is dropped.
 pub struct PollFd {

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use glib::MainContext;
-use loopnest_strategies::source::n_alive;
 use loopnest_strategies::{Dispatch, Handoff};
+use loopnest_tests::raw_source::n_sources;
 use loopnest_tests::{n_descriptors, nested_loop, resident_kib};
 
 /// What may be resident more after the second half than after the first, in KiB: the allocators
@@ -27,10 +27,10 @@ fn wakes_tasks_and_nested_loops_leave_nothing_behind() {
         calls(&handoff, 10_000);
     };
     round();
-    let before = (n_descriptors(), n_alive(), dispatch.n_tasks());
+    let before = (n_descriptors(), n_sources(&context), dispatch.n_tasks());
     let resident = resident_kib();
     round();
-    let after = (n_descriptors(), n_alive(), dispatch.n_tasks());
+    let after = (n_descriptors(), n_sources(&context), dispatch.n_tasks());
     assert_eq!(after, before, "descriptors, sources, tasks");
     assert_eq!(after.2, 0);
     let grown = resident_kib().saturating_sub(resident);

@@ -190,8 +190,8 @@ fn a_tag_is_of_no_use_with_another_source() {
     let one = always(|_| ControlFlow::Continue(()));
     let other = always(|_| ControlFlow::Continue(()));
     let tag = one.add_fd(read, IOCondition::IN);
-    other.as_ref().modify_fd(tag, IOCondition::OUT);
-    assert!(other.as_ref().query_fd(tag).is_empty());
+    other.as_ref().modify_fd(&tag, IOCondition::OUT);
+    assert!(other.as_ref().query_fd(&tag).is_empty());
 }
 
 #[test]

@@ -14,10 +14,10 @@
 //!    The name is unique, and the table is sorted by it. `FOUND BY` is the instrument: `loom`,
 //!    `proptest`. `AFTER` is a number of executions or cases; the table shows it rounded up to a power
 //!    of ten, so that it does not go stale with every change. Anything else is copied unchanged:
-//!   write `-` if the number differs between runs, as it does with random seeds.
+//!    write `-` if the number differs between runs, as it does with random seeds.
 //! 3. If none of [`sources`] runs the test, add a command that runs it and shows its output, such
-//! as `cargo test --package P --test T -- --nocapture`. The loom models are selected by name: those
-//! of mutants have `mutant` in it.
+//!    as `cargo test --package P --test T -- --nocapture`. The loom models are selected by name: those
+//!    of mutants have `mutant` in it.
 //! 4. Run `cargo xtask mutants --record`, and commit the result. CI checks it.
 //!
 //! Nothing else is stored: a row disappears when no test prints it any more.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::{MAX_POKES, OVERDUE_TICKS, time_of};
+use super::ticks::{MAX_POKES, OVERDUE_TICKS, time_of};
 use crate::program::Side;
 use crate::trace::{Key, Trace};
 

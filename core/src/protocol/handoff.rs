@@ -68,12 +68,7 @@ pub struct HandoffReceiver<T> {
 impl<T> HandoffReceiver<T> {
     /// Call this when the loop is about to sleep: `true` if there is work and it must not.
     pub fn prepare(&self) -> bool {
-        self.flag.arm();
-        let ready = !self.rx.is_empty();
-        if ready {
-            self.flag.disarm();
-        }
-        ready
+        self.flag.look_before_sleep(|| !self.rx.is_empty())
     }
 
     /// Call this when the loop is awake: `true` if there is work.

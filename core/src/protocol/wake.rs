@@ -39,6 +39,17 @@ impl WakeFlag {
         self.armed.swap(false, Ordering::AcqRel);
     }
 
+    /// Loop side, before it sleeps: [arms](Self::arm) the flag and then looks for work. `true` if
+    /// there is some; then the loop stays awake and the flag is disarmed.
+    pub fn look_before_sleep(&self, has_work: impl FnOnce() -> bool) -> bool {
+        self.arm();
+        let has_work = has_work();
+        if has_work {
+            self.disarm();
+        }
+        has_work
+    }
+
     /// Waker side: `true` if the caller has to ring the loop. Publish the work *before* this.
     #[must_use = "a wake-up is lost if the caller does not ring"]
     pub fn trip(&self) -> bool {

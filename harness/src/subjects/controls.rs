@@ -15,8 +15,7 @@ use loopnest_strategies::Dispatch;
 
 use super::deaf::Deaf;
 use super::dispatch::{DispatchTasks, run_on};
-use super::host::HostLoops;
-use super::set_up;
+use super::host::{HostLoops, set_up};
 
 /// When the one-time faults strike, after the program's quiet window has begun.
 const STRIKE: Duration = Duration::from_millis(150);

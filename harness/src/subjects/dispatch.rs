@@ -6,8 +6,7 @@ use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
 use loopnest_strategies::tokio::runtime::Handle;
 use loopnest_strategies::{Dispatch, GlibHandle, Spawner};
 
-use super::host::{HostLoops, Tasks, block_on_nested};
-use super::set_up;
+use super::host::{HostLoops, Tasks, block_on_nested, set_up};
 
 pub(super) fn rows() -> Vec<Box<dyn Strategy>> {
     vec![Box::new(DispatchRow)]

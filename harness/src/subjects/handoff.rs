@@ -6,8 +6,7 @@ use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
 use loopnest_strategies::tokio::runtime::Handle;
 use loopnest_strategies::{GlibHandle, Handoff};
 
-use super::host::{HostLoops, Tasks};
-use super::set_up;
+use super::host::{HostLoops, Tasks, set_up};
 
 pub(super) fn rows() -> Vec<Box<dyn Strategy>> {
     vec![Box::new(HandoffRow)]

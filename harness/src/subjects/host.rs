@@ -19,8 +19,9 @@ use loopnest_core::loops::{
 use loopnest_core::measure::DRAIN_PAUSE;
 use loopnest_core::program::{How, Reply};
 use loopnest_core::protocol::DepthStack;
-use loopnest_strategies::GlibHandle;
+use loopnest_core::strategy::RunError;
 use loopnest_strategies::source::{self, Callbacks, Source, SourceRef};
+use loopnest_strategies::{GlibHandle, SetupError};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
@@ -84,6 +85,11 @@ pub fn block_on_nested<T: Tasks + ?Sized>(tasks: &T, context: &MainContext, task
     };
     drop(tasks.spawn(Box::pin(quitting)));
     source::run(&main_loop);
+}
+
+/// A row of the matrix could not begin.
+pub(super) fn set_up(error: SetupError) -> RunError {
+    RunError::SetUp { what: "the runtime", source: error.into() }
 }
 
 /// Quits a loop when dropped.

@@ -14,8 +14,7 @@ mod deaf;
 pub mod host;
 mod remote;
 
-use loopnest_core::strategy::{RunError, Strategy};
-use loopnest_strategies::SetupError;
+use loopnest_core::strategy::Strategy;
 
 pub use self::host::{HostLoops, Tasks};
 
@@ -39,9 +38,4 @@ subjects! {
     dispatch,
     handoff,
     gtk_rs,
-}
-
-/// A row of the matrix could not begin.
-fn set_up(error: SetupError) -> RunError {
-    RunError::SetUp { what: "the runtime", source: error.into() }
 }

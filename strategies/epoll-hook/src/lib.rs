@@ -21,6 +21,7 @@ compile_error!(
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,22 +51,36 @@ thread_local! {
 }
 
 /// An installed selector; dropping this removes it.
-#[derive(Debug)]
 #[must_use = "dropping this removes the selector"]
-pub struct Installed(PhantomData<*const ()>);
+pub struct Installed {
+    selector: Option<Rc<dyn Selector>>,
+    _thread: PhantomData<*const ()>,
+}
 
 /// Lets `selector` answer this thread's waits, instead of any selector installed earlier.
 pub fn install(selector: Rc<dyn Selector>) -> Installed {
     // The reference makes sure that the linker includes the object that defines the function.
     std::hint::black_box(epoll_wait as *const ());
-    SELECTORS.with_borrow_mut(|selectors| selectors.push(selector));
-    Installed(PhantomData)
+    SELECTORS.with_borrow_mut(|selectors| selectors.push(selector.clone()));
+    Installed { selector: Some(selector), _thread: PhantomData }
+}
+
+impl fmt::Debug for Installed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Installed")
+    }
 }
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        let selector = SELECTORS.with_borrow_mut(Vec::pop);
-        drop(selector);
+        // Itself, even if another was installed later. What is removed is dropped without the borrow.
+        let removed = self.selector.take().and_then(|mine| {
+            SELECTORS.with_borrow_mut(|selectors| {
+                let at = selectors.iter().rposition(|selector| Rc::ptr_eq(selector, &mine));
+                at.map(|at| selectors.remove(at))
+            })
+        });
+        drop(removed);
     }
 }
 

@@ -4,10 +4,14 @@
 //! tokio never sleeps in that call: GLib does the sleeping, for the time that tokio asked for.
 
 use std::cell::{Cell, RefCell};
-use std::task::Waker;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::wait::{Driver, Wait};
+use tokio::runtime::LocalRuntime;
+
+use crate::wait::{self, Driver, Wait};
 
 /// The state of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub(super) enum State {
 /// Answers tokio's wait during a turn.
 pub(super) struct Turn {
     driver: Driver,
-    pub(super) state: Cell<State>,
+    state: Cell<State>,
     /// A wait was answered with the kernel's events.
     answered: Cell<bool>,
     /// When to end the turn even if work is left.
@@ -33,7 +37,7 @@ pub(super) struct Turn {
     /// When tokio needs another turn even if no descriptor is ready.
     pub(super) deadline: Cell<Option<Instant>>,
     /// Wakes the future that the turn blocks on.
-    pub(super) waker: RefCell<Option<Waker>>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Turn {
@@ -48,13 +52,29 @@ impl Turn {
         }
     }
 
-    pub(super) fn begin(&self, end: Instant) {
+    /// Runs tokio until it would park, or until `end` at the latest.
+    ///
+    /// # Panics
+    /// When tokio refuses: in another turn, or inside another runtime's `block_on`.
+    pub(super) fn run(self: &Rc<Self>, runtime: &LocalRuntime, end: Instant) -> State {
         // A turn that runs out of time learns no deadline. Keeping an old one would make the source
         // due in every iteration.
         self.deadline.set(None);
         self.state.set(State::Running);
         self.answered.set(false);
         self.end.set(Some(end));
+        let _installed = wait::install(self.clone());
+        let mut on_stack = None;
+        runtime.block_on(poll_fn(|cx| {
+            // Counted only here, because tokio may refuse the `block_on` itself.
+            on_stack.get_or_insert_with(OnStack::new);
+            if self.state.get() != State::Running {
+                return Poll::Ready(());
+            }
+            self.waker.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        }));
+        self.state.get()
     }
 
     fn finish(&self, state: State) {
@@ -88,5 +108,31 @@ impl Wait for Turn {
         let wait = u64::try_from(timeout).ok().map(Duration::from_millis);
         self.deadline.set(wait.and_then(|wait| Instant::now().checked_add(wait)));
         self.finish(if answered { State::Served } else { State::Idle });
+    }
+}
+
+thread_local! {
+    /// How many turns are on this thread's stack.
+    static TURNS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether a turn is on this thread's stack.
+pub(super) fn is_turning() -> bool {
+    TURNS.get() > 0
+}
+
+/// Counts a turn that is on the stack, even while a panic unwinds it.
+struct OnStack(());
+
+impl OnStack {
+    fn new() -> Self {
+        TURNS.set(TURNS.get() + 1);
+        Self(())
+    }
+}
+
+impl Drop for OnStack {
+    fn drop(&mut self) {
+        TURNS.set(TURNS.get() - 1);
     }
 }

@@ -7,10 +7,12 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use glib::ffi::{self, gpointer};
 
-use super::{Callbacks, Source, SourceRef, vtable};
+use super::callbacks::{Callbacks, SourceRef};
+use super::handle::Source;
+use super::vtable;
 
 /// Identifies a descriptor of one source; other sources ignore it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct FdTag {
     source: usize,
     tag: gpointer,
@@ -27,7 +29,7 @@ impl<C: Callbacks> Source<C> {
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
     /// let (reader, _writer) = std::io::pipe()?;
     /// let tag = source.add_fd(reader, IOCondition::IN | IOCondition::HUP);
-    /// assert!(source.as_ref().query_fd(tag).is_empty());
+    /// assert!(source.as_ref().query_fd(&tag).is_empty());
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn add_fd(&self, fd: impl AsFd + 'static, condition: glib::IOCondition) -> FdTag {
@@ -51,10 +53,10 @@ impl SourceRef<'_> {
     /// # let (reader, _writer) = std::io::pipe()?;
     /// let tag = source.add_fd(reader, IOCondition::IN);
     /// // Stop watching for now.
-    /// source.as_ref().modify_fd(tag, IOCondition::empty());
+    /// source.as_ref().modify_fd(&tag, IOCondition::empty());
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn modify_fd(&self, tag: FdTag, condition: glib::IOCondition) {
+    pub fn modify_fd(&self, tag: &FdTag, condition: glib::IOCondition) {
         if tag.source == self.number() {
             // SAFETY: the tag belongs to this source, which is alive.
             unsafe { ffi::g_source_modify_unix_fd(self.raw, tag.tag, condition.bits()) };
@@ -90,10 +92,10 @@ impl SourceRef<'_> {
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
     /// # let (reader, _writer) = std::io::pipe()?;
     /// let tag = source.add_fd(reader, IOCondition::IN);
-    /// assert_eq!(source.as_ref().query_fd(tag), IOCondition::empty());
+    /// assert_eq!(source.as_ref().query_fd(&tag), IOCondition::empty());
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn query_fd(&self, tag: FdTag) -> glib::IOCondition {
+    pub fn query_fd(&self, tag: &FdTag) -> glib::IOCondition {
         if tag.source != self.number() {
             return glib::IOCondition::empty();
         }

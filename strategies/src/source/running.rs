@@ -89,6 +89,7 @@ pub(crate) fn carry_panic(panic: Box<dyn Any + Send>) {
 }
 
 /// Whether a panic is being carried.
+#[cfg(feature = "epoll-hook")]
 pub(crate) fn panic_is_carried() -> bool {
     CARRIED.with(|carried| {
         let panic = carried.take();

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use glib::ffi::{self, GSource, GSourceFuncs, gboolean, gpointer};
 
+use super::callbacks::{Callbacks, Prepare, SourceRef};
 use super::running::carry_panic;
-use super::{Callbacks, Prepare, SourceRef};
 
 /// What the C side points to.
 pub(super) struct Payload<C> {
@@ -49,7 +49,6 @@ impl<C: Callbacks> Funcs<C> {
 /// Creates a source with these callbacks. The returned pointer is valid until the source is
 /// finalised.
 pub(super) fn make<C: Callbacks>(callbacks: C) -> (glib::Source, *const Payload<C>) {
-    ALIVE.fetch_add(1, Ordering::Relaxed);
     let payload = Payload { home: thread_number(), callbacks, kept: RefCell::default() };
     let cell = Box::into_raw(Box::new(payload));
     let size = const { size_of::<Raw<C>>() as u32 };
@@ -74,9 +73,6 @@ pub(super) unsafe fn number(source: *mut GSource) -> usize {
     // SAFETY: by the contract; `number` is at the same offset whatever the callbacks are.
     unsafe { (*source.cast::<Raw<()>>()).number }
 }
-
-/// How many sources were created and not yet finalised.
-pub(super) static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
@@ -164,7 +160,6 @@ unsafe extern "C" fn dispatch<C: Callbacks>(
 
 // SAFETY: for GLib only, which calls it once, with a source that was made with these functions.
 unsafe extern "C" fn finalize<C: Callbacks>(source: *mut GSource) {
-    ALIVE.fetch_sub(1, Ordering::Relaxed);
     // SAFETY: as in `prepare`; GLib finalises a source once, so the box is taken once.
     let cell = unsafe { (*source.cast::<Raw<C>>()).cell };
     // SAFETY: there is no other reference to it any more.

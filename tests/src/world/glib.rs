@@ -44,7 +44,7 @@ enum Any {
 }
 
 enum Tag {
-    Unix(FdTag),
+    Unix(Option<FdTag>),
     Poll(Option<PollFd>),
 }
 
@@ -171,9 +171,10 @@ impl GlibWorld {
         }
     }
 
-    fn unix_tag(&self, tag: T) -> FdTag {
-        match self.tags.borrow()[tag.0] {
-            Tag::Unix(tag) => tag,
+    /// Calls with a tag of `add_unix_fd` that was not removed.
+    fn with_unix_tag<R: Default>(&self, tag: T, call: impl FnOnce(&FdTag) -> R) -> R {
+        match &self.tags.borrow()[tag.0] {
+            Tag::Unix(tag) => tag.as_ref().map(call).unwrap_or_default(),
             Tag::Poll(_) => panic!("not a tag of add_unix_fd"),
         }
     }
@@ -320,22 +321,26 @@ impl World for GlibWorld {
     fn add_unix_fd(&self, s: S, end: End, events: Events) -> T {
         let fd = self.fd(end);
         let tag = self.ours(s, |source| source.add_fd(fd, condition(events)));
-        self.add_tag(Tag::Unix(tag))
+        self.add_tag(Tag::Unix(Some(tag)))
     }
 
     fn modify_fd(&self, s: S, tag: T, events: Events) {
-        let tag = self.unix_tag(tag);
-        self.ours(s, |source| source.as_ref().modify_fd(tag, condition(events)));
+        self.with_unix_tag(tag, |tag| {
+            self.ours(s, |source| source.as_ref().modify_fd(tag, condition(events)));
+        });
     }
 
     fn remove_fd(&self, s: S, tag: T) {
-        let tag = self.unix_tag(tag);
-        self.ours(s, |source| source.as_ref().remove_fd(tag));
+        let Tag::Unix(tag) = &mut self.tags.borrow_mut()[tag.0] else {
+            panic!("not a tag of add_unix_fd");
+        };
+        if let Some(tag) = tag.take() {
+            self.ours(s, |source| source.as_ref().remove_fd(tag));
+        }
     }
 
     fn query_fd(&self, s: S, tag: T) -> Events {
-        let tag = self.unix_tag(tag);
-        events(self.ours(s, |source| source.as_ref().query_fd(tag)))
+        self.with_unix_tag(tag, |tag| events(self.ours(s, |source| source.as_ref().query_fd(tag))))
     }
 
     fn add_poll(&self, s: S, end: End, events: Events) -> T {

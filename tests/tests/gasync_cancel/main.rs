@@ -18,9 +18,9 @@ use gio::prelude::*;
 use gio::{Cancellable, DBusConnection, MemoryInputStream};
 use glib::MainContext;
 use loopnest_strategies::gasync::{self, Resolver};
-use loopnest_strategies::source;
 use loopnest_tests::bus::PrivateBus;
 use loopnest_tests::calls::{Hanging, connect, of_daemon, of_hanging, send};
+use loopnest_tests::raw_source::n_sources;
 use loopnest_tests::sides::{Kind, Side};
 use loopnest_tests::{after, child, dialog_until, nested_loop};
 use proptest::prelude::*;
@@ -153,7 +153,7 @@ impl<'a> World<'a> {
         let bus = shared.clone();
         let is_ours = move || bus.bus.ref_count() == 1;
         assert!(dialog_until(&side.context, is_ours), "somebody else keeps the connection");
-        let sources = source::n_alive();
+        let sources = n_sources(&side.context);
         Self { side, shared, hanging, sources, cancelled: Cell::new(0), _bus: daemon }
     }
 
@@ -196,7 +196,8 @@ impl<'a> World<'a> {
     fn settle(&self, calls: &[Arc<Call>], patience: Duration) -> Result<(), TestCaseError> {
         let begun = Instant::now();
         loop {
-            let (references, sources) = (self.shared.bus.ref_count(), source::n_alive());
+            let (references, sources) =
+                (self.shared.bus.ref_count(), n_sources(&self.side.context));
             let left = calls.iter().find(|call| !call.is_gone());
             let clean = references == 1 && sources == self.sources;
             if left.is_none() && clean {

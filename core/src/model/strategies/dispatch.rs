@@ -190,12 +190,7 @@ impl Shared {
 
     /// Called before the loop sleeps: whether a task is ready and it must not.
     fn must_not_sleep(&self) -> bool {
-        self.flag.arm();
-        let ready = self.ready.len() > 0;
-        if ready {
-            self.flag.disarm();
-        }
-        ready
+        self.flag.look_before_sleep(|| self.ready.len() > 0)
     }
 
     fn wait(&self) -> Option<Duration> {
@@ -219,7 +214,8 @@ impl Callbacks for Main {
         {
             this.modify_fd(tag, if wanted { Events::IN } else { Events::empty() });
         }
-        if shared.is_due() || (!left && shared.must_not_sleep()) {
+        let due = shared.is_due();
+        if lock(&shared.backlog).prepare(due, || shared.must_not_sleep()) {
             return Prepare::Ready;
         }
         Prepare::Wait(shared.wait())

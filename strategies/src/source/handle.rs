@@ -1,0 +1,213 @@
+//! The handle to a source: made, attached, changed and destroyed through it.
+
+#![expect(unsafe_code, reason = "GLib's sources are C")]
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use glib::ffi::{self, GSource, gboolean};
+use glib::translate::ToGlibPtr;
+
+use super::callbacks::{Callbacks, SourceRef};
+use super::vtable::{self, Payload, assert_nobody_is_asked};
+
+/// A source with our callbacks; dropping it destroys the source.
+pub struct Source<C: Callbacks> {
+    source: glib::Source,
+    pub(super) callbacks: *const Payload<C>,
+    /// Whether dropping this destroys the source.
+    owner: bool,
+    _thread: PhantomData<*const ()>,
+}
+
+impl<C: Callbacks> Source<C> {
+    /// Creates a source; nothing happens until it is attached.
+    ///
+    /// ```
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// assert_eq!(source.as_glib().name().as_deref(), Some("quiet"));
+    /// ```
+    pub fn new(name: &str, callbacks: C) -> Self {
+        let (source, callbacks) = vtable::make(callbacks);
+        let this = Self { source, callbacks, owner: true, _thread: PhantomData };
+        if let Ok(name) = std::ffi::CString::new(name) {
+            // SAFETY: the source is alive and GLib copies the name.
+            unsafe { ffi::g_source_set_name(this.raw(), name.as_ptr()) };
+        }
+        this
+    }
+
+    /// Sets whether the source can be dispatched again while its own dispatch runs.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// source.set_can_recurse(true);
+    /// assert!(source.as_glib().can_recurse());
+    /// ```
+    pub fn set_can_recurse(&self, can: bool) {
+        // SAFETY: the source is alive.
+        unsafe { ffi::g_source_set_can_recurse(self.raw(), gboolean::from(can)) };
+    }
+
+    /// Sets GLib's priority; lower numbers go first. Does nothing once the source is destroyed.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// source.set_priority(200);
+    /// assert_eq!(source.as_glib().priority(), 200.into());
+    /// ```
+    ///
+    /// # Panics
+    /// If called inside a `prepare` or a `check`: if the source is the only one of its priority,
+    /// GLib then continues from a freed list node (gmain.c 2.74.6, line 1109). Also while another
+    /// thread iterates the context, because that thread may be in one.
+    pub fn set_priority(&self, priority: i32) {
+        assert_nobody_is_asked();
+        // GLib would add the descriptors again and never remove them (gmain.c 2.74.6, line 1904).
+        if self.source.is_destroyed() {
+            return;
+        }
+        let context = self.source.context();
+        let _own = context.as_ref().map(|c| c.acquire().expect("no other thread owns the context"));
+        // SAFETY: the source is alive.
+        unsafe { ffi::g_source_set_priority(self.raw(), priority) };
+    }
+
+    /// Attaches the source to `context`.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// let context = MainContext::new();
+    /// source.attach(&context);
+    /// assert_eq!(source.as_glib().context(), Some(context));
+    /// ```
+    ///
+    /// # Panics
+    /// If the source is already attached, or was destroyed.
+    pub fn attach(&self, context: &glib::MainContext) {
+        // Not through glib-rs, which assumes that the id is not zero.
+        // SAFETY: both are alive.
+        let id = unsafe { ffi::g_source_attach(self.raw(), context.to_glib_none().0) };
+        assert_ne!(id, 0, "a source can be attached once, and not after it was destroyed");
+    }
+
+    /// The source as a glib-rs type.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// assert!(!source.as_glib().is_destroyed());
+    /// ```
+    pub fn as_glib(&self) -> &glib::Source {
+        &self.source
+    }
+
+    /// The callbacks.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use std::ops::ControlFlow;
+    ///
+    /// use loopnest_strategies::glib::MainContext;
+    /// use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
+    ///
+    /// /// Counts the iterations of its context.
+    /// #[derive(Default)]
+    /// struct Probe(Cell<u32>);
+    ///
+    /// impl Callbacks for Probe {
+    ///     fn prepare(&self, _: SourceRef<'_>) -> Prepare {
+    ///         self.0.set(self.0.get() + 1);
+    ///         Prepare::Wait(None)
+    ///     }
+    ///
+    ///     fn dispatch(&self, _: SourceRef<'_>) -> ControlFlow<()> {
+    ///         ControlFlow::Continue(())
+    ///     }
+    /// }
+    ///
+    /// let (context, source) = (MainContext::new(), Source::new("probe", Probe::default()));
+    /// source.attach(&context);
+    /// context.iteration(false);
+    /// assert_eq!(source.callbacks().0.get(), 1);
+    /// ```
+    pub fn callbacks(&self) -> &C {
+        // SAFETY: the cell lives until the source is finalised, and we hold a reference to it.
+        unsafe { &(*self.callbacks).callbacks }
+    }
+
+    /// The source as its callbacks see it.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// source.as_ref().set_ready_time(None);
+    /// ```
+    pub fn as_ref(&self) -> SourceRef<'_> {
+        SourceRef::new(self.raw())
+    }
+
+    /// Removes the source from its context; its callbacks are not called again.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// source.destroy();
+    /// assert!(source.as_glib().is_destroyed());
+    /// ```
+    pub fn destroy(&self) {
+        self.source.destroy();
+    }
+
+    /// Gives the source to its context: it lives until a dispatch returns `Break`.
+    ///
+    /// ```
+    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// # let context = MainContext::new();
+    /// source.as_ref().set_ready_time(Some(0));
+    /// source.attach(&context);
+    /// source.release();
+    /// assert!(context.iteration(false));
+    /// ```
+    pub fn release(mut self) {
+        self.owner = false;
+    }
+
+    pub(super) fn raw(&self) -> *mut GSource {
+        self.source.to_glib_none().0
+    }
+}
+
+impl<C: Callbacks> Drop for Source<C> {
+    fn drop(&mut self) {
+        if self.owner {
+            self.source.destroy();
+        }
+    }
+}
+
+impl<C: Callbacks> fmt::Debug for Source<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.source.name()).finish()
+    }
+}
