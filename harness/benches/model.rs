@@ -1,9 +1,9 @@
 //! How many programs a second the model runs, on one core.
 //!
-//! A search on the model is worth what it can try: the aim is 20,000 typical programs a second.
-//! Typical is the median of those that searches make up
-//! ([`generate::programs`](loopnest_core::generate)); one with a flood in it, or on which a strategy
-//! spins, takes as long as the flood and the spin, and so the mean says more about those few.
+//! The more programs a search tries, the more it is worth: the aim is 20,000 typical programs a
+//! second. Typical is the median of the programs that searches generate
+//! ([`generate::programs`](loopnest_core::generate)). A program with a flood, or one on which a
+//! strategy spins, takes as long as the flood or the spin, so the mean would describe those few.
 //!
 //! `cargo xtask bench --quick`, or `cargo bench -p harness --bench model`.
 
@@ -16,13 +16,13 @@ use loopnest_core::{Program, Trace};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 
-/// How many programs a second there ought to be.
+/// How many programs a second the model should run.
 const AIM: f64 = 20_000.0;
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some(other) = args.iter().find(|a| !matches!(a.as_str(), "--quick" | "--bench")) {
-        eprintln!("error: unknown argument `{other}`; there is only --quick");
+        eprintln!("error: unknown argument `{other}`; the only option is --quick");
         std::process::exit(2);
     }
     let quick = args.iter().any(|a| a == "--quick");
@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
         let due: Vec<Trace> = all.iter().map(ideal).collect();
         writeln!(
             out,
-            "{n} made-up programs of size `{name}`; the fastest of {rounds} rounds each"
+            "{n} generated programs of size `{name}`; the fastest of {rounds} rounds each"
         )?;
         row(&mut out, "the ideal", rounds, n, |i| drop(ideal(&all[i])))?;
         for model in Model::ALL {
@@ -49,13 +49,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Processor time of this thread, so that others on the machine do not count.
+/// Processor time of this thread, so that the rest of the machine does not count.
 fn cpu_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
 }
 
-/// Measures `n` programs; of each the fastest round, which was the least disturbed.
+/// Measures `n` programs, and takes the fastest round of each, which was disturbed least.
 fn row(
     out: &mut impl Write,
     name: &str,

@@ -1,7 +1,7 @@
 //! What the strategies cost, as ratios within one run.
 //!
-//! Absolute times on a shared machine mean little, so every figure is measured beside what a user
-//! would pick instead, round by round in turn, and the median of the rounds' ratios is printed.
+//! Absolute times on a shared machine mean little. So every round measures each strategy and also
+//! what a user would pick instead, and the bench prints the median of the rounds' ratios.
 //!
 //! `cargo xtask bench --quick`, or `cargo bench -p harness --bench ratios`.
 
@@ -29,7 +29,7 @@ const FULL: Size = Size { rounds: 61, round_trips: 10_000, wakes: 100_000 };
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some(other) = args.iter().find(|a| !matches!(a.as_str(), "--quick" | "--bench")) {
-        eprintln!("error: unknown argument `{other}`; there is only --quick");
+        eprintln!("error: unknown argument `{other}`; the only option is --quick");
         std::process::exit(2);
     }
     let size = if args.iter().any(|a| a == "--quick") { QUICK } else { FULL };
@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Something that runs a future to its end; `Send` so that every strategy can.
+/// A future to run to its end; `Send` so that every strategy can run it.
 type Job = Pin<Box<dyn Future<Output = Duration> + Send>>;
 
 fn round_trips(out: &mut impl Write, size: &Size) -> anyhow::Result<()> {
@@ -129,7 +129,7 @@ fn wakes(out: &mut impl Write, size: &Size) -> anyhow::Result<()> {
                 let idle: Vec<_> = (0..n_idle)
                     .map(|_| context.spawn_local(std::future::pending::<()>()))
                     .collect();
-                // A hundredth: each wake walks all tasks.
+                // A hundredth of the wakes, because each walks all tasks.
                 let n = if n_idle > 0 { size.wakes / 100 } else { size.wakes };
                 let time = gtk_rs.block_on(async move { yields(n).await });
                 idle.into_iter().for_each(|task| task.abort());

@@ -1,13 +1,13 @@
-//! Plugs a strategy of your own into the harness.
+//! Adds a strategy of your own to the harness.
 //!
 //! ```text
 //! cargo run -p harness --example own_strategy -- -s pump
 //! cargo run -p harness --example own_strategy -- explain pump/dialog-from-callback
 //! ```
 //!
-//! The one here is a *pump* (beeware/toga#2548): tokio owns the thread, and a task turns GLib
-//! every 10 ms. It keeps both sides going until somebody opens a dialog. That runs inside the task,
-//! so everything async waits until it closes; and with nothing to do at all, it still wakes.
+//! The one here is a *pump* (beeware/toga#2548): tokio owns the thread, and a task iterates GLib
+//! every 10 ms. Both sides make progress until a dialog opens. The dialog runs inside the task, so
+//! everything async waits until it closes. Even with nothing to do, the pump wakes every 10 ms.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use loopnest_core::strategy::{About, Owner, RunError, Start, Strategy};
 use loopnest_strategies::{GlibHandle, JobQueue};
 use tokio::runtime::{Builder, Handle};
 
-const TURN: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(10);
 
 struct Pump;
 
@@ -28,7 +28,7 @@ impl Strategy for Pump {
     fn about(&self) -> About {
         About {
             name: "pump",
-            summary: "tokio owns the thread, and a task turns GLib every 10 ms",
+            summary: "tokio owns the thread, and a task iterates GLib every 10 ms",
             ancestry: "toga, tao",
             owner: Owner::Async,
             extra_threads: "none",
@@ -49,7 +49,7 @@ impl Strategy for Pump {
         runtime.spawn(async {
             loop {
                 while MainContext::default().iteration(false) {}
-                tokio::time::sleep(TURN).await;
+                tokio::time::sleep(PAUSE).await;
             }
         });
         runtime.block_on(async { start(loops).await });
@@ -57,7 +57,7 @@ impl Strategy for Pump {
     }
 }
 
-/// Where the tasks of a scenario go. What is not said here is done as `Tasks` does it by default.
+/// How a scenario's tasks run. The rest is the default of `Tasks`.
 struct OnTokio {
     handle: Handle,
     glib: GlibHandle,
@@ -74,7 +74,7 @@ impl Tasks for OnTokio {
     }
 }
 
-/// Everything that ships, and the pump. This program is started again by itself for each cell.
+/// Everything that ships, and the pump. The program starts itself again for each cell.
 fn main() -> ExitCode {
     let mut registry = Registry::default();
     registry.add(Box::new(Pump));

@@ -1,10 +1,10 @@
 //! Inside the child: one program on one strategy, once.
 //!
 //! Two instruments run beside the program.
-//! The [probe](crate::probe) counts iterations, whoever runs the context.
-//! The *rescue thread* compares what has happened with what the ideal run says was due; when
-//! something is overdue it pokes: it wakes everything there is, which a correct program cannot
-//! notice, and which tells a lost wake-up from a frozen side.
+//! The [probe](crate::probe) counts iterations, whatever runs the context.
+//! The *rescue thread* compares what has happened with what the ideal run says was due. When
+//! something is overdue it pokes: it wakes everything. A correct program cannot notice that, and it
+//! tells a lost wake-up from a frozen side.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ use crate::threads;
 /// Exit code of a cell that could not begin.
 pub const CANNOT_BEGIN: u8 = 75;
 
-/// Runs the cell; the exit code is that of the child.
+/// Runs the cell and returns the exit code of the child.
 pub fn run(strategy: &dyn Strategy, program: &Program, page: &Path, parent: u32) -> ExitCode {
     match try_run(strategy, program, page, parent) {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,7 +87,7 @@ fn try_run(
     failed.map_or(Ok(()), |error| Err(error).context("cannot make a pipe for the program"))
 }
 
-/// A panic is evidence even when the runtime swallows it.
+/// A panic is evidence even if the runtime swallows it.
 fn watch_panics(recorder: &Arc<PageRecorder>) {
     let recorder = recorder.clone();
     let before = std::panic::take_hook();
@@ -149,8 +149,8 @@ impl Recorder for PageRecorder {
     }
 }
 
-/// Starts the rescue thread. It also completes the root when all actors are done: from another
-/// thread, so that a strategy whose own callbacks cannot wake it still ends.
+/// Starts the rescue thread. It also completes the root when all actors are done. That happens on
+/// this other thread so that a strategy still ends if its own callbacks cannot wake it.
 fn rescue(program: &Program, loops: Arc<dyn Loops>, recorder: Arc<PageRecorder>, finish: Signal) {
     let owed = Owed::new(&ideal(program));
     thread::spawn(move || {
@@ -178,7 +178,7 @@ fn poke(recorder: &PageRecorder, loops: &dyn Loops, n: u16) {
     MainContext::default().wakeup();
     thread::sleep(POKE_EFFECT);
     recorder.wakers.wake();
-    // A task that was woken without effect is not woken again; something new for the runtime is.
+    // A task that was woken without effect is not woken again, so give the runtime something new.
     drop(loops.spawn(Home::Local, Box::pin(std::future::ready(()))));
     thread::sleep(POKE_EFFECT);
     recorder.record(loops.now(), 0, What::PokeEnd(n));

@@ -1,4 +1,4 @@
-//! The command line: what may be asked.
+//! The command line: the arguments and their help.
 
 use std::path::{Path, PathBuf};
 
@@ -9,31 +9,31 @@ use loopnest_core::Word;
 use crate::formats::Format;
 use crate::rules::RULES;
 
-/// Exit codes, for `--help` and the documentation.
+/// Exit codes of `run`, for its help.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    every cell did what the expectation file says (known stalls included)
-  1    at least one cell surprised (or whatever --fail-on names)
+  1    at least one cell was unexpected (or what --fail-on names)
   2    wrong usage, an unknown name, an unreadable file
-  3    nothing surprised, but at least one cell is inconclusive
-  4    the selection ran no cell
+  3    no cell was unexpected, but at least one is inconclusive
+  4    the selection has no cell
   5    this machine cannot measure (a planted subject was misjudged)
   70   the harness itself failed
-  130  interrupted; what was found so far is printed, marked partial";
+  130  interrupted; the results so far are printed, marked partial";
 
 /// Exit codes of `explore`.
 const EXPLORE_CODES: &str = "\
-The search is on the model of the strategy; what it finds is run on the real loops.
+It searches on the model of the strategy, and runs what it finds on the real loops.
 The same seed finds the same program.
 
 Exit codes:
-  0    found, and the real loops say the same
-  1    found, but the real loops say otherwise: the model is wrong there
+  0    found, and the real loops agree
+  1    found, but the real loops disagree: the model is wrong there
   2    wrong usage, an unknown name, a strategy without a model
   3    found, but the run on the real loops is inconclusive
   4    nothing found
   70   the harness itself failed
-  130  interrupted; what was found so far is printed and saved";
+  130  interrupted; the best find so far is printed and saved";
 
 /// Exit codes of `replay`.
 const REPLAY_CODES: &str = "\
@@ -41,7 +41,7 @@ Exit codes:
   0    the verdict was seen again
   1    it was not
   2    wrong usage, an unknown name, an unreadable file
-  3    inconclusive: it cannot be told
+  3    inconclusive
   70   the harness itself failed
   130  interrupted";
 
@@ -54,9 +54,9 @@ Exit codes:
     after_help = "No command means `run`.\n\nExamples:\n  \
         harness --strategy nested                    one strategy, every scenario\n  \
         harness -s all -n 5                          the matrix, five repeats\n  \
-        harness -s 'nested*' -c 'dialog-*'           globs; !PATTERN leaves out\n  \
+        harness -s 'nested*' -c 'dialog-*'           globs; !GLOB leaves out\n  \
         harness explain nested/dialog-from-callback  why one cell got its verdict\n  \
-        harness explore --strategy nested            a program that it fails on\n\n\
+        harness explore --strategy nested            find a program that it fails on\n\n\
         `harness help run` lists the exit codes."
 )]
 pub struct Cli {
@@ -75,27 +75,27 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Run one cell and say why it got its verdict, with the evidence
     Explain(CellArgs),
-    /// Search for a program with a bad verdict, and make it as small as it gets
+    /// Search for a program with a bad verdict, and shrink it
     #[command(after_help = EXPLORE_CODES)]
     Explore(ExploreArgs),
-    /// Run one cell or counterexample again; is the verdict what it was?
+    /// Run one cell or counterexample again and compare the verdict
     #[command(after_help = REPLAY_CODES)]
     Replay(ReplayArgs),
-    /// Print a stored run (JSON) again, in any format
+    /// Print a stored run (JSON) in any format
     Report(ReportArgs),
-    /// Can this machine measure? Run the planted subjects, whose verdicts are known
+    /// Check that this machine can measure: run the planted subjects, whose verdicts are known
     Doctor(DoctorArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
         shell: Shell,
     },
-    /// Run one cell in this process; the harness starts itself with this
+    /// Run one cell in this process; the harness starts itself this way
     #[command(hide = true)]
     Cell(ChildArgs),
 }
 
-/// What to run, and what to do with what was found.
+/// What to run, and what to do with the results.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// Strategies: names, globs, `!glob` to leave out, or `all`
@@ -104,46 +104,46 @@ pub struct RunArgs {
     /// Scenarios: names, globs, `!glob` to leave out, or `all`
     #[arg(short = 'c', long, value_name = "GLOB", help_heading = "Select")]
     pub scenario: Vec<String>,
-    /// How often each cell is run
+    /// How many times to run each cell
     #[arg(short = 'n', long, default_value_t = 1, env = "HARNESS_REPEAT",
           value_parser = clap::value_parser!(u32).range(1..), help_heading = "Repeat")]
     pub repeat: u32,
-    /// What the order is shuffled with, in hexadecimal
+    /// Seed of the order of the cells, in hexadecimal
     #[arg(long, value_name = "HEX", default_value = "5eed", env = "HARNESS_SEED",
           value_parser = parse_seed, help_heading = "Repeat")]
     pub seed: u64,
-    /// Cells at a time; one per processor by default
+    /// How many cells to run at a time; one per processor by default
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024),
           help_heading = "Repeat")]
     pub jobs: Option<u16>,
-    /// How to print what was found
+    /// Format of the results
     #[arg(short, long, value_enum, default_value_t = Format::Human, help_heading = "Output")]
     pub format: Format,
-    /// Write it to a file instead of stdout
+    /// Write the results to a file instead of stdout
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
-    /// With every repeat's judgement (json and jsonl)
+    /// Include the judgement of every repeat (json and jsonl)
     #[arg(long, help_heading = "Output")]
     pub full: bool,
     /// Write a Chrome trace of the first repeat of each cell; opens in Perfetto
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub timeline: Option<PathBuf>,
-    /// When to use colour; NO_COLOR and CLICOLOR_FORCE are heard
+    /// When to use colour; NO_COLOR and CLICOLOR_FORCE count too
     #[arg(long, value_enum, default_value_t = When::Auto, help_heading = "Output")]
     pub color: When,
     /// How to show progress on stderr
     #[arg(long, value_enum, default_value_t = ProgressKind::Auto, help_heading = "Output")]
     pub progress: ProgressKind,
-    /// What each cell is expected to do; `none` expects nothing. Built in by default
+    /// File of expected verdicts; `none` expects nothing. Built in by default
     #[arg(long, value_name = "FILE", help_heading = "Judge")]
     pub expect: Option<PathBuf>,
-    /// Write what was found into the expectation file, keeping cells that were not run
+    /// Write the verdicts into the expectation file; cells that were not run stay as they are
     #[arg(long, requires = "expect", help_heading = "Judge")]
     pub write_expectations: bool,
     /// What makes the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Unexpected, help_heading = "Judge")]
     pub fail_on: FailOn,
-    /// Print what would be run, and run nothing
+    /// Print the cells that would run, and run nothing
     #[arg(long, help_heading = "Select")]
     pub dry_run: bool,
 }
@@ -175,11 +175,11 @@ pub enum ProgressKind {
 /// What makes the exit code 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// A verdict other than the expected one.
+    /// An unexpected verdict.
     Unexpected,
-    /// Repeats that disagree, too.
+    /// Also repeats that disagree.
     Mixed,
-    /// An inconclusive cell, too.
+    /// Also an inconclusive cell.
     Inconclusive,
     /// Any bad verdict, expected or not.
     Bad,
@@ -217,27 +217,27 @@ pub(crate) struct CellArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExploreArgs {
-    /// The strategy, by its name
+    /// Name of the strategy
     #[arg(short, long, value_name = "NAME")]
     pub strategy: String,
-    /// The word that the verdict is to have, such as `stall`; any bad one by default
+    /// Search for a verdict with this word, such as `stall`; any bad one by default
     #[arg(long, value_name = "WORD", value_parser = parse_want)]
     pub want: Option<Word>,
-    /// Leave out what has this cause, such as `driver-held-by-library-task`: a rule that `list rules`
-    /// names (repeatable)
+    /// Ignore programs that fail for this cause, such as `driver-held-by-library-task`: a rule from
+    /// `list rules` (repeatable)
     #[arg(long, value_name = "RULE", value_parser = parse_rule)]
     pub skip: Vec<String>,
-    /// How many programs are tried
+    /// How many programs to try
     #[arg(long, value_name = "N", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub cases: u32,
-    /// What the programs are made from, in hexadecimal; another each time by default
+    /// Seed of the programs, in hexadecimal; random by default
     #[arg(long, value_name = "HEX", value_parser = parse_seed)]
     pub seed: Option<u64>,
-    /// Where what was found is saved [default: counterexamples/STRATEGY-WORD-SEED.toml]
+    /// Where to save the program [default: counterexamples/STRATEGY-WORD-SEED.toml]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Search on the real loops, for a strategy without a model: slow, and what is found must be
+    /// Search on the real loops, for a strategy without a model. This is slow, and a find must be
     /// seen three times in a row
     #[arg(long)]
     pub real: bool,
@@ -248,19 +248,20 @@ pub(crate) struct ExploreArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// STRATEGY/SCENARIO, or a counterexample that `explore` has saved
+    /// STRATEGY/SCENARIO, or a counterexample that `explore` saved
     #[arg(value_name = "CELL|FILE")]
     pub what: Subject,
-    /// The strategy that a counterexample is run on; the one that it was found on by default
+    /// Strategy to run a counterexample on; by default the one it was found on
     #[arg(short, long, value_name = "NAME")]
     pub strategy: Option<String>,
-    /// The verdict to be seen again, such as `stall+busy-loop`; the expected one by default
+    /// The verdict to compare with, such as `stall+busy-loop`; the expected one by default
     #[arg(long, value_name = "WORDS")]
     pub verdict: Option<String>,
-    /// How often
-    #[arg(short = 'n', long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many times to run it
+    #[arg(short = 'n', long, default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
-    /// Seed of the run that is replayed; it only decides the order, and there is one cell
+    /// Seed of the run to replay; it decides only the order, so here it changes nothing
     #[arg(long, value_name = "HEX", default_value = "5eed", value_parser = parse_seed)]
     pub seed: u64,
     /// Write a Chrome trace; opens in Perfetto
@@ -272,7 +273,7 @@ pub(crate) struct ReplayArgs {
 pub(crate) struct ReportArgs {
     /// A run stored with `--format json`
     pub file: PathBuf,
-    /// How to print it
+    /// Format of the output
     #[arg(short, long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
     /// When to use colour
@@ -282,8 +283,9 @@ pub(crate) struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// How often each planted subject is judged
-    #[arg(short = 'n', long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many times to judge each planted subject
+    #[arg(short = 'n', long, default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
 }
 
@@ -293,7 +295,7 @@ pub(crate) struct ChildArgs {
     pub strategy: String,
     #[arg(long, required_unless_present = "program")]
     pub scenario: Option<String>,
-    /// A program in TOML, in place of a scenario
+    /// A program in TOML, instead of a scenario
     #[arg(long, conflicts_with = "scenario")]
     pub program: Option<PathBuf>,
     #[arg(long)]
@@ -322,7 +324,7 @@ impl std::str::FromStr for CellId {
     }
 }
 
-/// What is to be replayed.
+/// What to replay.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     Cell(CellId),
@@ -334,7 +336,7 @@ impl std::str::FromStr for Subject {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let path = Path::new(text);
-        // Not every file that is there: what is called `nested/idle` is a cell.
+        // Only by its extension: `nested/idle` is a cell, even if there is a file of that name.
         if path.extension().is_some_and(|extension| extension == "toml") {
             return Ok(Self::File(path.to_owned()));
         }
@@ -353,12 +355,12 @@ fn parse_want(text: &str) -> Result<Word, String> {
         return if wanted(&word) {
             Ok(word)
         } else {
-            Err(format!("a search is for what goes wrong, and `{word}` does not say so"))
+            Err(format!("`{word}` is not a bad verdict, and a search looks for those"))
         };
     }
     let names: Vec<_> = Word::ALL.iter().filter(|w| wanted(w)).map(|w| w.name()).collect();
     let near = nearest(text, &names);
-    Err(format!("no verdict is called so; did you mean {near}? There are {}", names.join(", ")))
+    Err(format!("no such verdict; did you mean {near}? The verdicts are {}", names.join(", ")))
 }
 
 /// The name of a rule.
@@ -368,7 +370,7 @@ fn parse_rule(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     let near = nearest(text, &names);
-    Err(format!("no rule is called so; did you mean {near}? `harness list rules` names them all"))
+    Err(format!("no such rule; did you mean {near}? `harness list rules` lists them"))
 }
 
 fn nearest<'a>(text: &str, names: &[&'a str]) -> &'a str {

@@ -1,11 +1,11 @@
-//! A program that was found, as a file: the value first, the seed second.
+//! A program that was found, as a file: the program first, then the seed.
 //!
-//! A seed makes the same program only as long as nobody touches the generator; the program itself
-//! can be read, run again, changed by hand and kept as a scenario.
+//! A seed makes the same program only as long as the generator does not change. The program itself
+//! can be read, run again, edited and kept as a scenario.
 //!
 //! ```toml
 //! format = 1
-//! verdict = "stall+busy-loop"   # what was seen, and is to be seen again
+//! verdict = "stall+busy-loop"   # what was seen, and what a replay expects
 //! strategy = "nested"
 //! rules = 1
 //! [program]
@@ -35,13 +35,13 @@ pub struct Counterexample {
     /// What was seen, worst first.
     #[serde(with = "as_text")]
     pub verdict: Vec<Word>,
-    /// The strategy that it was seen on.
+    /// The strategy on which it was seen.
     pub strategy: String,
     /// Version of the verdict rules.
     pub rules: u32,
     /// The program.
     pub program: Program,
-    /// How it was found; nothing if it was written by hand.
+    /// How it was found; `None` if a person wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Found>,
 }
@@ -50,9 +50,9 @@ pub struct Counterexample {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
-    /// What the programs were made from, in hexadecimal.
+    /// The seed of the programs, in hexadecimal.
     pub seed: String,
-    /// Which program it was made from, counted from 1.
+    /// Which program it was shrunk from, counted from 1.
     pub case: u32,
     /// The word that was searched for.
     #[serde(with = "as_text")]
@@ -61,15 +61,15 @@ pub struct Found {
     pub shrunk_from: usize,
     /// How many programs were tried to shrink it.
     pub tries: u32,
-    /// What the model says, if that was asked.
+    /// What the model says, if it ran it.
     #[serde(default, with = "as_text", skip_serializing_if = "Vec::is_empty")]
     pub model: Vec<Word>,
-    /// What the real loops say, if they were asked.
+    /// What the real loops say, if they ran it.
     #[serde(default, with = "as_text", skip_serializing_if = "Vec::is_empty")]
     pub real: Vec<Word>,
 }
 
-/// What is wrong with the file of a counterexample.
+/// What is wrong with a counterexample file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CounterexampleError {
@@ -89,11 +89,8 @@ pub enum CounterexampleError {
         /// The system's reason.
         source: io::Error,
     },
-    /// It is not TOML, or something is missing or too much in it.
-    #[error(
-        "{file}:{line}:{column}: {message}; mend that, or have the file written again by \
-         `harness explore`"
-    )]
+    /// It is not TOML, or something in it is missing or unknown.
+    #[error("{file}:{line}:{column}: {message}; fix that, or run `harness explore` again")]
     Syntax {
         /// The file.
         file: String,
@@ -105,7 +102,9 @@ pub enum CounterexampleError {
         message: String,
     },
     /// It was written by another version.
-    #[error("{file}: format {format}; this harness reads {FORMAT}, so find it again by its seed")]
+    #[error(
+        "{file}: format {format}; this harness reads {FORMAT}, so search for it again with its seed"
+    )]
     Format {
         /// The file.
         file: String,
@@ -113,7 +112,7 @@ pub enum CounterexampleError {
         format: u32,
     },
     /// Its program is not well formed.
-    #[error("{file}: the program cannot be run: {source}; mend it there")]
+    #[error("{file}: the program cannot run: {source}; fix it in the file")]
     Program {
         /// The file.
         file: String,
@@ -123,7 +122,7 @@ pub enum CounterexampleError {
 }
 
 impl Counterexample {
-    /// A program on which a strategy does this, now.
+    /// A program on which a strategy gets this verdict under the current rules.
     pub fn new(strategy: &str, verdict: Vec<Word>, program: Program, found: Option<Found>) -> Self {
         let strategy = strategy.to_owned();
         Self { format: FORMAT, verdict, strategy, rules: RULES_VERSION, program, found }
@@ -132,7 +131,7 @@ impl Counterexample {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read or something else is in it; the message names the place.
+    /// When it cannot be read or is not a counterexample; the message names the place.
     pub fn load(path: &Path) -> Result<Self, CounterexampleError> {
         let text = fs::read_to_string(path)
             .map_err(|source| CounterexampleError::Read { path: path.to_owned(), source })?;
@@ -142,10 +141,10 @@ impl Counterexample {
     /// Reads the text of a file; `file` names it in errors.
     ///
     /// # Errors
-    /// When something else is in it.
+    /// When it is not a counterexample.
     pub fn parse(text: &str, file: &str) -> Result<Self, CounterexampleError> {
         let file = file.to_owned();
-        // What another version has in it is not this one's to complain of.
+        // The fields of another version are not errors of this one.
         if let Ok(Version { format }) = toml::from_str(text)
             && format != FORMAT
         {
@@ -163,10 +162,10 @@ impl Counterexample {
         }
     }
 
-    /// The text of the file, with the program as a script on top for whoever opens it.
+    /// The text of the file, with the program as a readable script at the top.
     ///
     /// # Errors
-    /// When it cannot be written as TOML, which no well-formed program is the cause of.
+    /// When it cannot be written as TOML, which does not happen for a well-formed program.
     pub fn render(&self) -> Result<String, toml::ser::Error> {
         let mut text = String::from(
             "# A program on which a strategy fails. Run it again with `harness replay FILE`.\n#\n",
@@ -179,7 +178,7 @@ impl Counterexample {
         Ok(text)
     }
 
-    /// Writes the file, and the folder that it is to stand in. There is never half of it.
+    /// Writes the file, and creates its folder. The file is never there half written.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -199,7 +198,7 @@ impl Counterexample {
     }
 }
 
-/// The one thing that all versions have in common.
+/// The one field that all versions have in common.
 #[derive(Deserialize)]
 struct Version {
     format: u32,
@@ -213,12 +212,12 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// No verdict has a word of that name.
+/// No verdict has this word.
 #[derive(Debug, thiserror::Error)]
-#[error("no verdict `{0}`; there are {all}", all = Word::ALL.map(Word::name).join(", "))]
+#[error("no such verdict, `{0}`; the words are {all}", all = Word::ALL.map(Word::name).join(", "))]
 pub struct UnknownWord(String);
 
-/// A verdict as people write it: names of words, joined by `+`, in any order.
+/// A verdict as people write it: words joined by `+`, in any order.
 ///
 /// # Errors
 /// When there is no such word.
@@ -227,7 +226,7 @@ pub fn words(text: &str) -> Result<Vec<Word>, UnknownWord> {
         Word::from_name(name.trim()).ok_or_else(|| UnknownWord(name.trim().to_owned()))
     };
     let mut words = text.split('+').map(parse).collect::<Result<Vec<_>, _>>()?;
-    // Verdicts name the worst first.
+    // A verdict has the worst word first.
     words.sort_by(|a, b| b.cmp(a));
     words.dedup();
     Ok(words)
@@ -238,7 +237,7 @@ pub fn text(words: &[Word]) -> String {
     words.iter().map(|word| word.name()).collect::<Vec<_>>().join("+")
 }
 
-/// Words in a file, as they are written everywhere.
+/// Words in a file, written as they are everywhere else.
 mod as_text {
     use loopnest_core::Word;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};

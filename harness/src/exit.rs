@@ -1,4 +1,4 @@
-//! Exit codes. Worst wins: 70 > 5 > 1 > 3 > 0.
+//! Exit codes. The worst wins: 70 > 5 > 1 > 3 > 0.
 
 use std::process::ExitCode;
 
@@ -7,11 +7,11 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Every cell did what was expected.
     Ok,
-    /// Nothing surprised, but a cell is inconclusive.
+    /// No cell was unexpected, but one is inconclusive.
     Inconclusive,
-    /// A cell surprised.
+    /// A cell was unexpected.
     Surprise,
-    /// The selection ran no cell.
+    /// The selection has no cell.
     NothingRun,
     /// The search found nothing.
     NothingFound,

@@ -1,8 +1,8 @@
 //! The committed expectation file: what we said would happen.
 //!
 //! A verdict is a fact about a cell, not a pass or a fail.
-//! The file names the verdict of each cell, known stalls included; a run is surprised only by what
-//! differs from it.
+//! The file names the verdict of each cell, known stalls included. A run reports as unexpected only
+//! what differs from it.
 //!
 //! ```toml
 //! [nested]
@@ -10,8 +10,8 @@
 //! ticker = "progress"
 //! ```
 //!
-//! Rendering is deterministic, sorted by strategy and scenario, so that a changed verdict is one
-//! changed line; cells that were not run stay as they are.
+//! Rendering is deterministic, sorted by strategy and scenario, so a changed verdict is one changed
+//! line. Cells that were not run stay as they are.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,12 @@ use toml::Spanned;
 
 use crate::result::RunResult;
 
-/// What stands at the top of a file that is written anew.
+/// The comment at the top of the file.
 const HEADER: &str = "\
 # What each strategy is expected to do in each scenario: a finding, not a wish.
 # `harness run` exits 1 where a verdict differs from this file.
 # Written by `harness run -s all --expect harness/expected.toml --write-expectations`;
-# read the difference before committing it.
+# read the diff before you commit it.
 ";
 
 /// What is wrong with an expectation file.
@@ -35,7 +35,7 @@ const HEADER: &str = "\
 #[non_exhaustive]
 pub enum ExpectError {
     /// It cannot be read.
-    #[error("cannot read {}: {source}; write it with --write-expectations", path.display())]
+    #[error("cannot read {}: {source}; --write-expectations writes such a file", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -63,8 +63,8 @@ pub enum ExpectError {
         /// What the parser says.
         message: String,
     },
-    /// A verdict has a word that does not exist.
-    #[error("{file}:{line}: no verdict is called `{word}`; the words are {}", names())]
+    /// A verdict with a word that does not exist.
+    #[error("{file}:{line}: no such verdict, `{word}`; the words are {}", names())]
     UnknownWord {
         /// The file.
         file: String,
@@ -73,14 +73,14 @@ pub enum ExpectError {
         /// What is written there.
         word: String,
     },
-    /// A word that says that nothing was found beside one that says what.
+    /// A word that excludes all others, beside another one.
     #[error("{file}:{line}: `{word}` cannot be joined with other words; leave one of them out")]
     Contradiction {
         /// The file.
         file: String,
         /// Counted from 1.
         line: usize,
-        /// The word that stands alone.
+        /// The word that must be alone.
         word: Word,
     },
 }
@@ -95,14 +95,14 @@ impl Expectations {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read or has something else in it; the message names the line.
+    /// When it cannot be read or is not an expectation file; the message names the line.
     pub fn load(path: &Path) -> Result<Self, ExpectError> {
         let text = fs::read_to_string(path)
             .map_err(|source| ExpectError::Read { path: path.to_owned(), source })?;
         Self::parse(&text, &path.display().to_string())
     }
 
-    /// Reads a file, or starts with none where there is no such file: for `--write-expectations`.
+    /// Reads a file, or starts empty if there is none: for `--write-expectations`.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -115,10 +115,10 @@ impl Expectations {
         }
     }
 
-    /// The file that was committed when this was built, for a harness that is run elsewhere.
+    /// The file that was committed when this was built, for a harness that runs elsewhere.
     ///
     /// # Errors
-    /// When something else is in it, which a test makes sure of.
+    /// When it is not an expectation file; a test makes sure that it is.
     pub fn built_in() -> Result<Self, ExpectError> {
         Self::parse(include_str!("../expected.toml"), "harness/expected.toml")
     }
@@ -126,7 +126,7 @@ impl Expectations {
     /// Reads the text of a file; `file` names it in errors.
     ///
     /// # Errors
-    /// When something else is in it; the message names the line.
+    /// When it is not an expectation file; the message names the line.
     pub fn parse(text: &str, file: &str) -> Result<Self, ExpectError> {
         type Raw = BTreeMap<String, BTreeMap<String, Spanned<String>>>;
         let raw: Raw = toml::from_str(text).map_err(|error| ExpectError::Syntax {
@@ -158,10 +158,10 @@ impl Expectations {
         }
     }
 
-    /// Takes the verdicts of a run as what is expected from now on; cells that were not run stay.
+    /// Expects the verdicts of a run from now on. Cells that were not run stay as they are.
     ///
-    /// Returns the names of the cells that were left alone because nothing can be expected of
-    /// them: inconclusive ones, and those whose repeats disagree.
+    /// Returns the names of the cells that it left alone: inconclusive ones, and those whose
+    /// repeats disagree.
     pub fn learn(&mut self, result: &RunResult) -> Vec<String> {
         let mut left = Vec::new();
         for cell in &result.cells {
@@ -198,7 +198,7 @@ impl Expectations {
     }
 }
 
-/// A verdict as it is written, worst first whatever the order in the file.
+/// The words of a verdict, worst first, in whatever order the file has them.
 fn words(text: &str, file: &str, line: usize) -> Result<Vec<Word>, ExpectError> {
     let mut words = Vec::new();
     for name in text.split('+').map(str::trim) {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_file_is_as_it_would_be_written() {
+    fn the_committed_file_is_what_would_be_written() {
         let file = Expectations::built_in().unwrap();
         assert_eq!(file.render(), include_str!("../expected.toml"));
     }
@@ -283,7 +283,7 @@ mod tests {
         let message = error("[nested]\n\nticker = \"stall+stuck\"\n");
         assert_eq!(
             message,
-            "expected.toml:3: no verdict is called `stuck`; the words are progress, n/a, refused, \
+            "expected.toml:3: no such verdict, `stuck`; the words are progress, n/a, refused, \
              busy-loop, split, stall, lost, wrong-level, livelock, deadlock, abort, inconclusive"
         );
     }
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_stands_alone() {
+    fn progress_excludes_other_words() {
         let message = error("[nested]\nticker = \"progress+stall\"\n");
         assert!(message.starts_with("expected.toml:2: `progress` cannot be joined"), "{message}");
     }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn learning_keeps_cells_that_were_not_run_and_those_that_cannot_be_known() {
+    fn learning_leaves_alone_cells_that_were_not_run_and_those_it_cannot_know() {
         let mut file = parse(FILE).unwrap();
         let mut mixed = cell("nested", "dialog", &[Word::Abort]);
         mixed.agree = 4;
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_bare_key_is_quoted() {
+    fn a_name_that_is_not_a_bare_key_is_quoted() {
         let text = "[\"own strategy\"]\nc = \"progress\"\n";
         let file = parse(text).unwrap();
         assert!(file.render().ends_with(&format!("\n{text}")));

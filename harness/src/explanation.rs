@@ -1,7 +1,7 @@
 //! Says in plain words why a cell got its verdict, with the evidence.
 //!
 //! The order is that of a reader's questions: what happened, when, which figures prove it against
-//! which limit, why it comes to that, who has seen the same, what to try, and how to see it again.
+//! which limit, why it happens, where it was seen before, what to try, and how to see it again.
 //! The reference is the ideal run of the same program.
 //!
 //! Everything is made from one recorded run, in ASCII and 80 columns, so that it can be pasted.
@@ -18,7 +18,7 @@ use loopnest_core::verdict::{Finding, Judgement, Word};
 use crate::rules::{recognise, why};
 use crate::text::{LABEL, WIDTH, command, labelled, plural, wrap, wrap_after};
 
-/// No more notes of the strategy are shown than this.
+/// At most this many of the strategy's notes are shown.
 const NOTES: usize = 5;
 
 /// Explains the verdict on one run of `program`.
@@ -41,7 +41,7 @@ pub fn explanation(
     blocks.extend(said(real));
     let harmless = judgement.words.iter().all(|word| *word == Word::Progress);
     if !harmless && !about.limits.is_empty() {
-        blocks.push(list(&format!("What {} says it cannot do", about.name), about.limits));
+        blocks.push(list(&format!("What {} says that it cannot do", about.name), about.limits));
     }
     let named = format!("Rule: {0} (METHODOLOGY.md#{0})", rule.name);
     blocks.push(section(&format!("Why: {}", rule.title), &[rule.text.to_owned(), named]));
@@ -80,19 +80,19 @@ fn happened(program: &Program, about: &About, judgement: &Judgement, real: &Trac
     text
 }
 
-/// How a run ended that did not end by itself.
+/// How a run ended, if it did not end by itself.
 fn ending(end: &End) -> Option<String> {
     match end {
         End::Finished | End::Unknown { .. } => None,
         End::Died { signal: Some(signal), .. } => {
-            Some(format!("The process was ended by signal {signal}."))
+            Some(format!("Signal {signal} ended the process."))
         }
         End::Died { code: Some(code), .. } => Some(format!("The process exited with code {code}.")),
         End::Died { .. } => Some("The process died.".to_owned()),
         End::Deadline { last, in_lock } => {
-            let place = if *in_lock { ", with the loop thread asleep in a lock" } else { "" };
+            let place = if *in_lock { ", with the loop thread asleep on a lock" } else { "" };
             Some(format!(
-                "It did not end and was killed; in its last stretch GLib turned {} for {} \
+                "It did not end and was killed. In its last stretch GLib iterated {} for {} \
                  done{place}.",
                 plural(last.iterations, "time"),
                 plural(last.useful, "thing"),
@@ -104,14 +104,14 @@ fn ending(end: &End) -> Option<String> {
 /// What a finding means.
 fn sign(finding: Finding) -> &'static str {
     match finding {
-        Finding::Frozen(Side::Glib) => "no kind of GLib's events went on in the window",
-        Finding::Frozen(_) => "no kind of async event went on in the window",
+        Finding::Frozen(Side::Glib) => "no GLib event of any kind came in the window",
+        Finding::Frozen(_) => "no async event of any kind came in the window",
         Finding::LostWakeUp => "a poke (waking both loops from outside) produced what was owed",
-        Finding::Starved(Side::Glib) => "some kinds of GLib's events went on, others did not",
-        Finding::Starved(_) => "some kinds of async event went on, others did not",
-        Finding::Deferred(Side::Glib) => "what GLib owed came after the window was closed",
-        Finding::Deferred(_) => "what the async side owed came after the window was closed",
-        Finding::Spin => "the loop turned without sleeping",
+        Finding::Starved(Side::Glib) => "some kinds of GLib event came, others did not",
+        Finding::Starved(_) => "some kinds of async event came, others did not",
+        Finding::Deferred(Side::Glib) => "what GLib owed came after the window had closed",
+        Finding::Deferred(_) => "what the async side owed came after the window had closed",
+        Finding::Spin => "the loop iterated without sleeping",
         Finding::Tick => "the loop slept, but woke for nothing",
         Finding::PanicCaught => "a panic was caught",
     }
@@ -155,9 +155,9 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// What an asyncio-glib does: the async events of the dialog come when it is closed, and the
-    /// loop turns all the while.
-    fn frozen(ideal: &Trace, turns_per_ms: u64) -> Trace {
+    /// What asyncio-glib does: the async events of the dialog come when it closes, and the loop
+    /// iterates all the while.
+    fn frozen(ideal: &Trace, iterations_per_ms: u64) -> Trace {
         let at = |what| ideal.events[ideal.find(what).unwrap()].at;
         let (open, close) = (at(What::Open(0)), at(What::Close(0)));
         let late = |event: &Event| {
@@ -167,10 +167,10 @@ mod tests {
         let mut events = ideal.events.clone();
         events.iter_mut().filter(|e| late(e)).for_each(|event| event.at = close + ms(2));
         events.sort_by_key(|event| event.at);
-        metered(events, |at| turns_per_ms * (at.clamp(open, close) - open).as_millis() as u64)
+        metered(events, |at| iterations_per_ms * (at.clamp(open, close) - open).as_millis() as u64)
     }
 
-    /// With one iteration an event, and what `spun` says beside these.
+    /// With one iteration per event, plus those that `spun` adds.
     fn metered(mut events: Vec<Event>, spun: impl Fn(Duration) -> u64) -> Trace {
         for (i, event) in events.iter_mut().enumerate() {
             let (n, spun) = (i as u64, spun(event.at));
@@ -261,7 +261,7 @@ mod tests {
         let last = Meter { iterations: 0, ..Meter::default() };
         real.end = End::Deadline { last, in_lock: true };
         let text = explained(&program, Owner::Glib, &real);
-        assert!(text.contains("asleep in a lock") && text.contains("Rule: lock-cycle"), "{text}");
+        assert!(text.contains("asleep on a lock") && text.contains("Rule: lock-cycle"), "{text}");
     }
 
     #[test]

@@ -1,24 +1,23 @@
 //! Runs strategies against scenarios on the real loops and says what happened.
 //!
-//! A *cell* is one strategy with one scenario. Each run of a cell is a process of its own under a
-//! supervisor that shares no runtime with it, so that an abort is a result and not the end of the
-//! harness.
+//! A *cell* is one strategy with one scenario. Each run of a cell is a process of its own, under a
+//! supervisor that shares no runtime with it. So an abort is a result, not the end of the harness.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`registry`], [`scenarios`], [`subjects`] | what there is to run |
+//! | [`registry`], [`scenarios`], [`subjects`] | what can be run |
 //! | [`trial`] | one program on one strategy, in a child process |
-//! | [`search`], [`counterexample`] | searching for a bad verdict, and what was found as a file |
-//! | [`matrix`] | which cells, how often, in which order |
+//! | [`search`], [`counterexample`] | the search for a bad verdict, and the file of a find |
+//! | [`matrix`] | which cells, how many times, in which order |
 //! | [`supervisor`] | outside the child: starts it, keeps time, says how it ended |
 //! | [`child`] | inside the child: runs the program, counts, pokes what is overdue |
 //! | [`shm`] | the page between the two |
-//! | [`probe`], [`threads`], [`parent`] | what is counted and how, and a child that ends with its parent |
+//! | [`probe`], [`threads`], [`parent`] | counting, and a child that ends with its parent |
 //! | [`rules`], [`explanation`] | why a cell got its verdict |
 //! | [`expect`] | what each cell is expected to do |
 //! | [`formats`], [`timeline`] | a run as text, as JSON, as a Chrome trace |
 //!
-//! To judge a strategy of your own, add it to a [`Registry`] and hand that to [`main_with`]:
+//! To judge your own strategy, add it to a [`Registry`] and pass that to [`main_with`]:
 //! see `harness/examples/own_strategy.rs`.
 
 pub mod child;

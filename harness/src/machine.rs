@@ -1,4 +1,4 @@
-//! What this machine and these versions are, for the head of every report.
+//! The machine and the versions, for the head of every report.
 
 use std::thread;
 
@@ -36,8 +36,8 @@ fn locked(package: &str) -> String {
     "?".to_owned()
 }
 
-/// The version of the GLib that this process runs with, which may be newer than the one that it
-/// was built for. GLib tells only whether it is at least some version.
+/// The version of GLib at run time, which may be newer than the one that this was built for. GLib
+/// only says whether it is at least some version.
 fn glib_version() -> String {
     let has = |minor, micro| glib::check_version(2, minor, micro).is_none();
     let minor = (0..1000).rev().find(|&minor| has(minor, 0)).unwrap_or(0);

@@ -18,17 +18,17 @@ use crate::trial::{Attempt, Trial};
 pub struct Plan {
     /// Names of strategies and scenarios, in the order of the report.
     pub cells: Vec<(String, String)>,
-    /// How often each.
+    /// How many times to run each.
     pub repeat: u32,
-    /// What the order is shuffled with.
+    /// Seed of the order.
     pub seed: u64,
-    /// How many at a time.
+    /// How many to run at a time.
     pub jobs: usize,
-    /// How to start a child; the names are added.
+    /// How to start a child. The names are added to its arguments.
     pub launch: Launch,
 }
 
-/// Is told how it goes.
+/// Receives the progress of a run.
 pub trait Progress: Sync {
     /// A cell begins.
     fn begin(&self, id: &str);
@@ -43,8 +43,8 @@ pub struct Found {
     pub result: RunResult,
     /// The attempts of each cell, in the order of `result.cells`.
     pub attempts: Vec<Vec<Attempt>>,
-    /// Why it ended before its time, if a child could not be started. What was found until then
-    /// is here nevertheless.
+    /// Why it ended early, if a child could not be started. The results until then are here all
+    /// the same.
     pub failed: Option<io::Error>,
 }
 
@@ -121,8 +121,8 @@ pub fn run(
     Ok(Found { result, attempts, failed })
 }
 
-/// ABCABC, each round in an order of its own: drift of the machine falls on all cells alike.
-/// A round is made when it begins, so that a million repeats take no memory beforehand.
+/// ABCABC, each round in a new order, so that drift of the machine affects all cells alike.
+/// A round is made when it begins, so that a million repeats need no memory in advance.
 fn order(n_cells: usize, repeat: u32, seed: u64) -> impl Iterator<Item = usize> + Send {
     let mut random = fastrand::Rng::with_seed(seed);
     (0..repeat).flat_map(move |_| {
@@ -136,7 +136,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A progress that says nothing.
+/// Ignores the progress.
 #[derive(Debug)]
 pub struct Silent;
 

@@ -1,7 +1,7 @@
-//! The probe: counts the iterations of a context, whoever runs it.
+//! The probe: counts the iterations of a context, whatever runs it.
 //!
-//! It is a source of the highest priority that is never ready. Its `prepare` counts, so it sees
-//! also the iterations that do not poll, and it wakes nothing.
+//! It is a source of the highest priority that is never ready. Its `prepare` counts, so it also
+//! sees the iterations that do not poll, and it wakes nothing.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use glib::MainContext;
 use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 
-/// Before every priority that programs use, so that the probe is prepared in every iteration.
+/// Higher than any priority that programs use, so that the probe is prepared in every iteration.
 pub const PROBE_PRIORITY: i32 = -1000;
 
 /// Counts the iterations of a context for as long as it lives.
@@ -22,8 +22,8 @@ impl Probe {
         Self::calling(context, || ())
     }
 
-    /// As [`new`](Self::new), and calls `each` in every iteration, for those who keep counts of
-    /// their own. It must not iterate the context.
+    /// Like [`new`](Self::new), and also calls `each` in every iteration, for callers that keep
+    /// their own counts. `each` must not iterate the context.
     pub fn calling(context: &MainContext, each: impl Fn() + 'static) -> Self {
         let source = Source::new("probe", Count { n: Cell::new(0), each: Box::new(each) });
         source.set_priority(PROBE_PRIORITY);

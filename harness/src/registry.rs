@@ -1,4 +1,4 @@
-//! What there is to run: strategies and scenarios, by name.
+//! What can be run: strategies and scenarios, by name.
 
 use loopnest_core::program::ProgramError;
 use loopnest_core::strategy::Strategy;
@@ -7,7 +7,7 @@ use loopnest_core::{Program, Word};
 use crate::scenarios;
 use crate::subjects::{self, controls};
 
-/// Strategies and scenarios that a harness knows.
+/// The strategies and scenarios that a harness knows.
 pub struct Registry {
     strategies: Vec<Box<dyn Strategy>>,
     scenarios: Vec<Program>,
@@ -34,7 +34,7 @@ impl Default for Registry {
     }
 }
 
-/// What a pattern did not find.
+/// A pattern that matches nothing.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("no {what} matches `{pattern}`{}", did_you_mean(near))]
 pub struct Unknown {
@@ -48,22 +48,22 @@ pub struct Unknown {
 
 fn did_you_mean(near: &[String]) -> String {
     match near {
-        [] => "; `list` names them all".to_owned(),
+        [] => "; `harness list` lists them".to_owned(),
         near => format!("; did you mean {}?", near.join(", ")),
     }
 }
 
 impl Registry {
-    /// Adds a strategy as the first row, in place of one of the same name.
+    /// Adds a strategy as the first row, replacing one of the same name.
     pub fn add(&mut self, strategy: Box<dyn Strategy>) {
         let name = strategy.about().name;
         self.strategies.retain(|s| s.about().name != name);
         self.strategies.insert(0, strategy);
     }
 
-    /// Adds a planted subject: a strategy with a fault that you know, and the verdict that it must
-    /// get, worst first. `doctor` judges it with the others, and a harness that gets it wrong
-    /// refuses to report.
+    /// Adds a planted subject: a strategy with a known fault, and the verdict that it must get,
+    /// worst first. `doctor` judges it with the others, and a harness that misjudges it refuses to
+    /// report.
     pub fn add_control(&mut self, strategy: Box<dyn Strategy>, verdict: &[Word]) {
         let name = strategy.about().name;
         self.strategies.retain(|s| s.about().name != name);
@@ -72,10 +72,10 @@ impl Registry {
         self.controls.push((name.to_owned(), verdict.to_vec()));
     }
 
-    /// Adds a scenario, in place of one of the same name.
+    /// Adds a scenario, replacing one of the same name.
     ///
     /// # Errors
-    /// When something in it is not defined, such as who quits a loop that nobody opens.
+    /// When it uses something that it does not define, such as a loop that it never opens.
     pub fn add_scenario(&mut self, program: Program) -> Result<(), ProgramError> {
         program.check()?;
         self.scenarios.retain(|p| p.name != program.name);
@@ -98,13 +98,13 @@ impl Registry {
         &self.controls
     }
 
-    /// The strategy of that name.
+    /// The strategy of this name.
     pub fn strategy(&self, name: &str) -> Result<&dyn Strategy, Unknown> {
         let found = self.strategies().find(|s| s.about().name == name);
         found.ok_or_else(|| unknown("strategy", name, self.strategy_names().collect()))
     }
 
-    /// The scenario of that name, or the one that planted subjects are judged on.
+    /// The scenario of this name, or the one that planted subjects are judged on.
     pub fn scenario(&self, name: &str) -> Result<Program, Unknown> {
         let control = scenarios::control();
         if name == control.name {
@@ -114,9 +114,8 @@ impl Registry {
         found.ok_or_else(|| unknown("scenario", name, self.scenario_names().collect()))
     }
 
-    /// Names of the strategies that match any of `patterns`, in order. `all` leaves out the
-    /// planted subjects, and so does every pattern that is not the name of one and does not begin
-    /// with `control`.
+    /// Names of the strategies that match any of `patterns`, in order. A planted subject
+    /// matches only its own name, or a pattern that begins with `control`.
     pub fn select_strategies(&self, patterns: &[String]) -> Result<Vec<String>, Unknown> {
         let all: Vec<(String, bool)> = self
             .strategies()
@@ -131,7 +130,7 @@ impl Registry {
     }
 
     /// Names of the scenarios that match any of `patterns`, in order. The one that planted subjects
-    /// are judged on is selected only by its name.
+    /// are judged on matches only its own name.
     pub fn select_scenarios(&self, patterns: &[String]) -> Result<Vec<String>, Unknown> {
         let control = scenarios::control().name;
         let mut all: Vec<String> = self.scenario_names().map(str::to_owned).collect();
@@ -188,7 +187,7 @@ fn unknown(what: &'static str, pattern: &str, names: Vec<&str>) -> Unknown {
         .filter(|(likeness, _)| *likeness > 0.0)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    // The nearest in any case; others only if they may well be meant.
+    // Always the nearest name; others only if they are likely.
     let meant = near.iter().take(3).filter(|(likeness, _)| *likeness > 0.6).count();
     let near = near.into_iter().take(meant.max(1)).map(|(_, name)| name.to_owned()).collect();
     Unknown { what, pattern: pattern.to_owned(), near }
@@ -241,15 +240,15 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_names_the_nearest() {
+    fn an_unknown_name_gets_the_nearest_as_a_suggestion() {
         let registry = Registry::default();
         let error = registry.select_strategies(&patterns(&["dispach"])).unwrap_err();
         assert_eq!(error.near.first().map(String::as_str), Some("dispatch"));
-        // However little it is alike.
+        // However little they resemble each other.
         let error = registry.select_scenarios(&patterns(&["qqq"])).unwrap_err();
         assert_eq!(error.near.len(), 1, "{error}");
         let error = registry.select_scenarios(&patterns(&["zzz"])).unwrap_err();
-        assert_eq!(error.to_string(), "no scenario matches `zzz`; `list` names them all");
+        assert_eq!(error.to_string(), "no scenario matches `zzz`; `harness list` lists them");
     }
 
     #[test]
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scenario_is_added_in_place_of_its_namesake_and_only_if_it_is_well_formed() {
+    fn a_scenario_replaces_its_namesake_and_must_be_well_formed() {
         let mut registry = Registry::default();
         let n = registry.scenarios().len();
         let mut idle = registry.scenario("idle").unwrap();

@@ -1,4 +1,4 @@
-//! What a run of the matrix found: the values that every report is made from.
+//! The results of a run of the matrix, from which every report is made.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,11 @@ pub struct RunResult {
     pub rules: u32,
     /// What it ran on.
     pub machine: Machine,
-    /// Master seed, in hexadecimal.
+    /// Seed of the order of the cells, in hexadecimal.
     pub seed: String,
-    /// How often each cell was to run.
+    /// How many times each cell was meant to run.
     pub repeat: u32,
-    /// It was interrupted: cells are missing.
+    /// The run was interrupted and cells are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
     /// In the order of the strategies, then of the scenarios.
@@ -64,13 +64,13 @@ pub struct CellResult {
     pub why: String,
     /// Name of the rule that recognised the cause, see METHODOLOGY.md.
     pub rule: String,
-    /// How often it ran.
+    /// How many times it ran.
     pub repeats: u32,
-    /// How many of these had this verdict.
+    /// How many of the repeats had this verdict.
     pub agree: u32,
     /// Figures of the first repeat with this verdict.
     pub figures: Figures,
-    /// The verdict that the expectation file names, if any.
+    /// The verdict in the expectation file, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Vec<Word>>,
     /// Every repeat, in order. Left out of the JSON unless `--full` is given.
@@ -79,7 +79,7 @@ pub struct CellResult {
 }
 
 impl CellResult {
-    /// What the judgements of a cell's repeats come to.
+    /// The result of a cell from the judgements of its repeats.
     pub fn of(about: &About, program: &Program, judgements: Vec<Judgement>) -> Self {
         let verdict = majority(&judgements);
         let agreeing = || judgements.iter().filter(|judgement| judgement.words == verdict);
@@ -111,7 +111,7 @@ impl CellResult {
         self.verdict.iter().map(|w| w.name()).collect::<Vec<_>>().join("+")
     }
 
-    /// Whether it is what the expectation file says. Without an expectation nothing surprises.
+    /// Whether it is what the expectation file says. Without an expectation, every verdict is.
     pub fn is_expected(&self) -> bool {
         self.expected.as_ref().is_none_or(|words| *words == self.verdict)
     }
@@ -149,7 +149,7 @@ impl RunResult {
     }
 }
 
-/// The verdict that most repeats agree on; of several, the worst.
+/// The verdict that most repeats agree on; if tied, the worst.
 fn majority(judgements: &[Judgement]) -> Vec<Word> {
     let votes = |words: &[Word]| judgements.iter().filter(|j| j.words == words).count();
     judgements

@@ -1,12 +1,12 @@
-//! Searches for a program with a bad verdict, and makes it as small as it gets.
+//! Searches for a program with a bad verdict, and shrinks it.
 //!
-//! Programs are made up one after the other until a few are found on which the strategy does what
-//! is wanted; each is shrunk, and the smallest is the result.
-//! Shrinking is greedy, and where it ends depends on where it begins: the best of a few is smaller
-//! than the first.
+//! It generates programs until it has found a few with the wanted verdict. It shrinks each, and the
+//! smallest is the result.
+//! Shrinking is greedy, and where it ends depends on where it begins, so the best of a few is
+//! smaller than the first.
 //!
-//! Who judges a program is the caller's: on the model a program takes microseconds, on the real
-//! loops a second.
+//! The caller supplies the judge: on the model a program takes microseconds, on the real loops a
+//! second.
 //! Everything else follows from the seed.
 
 use std::cmp::Reverse;
@@ -26,27 +26,27 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 pub struct Plan {
     /// How large the programs are.
     pub size: Size,
-    /// How many are tried.
+    /// How many to try.
     pub cases: u32,
-    /// What they are made from.
+    /// The seed that they are generated from.
     pub seed: u64,
-    /// The word that the verdict is to have; without it, the worst word of the first bad verdict.
+    /// The word to look for. If `None`, the worst word of the first bad verdict.
     pub want: Option<Word>,
-    /// How often in a row the whole verdict must be the same: what is stored is to be seen again.
+    /// How many times in a row the whole verdict must be the same, so that a replay sees it again.
     pub times: u32,
-    /// How many programs with it are shrunk.
+    /// How many programs with that word to shrink.
     pub finds: u32,
-    /// How many programs are tried to shrink one.
+    /// How many programs to try while shrinking one.
     pub tries: u32,
 }
 
 impl Plan {
-    /// For the model, where a program costs next to nothing and is always judged alike.
+    /// For the model, where a program costs next to nothing and always gets the same verdict.
     pub fn on_model(seed: u64, cases: u32, want: Option<Word>) -> Self {
         Self { size: Size::Default, cases, seed, want, times: 1, finds: 5, tries: 20_000 }
     }
 
-    /// For the real loops, where each costs a second and luck is to be told from fault.
+    /// For the real loops, where a program costs a second and chance must be ruled out.
     pub fn on_real_loops(seed: u64, cases: u32, want: Option<Word>) -> Self {
         Self { size: Size::Small, cases, seed, want, times: 3, finds: 1, tries: 200 }
     }
@@ -57,11 +57,11 @@ impl Plan {
 pub struct Find {
     /// The program.
     pub program: Program,
-    /// What it is judged.
+    /// Its judgement.
     pub judgement: Judgement,
     /// The word that was searched for.
     pub word: Word,
-    /// Which of the programs it was made from, counted from 1.
+    /// Which program it was shrunk from, counted from 1.
     pub case: u32,
     /// How many steps that one had.
     pub shrunk_from: usize,
@@ -69,12 +69,12 @@ pub struct Find {
     pub tries: u32,
 }
 
-/// How a search goes.
+/// The progress of a search.
 #[derive(Clone, Copy, Debug)]
 pub enum News<'a> {
-    /// So many programs have been tried.
+    /// This many programs have been tried.
     Tried(u32),
-    /// One was found, or a found one has become smaller, and it is the smallest so far.
+    /// A find is new or has shrunk, and is now the smallest.
     Found(&'a Find),
 }
 
@@ -83,14 +83,14 @@ pub enum News<'a> {
 pub struct Searched {
     /// The smallest program that was found.
     pub find: Option<Find>,
-    /// How many were tried, without those that were tried to shrink one.
+    /// How many were tried, not counting those tried while shrinking.
     pub cases: u32,
-    /// It was interrupted, and more or smaller ones might have been found.
+    /// It was interrupted, and might have found more or smaller ones.
     pub interrupted: bool,
 }
 
-/// Searches. `judge` says what a program is judged; nothing if it was interrupted, or if what it
-/// found is of no interest.
+/// Searches. `judge` returns the judgement of a program, or `None` if it was interrupted or the
+/// judgement is to be ignored.
 ///
 /// # Errors
 /// Those of `judge`.
@@ -116,7 +116,7 @@ pub fn search(
     Ok(Searched { find: search.best, cases, interrupted })
 }
 
-/// Makes the same programs each time that it is made from the same seed.
+/// Generates the same programs for the same seed.
 fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -129,7 +129,7 @@ struct Search<'a> {
     interrupted: &'a AtomicBool,
     judge: &'a mut dyn FnMut(&Program) -> io::Result<Option<Judgement>>,
     news: &'a mut dyn FnMut(News<'_>),
-    /// From the first find on there always is one.
+    /// Always set from the first find on.
     want: Option<Word>,
     best: Option<Find>,
 }
@@ -139,7 +139,7 @@ impl Search<'_> {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Tries one program, and shrinks it if it is one of those wanted.
+    /// Tries one program, and shrinks it if it has the wanted verdict.
     fn one(&mut self, case: u32, mut tree: impl ValueTree<Value = Program>) -> io::Result<bool> {
         let program = tree.current();
         let Some((judgement, word)) = self.judged(&program)? else {
@@ -149,7 +149,7 @@ impl Search<'_> {
         let shrunk_from = n_steps(&program);
         let mut find = Find { program, judgement, word, case, shrunk_from, tries: 0 };
         self.offer(&find);
-        // Choices, lists and numbers first, as they were made; then whatever is left over.
+        // First the generator's choices, lists and numbers, then whatever can still be left out.
         let mut goes_on = tree.simplify();
         while goes_on && self.may_try(&find) {
             goes_on = if self.smaller(&mut find, tree.current())? {
@@ -167,7 +167,7 @@ impl Search<'_> {
         find.tries < self.plan.tries && !self.stopped()
     }
 
-    /// Takes a program in place of the one that was found, if it will do.
+    /// Replaces the find by a program, if that has the wanted verdict.
     fn smaller(&mut self, find: &mut Find, program: Program) -> io::Result<bool> {
         find.tries += 1;
         let judged = self.judged(&program)?;
@@ -178,7 +178,7 @@ impl Search<'_> {
         Ok(will_do)
     }
 
-    /// Leaves out an actor or a step, if that leaves a program that will do.
+    /// Leaves out an actor or a step, if the verdict stays as wanted.
     fn leave_something_out(&mut self, find: &mut Find) -> io::Result<bool> {
         for program in without_one(&find.program) {
             if !self.may_try(find) {
@@ -192,8 +192,8 @@ impl Search<'_> {
         Ok(false)
     }
 
-    /// What a program is judged, and the word that it was searched for; nothing if it is not what
-    /// is wanted.
+    /// The judgement of a program and the word that was looked for, or `None` if it does not have
+    /// the wanted verdict.
     fn judged(&mut self, program: &Program) -> io::Result<Option<(Judgement, Word)>> {
         let mut first: Option<(Judgement, Word)> = None;
         for _ in 0..self.plan.times {
@@ -216,7 +216,7 @@ impl Search<'_> {
         Ok(first)
     }
 
-    /// Keeps a find if there is none that is smaller.
+    /// Keeps a find if none is smaller.
     fn offer(&mut self, find: &Find) {
         let better = |best: &Find| best.case == find.case || size(find) < size(best);
         if self.best.as_ref().is_none_or(better) {
@@ -226,18 +226,18 @@ impl Search<'_> {
     }
 }
 
-/// What is smaller is better: fewer steps, fewer actors, over sooner, found sooner.
+/// Smaller is better: fewer steps, fewer actors, ends sooner, found sooner.
 fn size(find: &Find) -> (usize, usize, std::time::Duration, u32) {
     let end = ideal(&find.program).events.last().map(|event| event.at).unwrap_or_default();
     (n_steps(&find.program), find.program.actors.len(), end, find.case)
 }
 
-/// How many steps a program has, those inside another included.
+/// How many steps a program has, including those inside other steps.
 pub fn n_steps(program: &Program) -> usize {
     program.steps().count()
 }
 
-/// The programs that have one actor less, or one step.
+/// The programs with one actor less or one step less.
 fn without_one(program: &Program) -> Vec<Program> {
     let mut all = Vec::new();
     for actor in 0..program.actors.len() {
@@ -252,19 +252,19 @@ fn without_one(program: &Program) -> Vec<Program> {
             all.push(without);
         }
     }
-    // Nothing can be wrong with a program without an actor.
+    // A program without an actor cannot fail.
     all.retain(|program| !program.actors.is_empty());
     all
 }
 
-/// Where each step is: its index, after those of the steps that it is in.
+/// The path to each step: the indices of the steps that contain it, then its own.
 fn paths(steps: &[Step]) -> Vec<Vec<usize>> {
     let mut all = Vec::new();
     for (i, step) in steps.iter().enumerate() {
         all.push(vec![i]);
         all.extend(paths(step.inner()).into_iter().map(|path| [vec![i], path].concat()));
     }
-    // The last first, so that what an earlier step makes possible goes before it.
+    // The last first, so that a step is removed before the earlier one that it depends on.
     all.sort_by_key(|path| Reverse(path.clone()));
     all
 }

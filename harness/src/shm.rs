@@ -1,8 +1,7 @@
 //! The page that a cell's process shares with its supervisor.
 //!
-//! What happened is written there as it happens, so that it survives whatever becomes of the
-//! process.
-//! Everything is an atomic word; a record that was not finished is not read.
+//! The process writes down what happens as it happens, so that it survives the process.
+//! Everything is an atomic word. An unfinished record is not read.
 
 #![expect(unsafe_code, reason = "the only way to a page that two processes share")]
 
@@ -17,7 +16,7 @@ use loopnest_core::trace::{Event, Key, Kind, Meter, What};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// Events that fit; more are counted but not kept.
+/// How many events fit. More are counted but not kept.
 const MAX_EVENTS: usize = 1 << 16;
 /// Words of a record.
 const RECORD: usize = 8;
@@ -52,7 +51,7 @@ pub enum Counter {
 /// A mapping of the page.
 pub struct Page {
     words: &'static [AtomicU64],
-    /// Only the side that made it has the descriptor.
+    /// Only the side that created it has the descriptor.
     memfd: Option<OwnedFd>,
 }
 
@@ -63,10 +62,10 @@ impl std::fmt::Debug for Page {
 }
 
 impl Page {
-    /// Makes a page.
+    /// Creates a page.
     ///
     /// # Errors
-    /// When the system gives no memory or no descriptor.
+    /// When the system has no memory or descriptor left.
     pub fn create() -> io::Result<Self> {
         let memfd = memfd_create("loopnest-cell", MemfdFlags::CLOEXEC)?;
         ftruncate(&memfd, BYTES as u64)?;
@@ -106,7 +105,7 @@ impl Page {
         self.word(counter).store(value, Ordering::Release);
     }
 
-    /// Adds one and gives the value before.
+    /// Adds one and returns the previous value.
     pub fn count(&self, counter: Counter) -> u64 {
         self.word(counter).fetch_add(1, Ordering::AcqRel)
     }
@@ -207,16 +206,16 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // SAFETY: mapped by `map` with this length, and nobody can use `words` after this: the
-        // references handed out are bound to `self`.
+        // SAFETY: mapped by `map` with this length, and nothing can use `words` after this: the
+        // references that were handed out borrow `self`.
         let _ = unsafe { munmap(self.words.as_ptr().cast_mut().cast(), BYTES) };
     }
 }
 
 fn map(memfd: &OwnedFd) -> io::Result<&'static [AtomicU64]> {
     let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
-    // SAFETY: a new mapping of the whole file, whose length the callers have made sure of. The
-    // file is a memfd that nobody shrinks.
+    // SAFETY: a new mapping of the whole file. The callers have checked its length, and it is a
+    // memfd that nothing shrinks.
     let start = unsafe { mmap(std::ptr::null_mut(), BYTES, protection, flags, memfd, 0)? };
     // SAFETY: page-aligned, `WORDS` words long, alive until `drop`, and accessed by both
     // processes as atomics only. Any bits are a valid `AtomicU64`.
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_said() -> io::Result<()> {
+    fn what_does_not_fit_is_dropped_and_reported() -> io::Result<()> {
         let page = Page::create()?;
         let event =
             Event { at: Duration::ZERO, depth: 0, what: What::Done, meter: Meter::default() };

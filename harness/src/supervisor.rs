@@ -1,8 +1,8 @@
 //! Outside the child: starts it, keeps time for it, and says how it ended.
 //!
 //! The supervisor shares no runtime with what it watches.
-//! Its clock counts *opportunity ticks*: sleeps of 10 ms that ended in time. When the machine
-//! stands still it counts none, so a deadline in ticks waits with the machine.
+//! Its clock counts *opportunity ticks*: sleeps of 10 ms that ended in time. While the machine is
+//! frozen it counts none, so a deadline in ticks waits with the machine.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -23,19 +23,19 @@ use crate::child::CANNOT_BEGIN;
 use crate::shm::{Counter, Page};
 use crate::threads;
 
-/// A cell that brings nothing new for this many ticks is over.
+/// A cell with no new event for this many ticks is over.
 const DEADLINE_TICKS: u64 = 150;
 
-/// Over how many of the last ticks it is judged whether it still turns.
+/// Over how many of the last ticks it is judged whether the cell still iterates.
 const LAST_TICKS: u64 = 20;
 
 /// A cell whose actors are done gets this many ticks to return.
 const RETURN_TICKS: u64 = 100;
 
-/// No cell takes longer, whatever the machine does.
+/// No cell takes longer than this, whatever the machine does.
 const WALL_CAP: Duration = Duration::from_secs(60);
 
-/// How much of a child's stderr is kept of its beginning, and of its end.
+/// How much is kept of the beginning of a child's stderr, and as much again of its end.
 const STDERR_KEPT: u64 = 32 * 1024;
 
 /// How to start a child.
@@ -43,9 +43,9 @@ const STDERR_KEPT: u64 = 32 * 1024;
 pub struct Launch {
     /// The program: this one.
     pub program: PathBuf,
-    /// What it is called in lists of processes.
+    /// Its name in lists of processes.
     pub name: PathBuf,
-    /// Its arguments, up to those that the supervisor adds.
+    /// Its arguments, before those that the supervisor adds.
     pub args: Vec<String>,
 }
 
@@ -56,14 +56,14 @@ pub struct Outcome {
     pub trace: Trace,
     /// What it wrote to stderr.
     pub stderr: String,
-    /// It was stopped because the harness is.
+    /// It was stopped because the harness was.
     pub interrupted: bool,
 }
 
 /// Runs a child to its end.
 ///
 /// # Errors
-/// When it cannot be started or its page cannot be made.
+/// When it cannot be started or its page cannot be created.
 pub fn supervise(launch: &Launch, interrupted: &AtomicBool) -> io::Result<Outcome> {
     let page = Page::create()?;
     let mut stderr = File::from(memfd_create("loopnest-stderr", MemfdFlags::CLOEXEC)?);
@@ -103,7 +103,7 @@ pub fn supervise(launch: &Launch, interrupted: &AtomicBool) -> io::Result<Outcom
     let events = page.events();
     let meter = match stop {
         Stop::Deadline { meter, .. } => meter,
-        // The thread is gone; its last reading stands in the last edge.
+        // The thread is gone. Its last reading is in the last edge event.
         _ => Meter {
             switches: events.iter().map(|e| e.meter.switches).max().unwrap_or_default(),
             cpu: events.iter().map(|e| e.meter.cpu).max().unwrap_or_default(),
@@ -116,7 +116,7 @@ pub fn supervise(launch: &Launch, interrupted: &AtomicBool) -> io::Result<Outcom
 
 enum Stop {
     Exited(ExitStatus),
-    /// Nothing new came, or all actors were done and the strategy did not return.
+    /// No new event came, or all actors were done and the strategy did not return.
     Deadline {
         last: Meter,
         in_lock: bool,
@@ -126,7 +126,7 @@ enum Stop {
     Interrupted,
 }
 
-/// How the child stands at a moment.
+/// The state of the child at one moment.
 #[derive(Default)]
 struct Sample {
     meter: Meter,
@@ -177,7 +177,7 @@ impl<'a> Watch<'a> {
             if ticks >= news_at + patience {
                 let now = self.sample();
                 let last = now.meter.saturating_sub(before.meter);
-                // Asleep in a lock at both ends, and never awake between them.
+                // Asleep on a lock at both ends, and never awake between them.
                 let in_lock = before.in_lock && now.in_lock && last.switches == 0;
                 return Ok(Stop::Deadline { last, in_lock, meter: now.meter });
             }
@@ -199,7 +199,7 @@ impl<'a> Watch<'a> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // Fails when all of it is gone already.
+            // Fails if the whole group is already gone.
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
@@ -207,7 +207,7 @@ impl Drop for Watch<'_> {
 }
 
 /// The beginning and the end: a strategy that spins may write warnings for ever, and its last words
-/// are what killed it.
+/// say what killed it.
 fn head_and_tail(file: &mut File) -> io::Result<String> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
@@ -265,7 +265,7 @@ fn panics(stderr: &str) -> Option<String> {
         .filter(|(_, line)| line.contains("panicked at "))
         .map(|(i, line)| {
             let place = line.split("panicked at ").nth(1).unwrap_or("").trim_end_matches(':');
-            // Only the end of the path says anything.
+            // Only the end of the path is of interest.
             let mut parts: Vec<&str> = place.rsplit('/').take(3).collect();
             parts.reverse();
             let what = lines.get(i + 1).map_or("", |line| line.trim());

@@ -1,21 +1,18 @@
-//! Text that fits: wrapping, grouping of digits, and nothing but ASCII.
+//! Text that fits: wrapping, grouping of digits, and only ASCII.
 //!
-//! Reports are read in narrow terminals and pasted into issues, and they quote what a dying
-//! process said, which may be anything.
-//! Everything here keeps a line within its width and out of the way of escape codes.
+//! People read reports in narrow terminals and paste them into issues, and reports quote a dying
+//! process, which may say anything.
+//! Everything here keeps a line within its width and free of escape codes.
 
 use textwrap::{Options, WordSplitter};
 
-/// Columns of what may be pasted anywhere.
+/// Columns of text that may be pasted anywhere.
 pub const WIDTH: usize = 80;
 
-/// The column at which the text behind a label begins.
+/// The column at which the text after a label begins.
 pub const LABEL: usize = 8;
 
-/// Stands for a space at which a line must not be broken, while wrapping.
-const HELD: char = '\u{a0}';
-
-/// A number with its digits in groups of three, from five digits on: `141 000`.
+/// A number with its digits in groups of three, from five digits on: `141,000`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     if digits.len() < 5 {
@@ -24,15 +21,15 @@ pub fn grouped(n: u64) -> String {
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(' ');
+            text.push(',');
         }
         text.push(digit);
     }
     text
 }
 
-/// `text` in ASCII without control characters: line ends become spaces, what has an ASCII twin
-/// becomes that, the rest a question mark.
+/// `text` in ASCII without control characters: line ends become spaces, a character with an ASCII
+/// equivalent becomes that, and any other a question mark.
 pub fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
@@ -66,8 +63,7 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
 
 /// Wraps `text` to `width` columns, every line after `indent` spaces.
 ///
-/// Names are not broken at their hyphens, numbers not at their groups; only a word that is longer
-/// than a whole line is broken.
+/// Names are not broken at their hyphens. Only a word longer than a whole line is broken.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     wrap_after(text, width, &" ".repeat(indent), indent)
 }
@@ -79,29 +75,16 @@ pub fn wrap_after(text: &str, width: usize, first: &str, indent: usize) -> Strin
         .initial_indent(first)
         .subsequent_indent(&rest)
         .word_splitter(WordSplitter::NoHyphenation);
-    textwrap::fill(&hold_numbers(&ascii(text)), options).replace(HELD, " ")
+    textwrap::fill(&ascii(text), options)
 }
 
-/// Puts [`HELD`] between the groups of a number.
-fn hold_numbers(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let digit = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_digit);
-    let mut held = String::with_capacity(text.len());
-    for (i, c) in text.char_indices() {
-        let group =
-            c == ' ' && i > 0 && digit(i - 1) && (1..=3).all(|n| digit(i + n)) && !digit(i + 4);
-        held.push(if group { HELD } else { c });
-    }
-    held
-}
-
-/// `text` behind a label, on a page of [`WIDTH`] columns.
+/// `text` after a label, on a page of [`WIDTH`] columns.
 pub fn labelled(label: &str, text: &str) -> String {
     wrap_after(text, WIDTH, &format!("{label:LABEL$}"), LABEL)
 }
 
-/// A command behind a label of `indent` columns; where it does not fit, it goes on behind a
-/// backslash, so that it can still be copied. Its words are never broken.
+/// A command after a label of `indent` columns. If it does not fit, it continues after a backslash,
+/// so that it can still be copied. Its words are never broken.
 pub fn command(label: &str, words: &[&str], width: usize, indent: usize) -> String {
     let mut lines = vec![format!("{label:indent$}")];
     for (i, word) in words.iter().enumerate() {
@@ -119,8 +102,8 @@ pub fn command(label: &str, words: &[&str], width: usize, indent: usize) -> Stri
     lines.join("\n")
 }
 
-/// `pieces` packed into lines of at most `width` columns, joined by nothing: the pieces of a name
-/// keep their hyphen or plus sign.
+/// `pieces` packed into lines of at most `width` columns, with nothing between them: the pieces of
+/// a name keep their hyphen or plus sign.
 pub fn pack(pieces: &[&str], width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for piece in pieces {
@@ -145,8 +128,8 @@ mod tests {
     fn digits_are_grouped_from_five_on() {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(9999), "9999");
-        assert_eq!(grouped(10_000), "10 000");
-        assert_eq!(grouped(1_234_567), "1 234 567");
+        assert_eq!(grouped(10_000), "10,000");
+        assert_eq!(grouped(1_234_567), "1,234,567");
     }
 
     #[test]
@@ -159,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_number_is_not_broken_at_its_groups() {
-        assert_eq!(wrap("GLib turned 141 000 times", 17, 0), "GLib turned\n141 000 times");
+        assert_eq!(wrap("GLib iterated 141,000 times", 17, 0), "GLib iterated\n141,000 times");
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! What the kernel says of a thread, read from `/proc`.
+//! What the kernel says about a thread, read from `/proc`.
 
 use std::fs;
 use std::time::Duration;
 
 use loopnest_core::trace::Meter;
 
-/// A meter with the counters that the kernel keeps of a thread.
+/// A meter with the counters that the kernel keeps for a thread.
 #[must_use]
 pub fn with_thread(meter: Meter, pid: u32, tid: u64) -> Meter {
     Meter { switches: voluntary_switches(pid, tid), cpu: cpu_time(pid, tid), ..meter }
 }
 
-/// How often a thread gave up the processor by itself, that is: how often it slept.
+/// How many times a thread gave up the processor by itself, that is, slept.
 pub fn voluntary_switches(pid: u32, tid: u64) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));

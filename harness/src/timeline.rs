@@ -1,13 +1,12 @@
 //! Runs as Chrome trace JSON, which opens in Perfetto (ui.perfetto.dev) and in `chrome://tracing`.
 //!
-//! A cell is a process, so that several can be looked at beside each other.
+//! A cell is a process, so that several can be viewed side by side.
 //! Its tracks are the GLib side, the async side, the nested loops and what the rescue thread did;
 //! depth and iterations are counters.
 //!
-//! Perfetto wants slices that nest.
-//! Nested loops do by their nature, but a run that was cut short leaves some open and a broken
-//! strategy may close them in the wrong order, so a slice that would not nest gets a track of its
-//! own.
+//! Perfetto requires slices that nest.
+//! Nested loops usually do. But a run that was cut short leaves some open, and a broken strategy
+//! may close them in the wrong order, so a slice that would not nest gets a track of its own.
 
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ struct Process<'a> {
     events: Vec<Value>,
 }
 
-/// Something with a beginning and an end; the positions are those in the trace.
+/// Something with a beginning and an end. `from` and `to` are positions in the trace.
 struct Slice {
     name: String,
     kind: &'static str,
@@ -170,12 +169,12 @@ impl Process<'_> {
         self.push("E", tid, &slice.name, slice.end, None);
     }
 
-    /// How the run ended, where that was not by itself.
+    /// How the run ended, if not by itself.
     fn end(&mut self, trace: &Trace) {
         let text = match &trace.end {
             End::Finished => return,
             End::Died { message, .. } => format!("died: {message}"),
-            End::Deadline { in_lock: true, .. } => "killed, asleep in a lock".to_owned(),
+            End::Deadline { in_lock: true, .. } => "killed, asleep on a lock".to_owned(),
             End::Deadline { .. } => "killed at the deadline".to_owned(),
             End::Unknown { reason } => format!("unknown: {reason}"),
         };
@@ -199,7 +198,8 @@ impl Process<'_> {
     }
 }
 
-/// Slices of one kind on as few tracks as let them nest, in the order of their beginning.
+/// Slices of one kind on as few tracks as possible so that they nest, in the order in which they
+/// begin.
 fn lanes(slices: Vec<Slice>) -> Vec<Vec<Slice>> {
     let mut lanes: Vec<Vec<Slice>> = Vec::new();
     for slice in slices {
@@ -234,7 +234,7 @@ mod tests {
         events(trace).iter().filter(|e| e["ph"] == phase).collect()
     }
 
-    /// Every end closes the slice that was begun last on its track, not before its beginning.
+    /// Every end must close the slice that began last on its track, and not before it began.
     fn check_nesting(trace: &Value) {
         let mut open: BTreeMap<(u64, u64), Vec<(String, f64)>> = BTreeMap::new();
         for event in events(trace) {
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_one_in_the_other_share_a_track_and_quiet_windows_have_their_own() {
+    fn loops_inside_each_other_share_a_track_and_quiet_windows_have_their_own() {
         let run = trace_of(&[
             What::Open(0),
             What::QuietBegin,
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_cut_short_leaves_nothing_open() {
+    fn a_run_that_was_cut_short_leaves_no_slice_open() {
         let mut run = trace_of(&[What::Open(0), What::PokeBegin(0), What::Open(1)]);
         run.end = End::Died { signal: Some(6), code: None, message: "EnterError".to_owned() };
         let program = program("callback");

@@ -1,7 +1,6 @@
 //! One program on one strategy, on the real loops, in a child process.
 //!
-//! A scenario is known to the child by its name. A program that nobody has named goes to it as a
-//! file in memory, in TOML, as it would be stored.
+//! The child knows a scenario by its name. It gets any other program as a file in memory, in TOML.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,17 +17,17 @@ use crate::registry::{Registry, Unknown};
 use crate::result::CellResult;
 use crate::supervisor::{Launch, Outcome, supervise};
 
-/// What says nothing is run again, this often at most.
+/// How many times an inconclusive run is repeated at most.
 const RETRIES: u32 = 2;
 
 /// One run of one program on one strategy.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// What it means.
+    /// Its judgement.
     pub judgement: Judgement,
     /// What happened.
     pub trace: Trace,
-    /// What the child said on stderr.
+    /// What the child wrote to stderr.
     pub stderr: String,
 }
 
@@ -41,7 +40,7 @@ pub struct Trial {
     pub program: Program,
     /// When everything in it is due.
     pub ideal: Trace,
-    /// The program for the child to read, if it does not know it by its name.
+    /// The program for the child to read, if it does not know it by name.
     text: Option<File>,
 }
 
@@ -60,7 +59,7 @@ impl Trial {
     /// Any program.
     ///
     /// # Errors
-    /// When it cannot be handed over.
+    /// When it cannot be written to memory.
     pub fn of(about: About, program: Program) -> io::Result<Self> {
         let text = toml::to_string(&program).map_err(io::Error::other)?;
         let mut file = File::from(memfd_create("loopnest-program", MemfdFlags::CLOEXEC)?);
@@ -74,7 +73,7 @@ impl Trial {
         format!("{}/{}", self.about.name, self.program.name)
     }
 
-    /// Runs it once, or again if that says nothing; `None` when interrupted.
+    /// Runs it once, or again if that is inconclusive; `None` if interrupted.
     ///
     /// # Errors
     /// When the child cannot be started.
@@ -102,7 +101,7 @@ impl Trial {
         }
     }
 
-    /// What several attempts at it come to.
+    /// The result of several attempts.
     pub fn result(&self, attempts: &[Attempt]) -> CellResult {
         let judgements = attempts.iter().map(|attempt| attempt.judgement.clone()).collect();
         CellResult::of(&self.about, &self.program, judgements)

@@ -1,4 +1,4 @@
-//! What the command line takes, what it turns down, and how it ends.
+//! What the command line accepts, what it rejects, and how it exits.
 
 mod common;
 
@@ -12,10 +12,10 @@ use harness::expect::Expectations;
 use loopnest_core::Word;
 use loopnest_core::verdict::Word::{BusyLoop, Progress, Stall};
 
-/// A cell that takes a quarter of a second and is progress.
+/// A cell that takes a quarter of a second and makes progress.
 const QUICK: [&str; 4] = ["-s", "dispatch", "-c", "wake-from-callback"];
 
-/// A cell that is no progress.
+/// A cell that does not make progress.
 const BAD: [&str; 4] = ["-s", "nested", "-c", "dialog-from-callback"];
 
 #[track_caller]
@@ -36,7 +36,7 @@ fn expecting(text: &str, cell: &[&str]) -> (Ran, String) {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_answered_with_the_nearest() {
+fn an_unknown_name_gets_the_nearest_as_a_suggestion() {
     for (args, said) in [
         (&["-s", "nosuch"][..], "no strategy matches `nosuch`; did you mean "),
         (&["-c", "nosuch"], "no scenario matches `nosuch`; did you mean "),
@@ -53,7 +53,7 @@ fn a_name_that_does_not_exist_is_answered_with_the_nearest() {
 }
 
 #[test]
-fn what_makes_no_sense_is_wrong_usage() {
+fn nonsense_is_wrong_usage() {
     for args in [
         &["--jobs", "0"][..],
         &["-n", "0"],
@@ -77,14 +77,14 @@ fn what_makes_no_sense_is_wrong_usage() {
 }
 
 #[test]
-fn a_selection_without_a_cell_runs_nothing_and_exits_4() {
+fn an_empty_selection_runs_nothing_and_exits_4() {
     let ran = run(&mut harness(["-s", "nested", "-c", "!*"])).exits(4);
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains("no cell"), "{ran:#?}");
 }
 
 #[test]
-fn a_dry_run_prints_the_cells_that_would_be_run_and_runs_none() {
+fn a_dry_run_prints_the_cells_that_would_run_and_runs_none() {
     let args = ["-s", "nested*", "-c", "dialog-q*", "-c", "idle", "-s", "!*wake", "--dry-run"];
     let ran = run(&mut harness(args)).exits(0);
     assert_eq!(ran.stdout, "nested/dialog-quiet\nnested/idle\n");
@@ -108,13 +108,13 @@ fn the_exit_code_says_whether_a_verdict_is_the_expected_one() {
     assert!(ran.stdout.contains("harness replay dispatch/wake-from-callback"), "{ran:#?}");
     let (ran, _) = expecting(&row("stall"), &[&QUICK[..], &["--fail-on", "never"]].concat());
     ran.exits(0);
-    // A cell that the file does not name surprises nobody.
+    // A cell that the file does not name is never unexpected.
     let (ran, _) = expecting("", &QUICK);
     ran.exits(0);
 }
 
 #[test]
-fn a_known_stall_fails_only_who_asks_for_it() {
+fn a_known_stall_fails_only_if_asked_for() {
     let known = "[nested]\ndialog-from-callback = \"busy-loop+stall\"\n";
     let (ran, _) = expecting(known, &BAD);
     ran.exits(0);
@@ -136,7 +136,7 @@ fn expectations_are_written_and_rows_that_were_not_run_are_kept() {
     let write = |path: &Path, cell: &[&str]| {
         run(harness(cell).arg("--write-expectations").arg("--expect").arg(path))
     };
-    // That they differed is what was asked to be written down, so it is no surprise.
+    // The difference was to be written down, so it is not unexpected.
     let ran = write(&file, &QUICK).exits(0);
     assert!(ran.stderr.contains("wrote ") && ran.stderr.contains("expected.toml"), "{ran:#?}");
     let read = |path: &Path| Expectations::load(path).expect("what was written can be read");
@@ -144,7 +144,7 @@ fn expectations_are_written_and_rows_that_were_not_run_are_kept() {
     assert_eq!(after.get("dispatch", "wake-from-callback"), Some(&[Progress][..]));
     assert_eq!(after.get("dispatch", "ticker"), Some(&[Word::Lost][..]));
     assert_eq!(after.get("elsewhere", "idle"), Some(&[Stall][..]));
-    // A file that is not there yet is made.
+    // A missing file is created.
     let new = path.join("new.toml");
     write(&new, &BAD).exits(0);
     assert_eq!(read(&new).get("nested", "dialog-from-callback"), Some(&[Stall, BusyLoop][..]));
@@ -154,10 +154,10 @@ fn expectations_are_written_and_rows_that_were_not_run_are_kept() {
 }
 
 #[test]
-fn a_broken_expectation_file_is_turned_down_with_its_line_before_anything_runs() {
+fn a_broken_expectation_file_is_rejected_with_its_line_before_anything_runs() {
     for (text, line, said) in [
         ("[dispatch]\nticker =\n", 2, ""),
-        ("\n\n[dispatch]\nticker = \"slow\"\n", 4, "no verdict is called `slow`"),
+        ("\n\n[dispatch]\nticker = \"slow\"\n", 4, "no such verdict, `slow`"),
         ("[dispatch]\nticker = 7\n", 2, ""),
         ("[dispatch]\nticker = \"progress+stall\"\n", 2, "cannot be joined"),
     ] {
@@ -194,7 +194,7 @@ fn a_stored_run_that_cannot_be_read_is_wrong_usage() {
 }
 
 #[test]
-fn a_run_of_another_schema_is_told_as_such() {
+fn a_run_with_another_schema_is_rejected() {
     let (_folder, path) = folder();
     let file = path.join("run.json");
     let mut result = run(&mut harness(QUICK.iter().chain(&["-f", "json"]))).exits(0).result();
@@ -212,11 +212,14 @@ fn replay_says_whether_the_verdict_was_seen_again() {
     // In any order, as people write it.
     replay("--verdict=busy-loop+stall").exits(0);
     let ran = replay("--verdict=progress").exits(1);
-    assert!(ran.stdout.ends_with("\nnot seen again: progress was to be seen\n"), "{ran:#?}");
+    assert!(
+        ran.stdout.ends_with("\nnot seen again: expected progress, got stall+busy-loop\n"),
+        "{ran:#?}"
+    );
 }
 
 #[test]
-fn explain_names_the_rule_and_the_line_that_replays_the_cell() {
+fn explain_names_the_rule_and_the_command_that_replays_the_cell() {
     let ran = run(&mut harness(["explain", "gtk-rs/dialog-from-task"])).exits(0);
     assert!(ran.stdout.contains("METHODOLOGY.md#executor-re-entered"), "{ran:#?}");
     assert!(ran.stdout.contains("harness replay gtk-rs/dialog-from-task"), "{ran:#?}");
@@ -224,7 +227,7 @@ fn explain_names_the_rule_and_the_line_that_replays_the_cell() {
 }
 
 #[test]
-fn variables_stand_for_flags_and_flags_win() {
+fn variables_set_flags_and_flags_win() {
     let repeats = |args: &[&str]| {
         let args = QUICK.iter().chain(&["-f", "json"]).chain(args);
         let ran = run(harness(args).env("HARNESS_REPEAT", "2").env("HARNESS_SEED", "abc"));
@@ -238,7 +241,7 @@ fn variables_stand_for_flags_and_flags_win() {
 }
 
 #[test]
-fn a_variable_that_means_nothing_is_warned_of_and_changes_nothing() {
+fn an_unknown_variable_gives_a_warning_and_has_no_effect() {
     let ran = run(harness(["--dry-run", "-s", "nested", "-c", "idle"])
         .env("HARNESS_REPEATS", "2")
         .env("HARNESS_SEED", "1"))
@@ -246,16 +249,17 @@ fn a_variable_that_means_nothing_is_warned_of_and_changes_nothing() {
     assert_eq!(ran.stdout, "nested/idle\n");
     assert_eq!(
         ran.stderr,
-        "warning: HARNESS_REPEATS means nothing here; there are HARNESS_REPEAT and HARNESS_SEED\n"
+        "warning: HARNESS_REPEATS has no effect; the variables are HARNESS_REPEAT and \
+         HARNESS_SEED\n"
     );
-    // Not in a cell as well: what that writes is evidence.
+    // A cell does not warn too: what it writes is evidence.
     let args = QUICK.iter().chain(&["--progress", "plain"]);
     let ran = run(harness(args).env("HARNESS_X", "")).exits(0);
     assert_eq!(ran.stderr.matches("HARNESS_X").count(), 1, "{ran:#?}");
 }
 
 #[test]
-fn help_has_every_exit_code_and_no_command_that_is_internal() {
+fn help_lists_every_exit_code_and_no_internal_command() {
     let help = run(&mut harness(["help", "run"])).exits(0);
     for code in [0, 1, 2, 3, 4, 5, 70, 130] {
         let documented = help.stdout.lines().any(|line| line.starts_with(&format!("  {code} ")));

@@ -1,4 +1,4 @@
-//! The planted subjects: a harness that was never seen to find a fault proves nothing.
+//! The planted subjects: a harness that has never found a fault proves nothing.
 
 mod common;
 
@@ -19,7 +19,7 @@ const CONTROLS: [(&str, &[Word]); 9] = [
 ];
 
 #[test]
-fn every_planted_subject_gets_the_verdict_that_is_known_of_it() {
+fn every_planted_subject_gets_its_known_verdict() {
     let args = ["-s", "control-*", "-c", "control", "-f", "json", "--full", "--expect", "none"];
     let result = run(&mut harness(args)).exits(0).result();
     assert_eq!(result.strategies(), CONTROLS.map(|(name, _)| name), "all of them, in order");
@@ -46,7 +46,7 @@ fn doctor_finds_that_this_machine_can_measure_and_names_every_planted_subject() 
 }
 
 #[test]
-fn planted_subjects_stay_out_of_the_matrix() {
+fn planted_subjects_are_not_part_of_the_matrix() {
     for selection in [&[][..], &["-s", "all"], &["-s", "*"], &["-c", "*"]] {
         let ran = run(&mut harness(["--dry-run"].iter().chain(selection))).exits(0);
         assert!(!ran.stdout.contains("control"), "{selection:?}: {}", ran.stdout);

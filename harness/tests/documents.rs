@@ -21,7 +21,7 @@ fn the_matrix_in_the_readme_and_the_paper_is_the_recorded_one() {
     for path in ["README.md", "papers/stall-or-spin/paper.md"] {
         assert!(
             read(path).contains(matrix.trim()),
-            "the matrix in {path} is stale; `cargo xtask readme` writes it anew"
+            "the matrix in {path} is stale; run `cargo xtask readme`"
         );
     }
 }
@@ -31,7 +31,7 @@ fn the_rules_in_the_methodology_are_those_of_the_catalogue() {
     let page = harness::rules::page();
     assert!(
         read("METHODOLOGY.md").contains(page.trim()),
-        "the rules in METHODOLOGY.md are stale; `cargo xtask readme` writes them anew"
+        "the rules in METHODOLOGY.md are stale; run `cargo xtask readme`"
     );
 }
 

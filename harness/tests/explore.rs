@@ -1,5 +1,5 @@
-//! The search: that it finds what is there, makes it small, and is the same each time; and the
-//! commands round it.
+//! The search finds what is there, shrinks it, and gives the same result each time. The commands
+//! around it are tested too.
 
 mod common;
 
@@ -18,7 +18,7 @@ use loopnest_core::verdict::Word;
 use loopnest_core::{Judgement, Program, classify};
 use rustix::process::Signal;
 
-/// Says `words` of every program like this, and of all others that they make progress.
+/// A judge that says `words` of every program like this, and progress of all others.
 fn planted(
     words: &[Word],
     like: impl Fn(&Program) -> bool,
@@ -42,7 +42,7 @@ fn found(plan: &Plan, words: &[Word], like: impl Fn(&Program) -> bool) -> Find {
     searched(plan, words, like).find.expect("there is one")
 }
 
-/// A timer of a task is due while a callback's dialog is open: where asyncio-glib stalls.
+/// A task's timer is due while a callback's dialog is open, which is where asyncio-glib stalls.
 fn owes_a_timer(program: &Program) -> bool {
     let opens = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Dialog { .. }));
     let by_callback = program.actors.iter().any(|a| a.kind.side() == Side::Glib && opens(&a.steps));
@@ -86,11 +86,11 @@ fn a_longer_search_does_not_change_what_a_shorter_one_has_found() {
 }
 
 #[test]
-fn the_wanted_word_is_kept_while_shrinking_and_other_verdicts_are_not_taken() {
+fn shrinking_keeps_the_wanted_word_and_rejects_other_verdicts() {
     let plan = Plan::on_model(5, 500, Some(Word::BusyLoop));
     let none = searched(&plan, &[Word::Stall], owes_a_timer);
     assert!(none.find.is_none() && none.cases == 500 && !none.interrupted, "{none:#?}");
-    // What is smaller is another fault, which is not the one that was found.
+    // Smaller programs have another fault, not the one that was found.
     let mut judge = |program: &Program| {
         let words: &[Word] = if owes_a_timer(program) {
             &[Word::Stall, Word::BusyLoop]
@@ -108,16 +108,16 @@ fn the_wanted_word_is_kept_while_shrinking_and_other_verdicts_are_not_taken() {
 }
 
 #[test]
-fn without_a_wanted_word_the_worst_of_the_first_is_kept() {
+fn without_a_wanted_word_the_worst_word_of_the_first_find_is_kept() {
     let plan = Plan::on_model(5, 500, None);
     let find = found(&plan, &[Word::Abort, Word::Stall], owes_a_timer);
     assert_eq!(find.word, Word::Abort);
     let refused = searched(&plan, &[Word::Refused], |_| true);
-    assert!(refused.find.is_none(), "a refusal is no harm: {refused:#?}");
+    assert!(refused.find.is_none(), "a refusal is not bad: {refused:#?}");
 }
 
 #[test]
-fn what_is_not_seen_each_time_is_not_found_on_the_real_loops() {
+fn on_the_real_loops_a_find_must_be_seen_each_time() {
     let mut n = 0;
     let mut judge = |program: &Program| {
         n += 1;
@@ -131,7 +131,7 @@ fn what_is_not_seen_each_time_is_not_found_on_the_real_loops() {
 }
 
 #[test]
-fn a_word_beside_the_wanted_one_must_be_seen_each_time_too() {
+fn the_words_beside_the_wanted_one_must_be_seen_each_time_too() {
     for (words, is_found) in
         [([Word::Stall, Word::Stall], true), ([Word::Lost, Word::Stall], false)]
     {
@@ -205,14 +205,14 @@ fn stalling() -> Counterexample {
 }
 
 #[test]
-fn a_counterexample_is_the_same_after_it_was_stored() {
+fn a_stored_counterexample_is_read_back_the_same() {
     let (_folder, path) = folder();
     let file = path.join("below").join("found.toml");
     let stored = stalling();
     stored.save(&file).expect("the folder is made");
     assert_eq!(Counterexample::load(&file).expect("it was just written"), stored);
     let text = fs::read_to_string(&file).expect("it was just written");
-    // The value first, the seed second; and a person sees what it is about.
+    // The program comes before the seed, and a person can see what it is about.
     let position = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
     assert!(position("[program]") < position("[found]"));
     assert!(position("#   opener: GLib timeout") < position("verdict = \"stall+busy-loop\""));
@@ -231,7 +231,7 @@ fn replay_of_a_file_says_whether_the_verdict_was_seen_again() {
     assert!(ran.stdout.ends_with("\nseen again\n"), "{ran:#?}");
     let ran = replay(&["--strategy", "dispatch", "-n", "2"]).exits(1);
     assert!(ran.stdout.starts_with("dispatch/found  progress  2/2\n"), "{ran:#?}");
-    assert!(ran.stdout.ends_with("\nnot seen again: stall+busy-loop was to be seen\n"));
+    assert!(ran.stdout.ends_with("\nnot seen again: expected stall+busy-loop, got progress\n"));
     let timeline = path.join("trace.json");
     let timeline = timeline.to_str().expect("a plain name");
     replay(&["-s", "dispatch", "--verdict", "progress", "--timeline", timeline]).exits(0);
@@ -239,7 +239,7 @@ fn replay_of_a_file_says_whether_the_verdict_was_seen_again() {
 }
 
 #[test]
-fn a_program_that_nobody_begins_ends_at_once() {
+fn a_program_in_which_nothing_starts_ends_at_once() {
     let (_folder, path) = folder();
     let file = path.join("found.toml");
     let mut dormant = stalling();
@@ -247,28 +247,29 @@ fn a_program_that_nobody_begins_ends_at_once() {
     dormant.program.actors.remove(0);
     let mut empty = dormant.clone();
     empty.program.actors.clear();
-    for nobody in [dormant, empty] {
-        nobody.save(&file).expect("room");
+    for idle in [dormant, empty] {
+        idle.save(&file).expect("room");
         let ran = run(harness(["replay"]).arg(&file).args(["--verdict", "progress"])).exits(0);
         assert!(ran.stdout.ends_with("\nseen again\n"), "{ran:#?}");
     }
 }
 
 #[test]
-fn judged_by_other_rules_it_is_run_with_a_warning() {
+fn a_file_judged_by_other_rules_runs_with_a_warning() {
     let (_folder, path) = folder();
     let file = path.join("found.toml");
     let mut old = stalling();
     old.rules = 0;
     old.save(&file).expect("room");
     let ran = run(harness(["replay"]).arg(&file)).exits(0);
-    let said = format!("warning: {} was judged by rules 0, not 1\n", file.display());
+    let said =
+        format!("warning: {} was judged by rules 0; this harness has rules 1\n", file.display());
     assert_eq!(ran.stderr, said);
 }
 
-/// Replays a file with this in it, which is not to be run.
+/// Replays a file with this text, which must be rejected.
 #[track_caller]
-fn turned_down(file: &Path, text: &str) -> String {
+fn rejected(file: &Path, text: &str) -> String {
     fs::write(file, text).expect("room");
     let ran = run(harness(["replay"]).arg(file)).exits(2);
     assert_eq!(ran.stdout, "", "{ran:#?}");
@@ -277,7 +278,7 @@ fn turned_down(file: &Path, text: &str) -> String {
 }
 
 #[test]
-fn a_file_that_is_broken_is_turned_down_with_the_place_and_what_to_do() {
+fn a_broken_file_is_rejected_with_the_place_and_the_remedy() {
     let (_folder, path) = folder();
     let file = path.join("found.toml");
     let good = stalling().render().expect("TOML");
@@ -285,47 +286,47 @@ fn a_file_that_is_broken_is_turned_down_with_the_place_and_what_to_do() {
     let verdict = line("verdict = ");
     for (from, to, line, column, said) in [
         ("verdict = ", "verdict == ", verdict, 10, ""),
-        ("stall+busy-loop", "slow", verdict, 11, "no verdict `slow`; there are progress, "),
+        ("stall+busy-loop", "slow", verdict, 11, "no such verdict, `slow`; the words are "),
         ("case = ", "kase = ", line("case = "), 1, "unknown field `kase`"),
         ("every_ms = ", "evry_ms = ", line("every_ms = "), 1, "unknown field `evry_ms`"),
         ("do = \"dialog\"", "do = \"dialogue\"", line("do = \"dialog\""), 6, "dialogue"),
         ("strategy = \"nested\"\n", "", 1, 1, "missing field `strategy`"),
     ] {
         assert!(good.contains(from), "{from}: {good}");
-        let said_all = turned_down(&file, &good.replacen(from, to, 1));
+        let said_all = rejected(&file, &good.replacen(from, to, 1));
         let said_all = said_all.replace(&file.display().to_string(), "FILE");
         let place = format!("error: FILE:{line}:{column}: ");
         assert!(said_all.starts_with(&place), "{from} -> {to}: not {place} but {said_all}");
         assert!(said_all.contains(said), "{from} -> {to}: {said_all}");
-        assert!(said_all.contains("; mend that, or have the file written again"), "{said_all}");
+        assert!(said_all.contains("; fix that, or run `harness explore` again"), "{said_all}");
     }
 }
 
 #[test]
-fn a_file_of_another_format_and_a_program_that_cannot_be_run_are_turned_down() {
+fn a_file_of_another_format_or_with_a_broken_program_is_rejected() {
     let (_folder, path) = folder();
     let file = path.join("found.toml");
     let good = stalling().render().expect("TOML");
-    let said = turned_down(&file, &good.replace("format = 1", "format = 2\nnew = true"));
+    let said = rejected(&file, &good.replace("format = 1", "format = 2\nnew = true"));
     assert!(said.contains("format 2; this harness reads 1"), "{said}");
     let mut twice = stalling();
     let first = twice.program.actors[0].clone();
     twice.program.actors.push(first);
-    let said = turned_down(&file, &twice.render().expect("TOML"));
-    assert!(said.contains("is used twice; mend it there"), "{said}");
+    let said = rejected(&file, &twice.render().expect("TOML"));
+    assert!(said.contains("is used twice; fix it in the file"), "{said}");
     let mut stranger = stalling();
     stranger.strategy = "nestd".to_owned();
-    let said = turned_down(&file, &stranger.render().expect("TOML"));
+    let said = rejected(&file, &stranger.render().expect("TOML"));
     assert!(said.contains("did you mean nested"), "{said}");
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let ran = run(&mut harness(["replay", "/nonexistent/found.toml"])).exits(2);
     assert!(ran.stderr.starts_with("error: cannot read /nonexistent/found.toml: "), "{ran:#?}");
     assert!(ran.stderr.contains("`harness explore` writes such files"), "{ran:#?}");
     let ran = run(&mut harness(["replay", "nested/idle", "-s", "dispatch"])).exits(2);
-    assert!(ran.stderr.contains("a cell names its strategy"), "{ran:#?}");
+    assert!(ran.stderr.contains("a cell already names its strategy"), "{ran:#?}");
 }
 
 /// Searches in an empty folder.
@@ -342,13 +343,13 @@ fn what_cannot_be_searched_for_is_wrong_usage() {
         (&["-s", "nestd"], "no strategy matches `nestd`; did you mean nested"),
         (&["-s", "nested", "--want", "stal"], "did you mean stall?"),
         (&["-s", "nested", "--want", "busy"], "did you mean busy-loop?"),
-        (&["-s", "nested", "--want", "progress"], "`progress` does not say so"),
+        (&["-s", "nested", "--want", "progress"], "`progress` is not a bad verdict"),
         (&["-s", "nested", "--skip", "driver"], "did you mean driver-held-by-library-task?"),
         (&["-s", "nested", "--cases", "0"], "0 is not in 1.."),
         (&["-s", "nested", "--seed", "seed"], "hexadecimal"),
-        (&["-s", "nested", "--out", "/"], "--out names a folder, /"),
+        (&["-s", "nested", "--out", "/"], "--out is a folder, /"),
         (&["-s", "control-starved"], "there is no model of `control-starved`"),
-        (&["-s", "control-starved"], "`--real` searches on the real loops"),
+        (&["-s", "control-starved"], "use `--real` to search on the real loops"),
     ] {
         let (_folder, ran) = explore(args);
         let ran = ran.exits(2);
@@ -392,7 +393,7 @@ fn a_stall_of_nested_is_found_and_seen_again_on_the_real_loops() {
 }
 
 #[test]
-fn dispatch_fails_nowhere_outside_its_limit() {
+fn dispatch_fails_only_at_its_known_limit() {
     let limit = ["--skip", "driver-held-by-library-task", "--seed", "1"];
     let (_folder, ran) =
         explore(&[&["--strategy", "dispatch", "--cases", "2000"][..], &limit[..]].concat());
@@ -400,7 +401,7 @@ fn dispatch_fails_nowhere_outside_its_limit() {
 }
 
 #[test]
-fn a_seed_that_was_not_given_is_printed_with_the_line_that_searches_again() {
+fn a_random_seed_is_printed_with_the_command_that_repeats_the_search() {
     let args = ["-s", "handoff", "--want", "livelock", "--cases", "5"];
     let (_folder, ran) = explore(&args);
     let ran = ran.exits(4);
@@ -412,7 +413,7 @@ fn a_seed_that_was_not_given_is_printed_with_the_line_that_searches_again() {
 }
 
 #[test]
-fn on_the_real_loops_a_strategy_without_a_model_is_searched_too() {
+fn a_strategy_without_a_model_can_be_searched_on_the_real_loops() {
     let args = ["-s", "control-correct", "--real", "--cases", "3", "--seed", "1"];
     let (_folder, ran) = explore(&[&args[..], &["--want", "deadlock"]].concat());
     let said = "control-correct: no `deadlock` in 3 programs of seed 1\n";
@@ -420,7 +421,7 @@ fn on_the_real_loops_a_strategy_without_a_model_is_searched_too() {
 }
 
 #[test]
-fn what_has_a_cause_that_is_left_out_is_not_found() {
+fn a_program_with_a_skipped_cause_is_not_found() {
     let args = ["-s", "control-starved", "--real", "--cases", "2", "--seed", "1"];
     let (_folder, ran) = explore(&[&args[..], &["--skip", "starved-by-priority"]].concat());
     let ran = ran.exits(4);
@@ -428,7 +429,7 @@ fn what_has_a_cause_that_is_left_out_is_not_found() {
 }
 
 #[test]
-fn what_cannot_be_saved_is_printed_all_the_same() {
+fn a_find_that_cannot_be_saved_is_still_printed() {
     let out = "/proc/nonexistent/it.toml";
     let args = ["-s", "control-starved", "--real", "--want", "busy-loop", "--cases", "1"];
     let running = Running::start(harness(["explore"]).args(args).args(["--out", out]));
@@ -443,7 +444,7 @@ fn what_cannot_be_saved_is_printed_all_the_same() {
 }
 
 #[test]
-fn ctrl_c_ends_a_search_with_what_was_found_so_far() {
+fn ctrl_c_ends_a_search_and_prints_what_it_did_so_far() {
     for signal in [Signal::INT, Signal::TERM] {
         let (_folder, path) = folder();
         let args = ["-s", "control-starved", "--real", "--want", "deadlock", "--cases", "1000"];
@@ -465,7 +466,7 @@ fn ctrl_c_while_shrinking_prints_and_saves_the_best_so_far() {
     let args = ["-s", "control-starved", "--real", "--want", "busy-loop", "--progress", "plain"];
     let running = Running::start(harness(["explore"]).args(args).current_dir(&path));
     wait_for("a find", || running.stderr().contains('\n').then_some(()));
-    // Saved the moment it was found.
+    // It was saved as soon as it was found.
     let folder = path.join("counterexamples");
     let saved = fs::read_dir(&folder).expect("a folder").next().expect("a file").expect("an entry");
     let first = Counterexample::load(&saved.path()).expect("it is whole");

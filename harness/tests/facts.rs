@@ -1,6 +1,6 @@
 //! The facts that started the project, on the real loops, by counts.
 //!
-//! Every test asks the real program, so what holds here holds for whoever runs it.
+//! Every test runs the real program, so what holds here holds for its users.
 
 mod common;
 
@@ -13,13 +13,13 @@ use loopnest_core::verdict::{Finding, Judgement, WindowFigures};
 const FROM_LIBRARY_TASK: &str = "dialog-from-library-task";
 
 fn measure(args: &[&str]) -> RunResult {
-    // One cell at a time: the tests of this file run beside each other already.
+    // One cell at a time: the tests of this file already run in parallel.
     let evidence = ["-j", "1", "-f", "json", "--full", "--expect", "none"];
     run(&mut harness(args.iter().copied().chain(evidence))).exits(0).result()
 }
 
-/// Every cell of a strategy. What is no progress is asked five times more and has the verdict of
-/// most: the machine may be a builder's, with something else to do.
+/// Every cell of a strategy. A cell without progress is run five times more and gets the majority's
+/// verdict, because a build machine may be busy with something else.
 fn measure_all(strategy: &str) -> RunResult {
     let mut result = measure(&["-s", strategy]);
     assert!(result.cells.len() > 20, "the whole matrix: {}", result.cells.len());
@@ -48,7 +48,7 @@ fn window<'a>(cell: &'a CellResult, name: &str) -> &'a WindowFigures {
 }
 
 #[test]
-fn nested_lets_nothing_async_into_a_dialog_and_spins_over_it() {
+fn nested_delivers_no_async_event_in_a_dialog_and_spins() {
     let result = measure(&["-s", "nested", "-c", "dialog-from-callback"]);
     let cell = cell(&result, "nested", "dialog-from-callback");
     assert_eq!(cell.verdict, [Word::Stall, Word::BusyLoop], "{cell:#?}");
@@ -63,7 +63,7 @@ fn nested_lets_nothing_async_into_a_dialog_and_spins_over_it() {
 }
 
 #[test]
-fn a_future_resolved_by_a_callback_wakes_nested_only_where_the_wait_ends_after_a_dispatch() {
+fn a_future_resolved_by_a_callback_wakes_nested_only_with_wake_after_dispatch() {
     let result = measure(&["-s", "nested", "-s", "nested-no-wake", "-c", "wake-from-callback"]);
     let without = cell(&result, "nested-no-wake", "wake-from-callback");
     assert_eq!(without.verdict, [Word::Stall], "{without:#?}");
@@ -113,7 +113,7 @@ fn handoff_makes_progress_in_every_scenario_that_it_does_not_refuse() {
 }
 
 #[test]
-fn with_nothing_due_dispatch_and_handoff_make_the_one_iteration_that_closes_the_window() {
+fn with_nothing_due_dispatch_and_handoff_iterate_once_to_close_the_window() {
     let strategies = ["dispatch", "handoff"];
     let result = measure(&["-s", "dispatch", "-s", "handoff", "-c", "idle", "-c", "dialog-quiet"]);
     for strategy in strategies {

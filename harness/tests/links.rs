@@ -1,7 +1,7 @@
-//! What the documents name is there: every link leads somewhere, and every path exists.
+//! Every link in the documents leads somewhere, and every path exists.
 //!
-//! A path is a link's target, or words in backticks that look like one. `NAME` in a path stands for
-//! a name that the reader chooses.
+//! A path is a link's target, or words in backticks that look like one. `NAME` in a path is a
+//! placeholder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ struct Tree {
     paths: BTreeSet<String>,
 }
 
-/// What is written in backticks and ends like this is taken for a file.
+/// Words in backticks that end like this are file names.
 const FILES: [&str; 8] = [".rs", ".md", ".toml", ".json", ".yml", ".ui", ".css", ".supp"];
 
 impl Tree {
@@ -62,7 +62,7 @@ impl Tree {
         (path.is_empty() || self.paths.contains(&path)).then_some(path)
     }
 
-    /// Whether some path is this one or ends in it: `turn.rs` is enough to name a file.
+    /// Whether some path is this one or ends with it: `turn.rs` is enough to name a file.
     fn names(&self, short: &str) -> bool {
         let tail = format!("/{short}");
         self.paths.contains(short) || self.paths.iter().any(|path| path.ends_with(&tail))
@@ -76,7 +76,7 @@ impl Tree {
     }
 }
 
-/// The lines of a document that are not in a fenced block.
+/// The lines of a document outside of fenced blocks.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     text.lines().filter(move |line| {
@@ -94,7 +94,7 @@ fn in_backticks(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// The name of a heading in a link, as GitHub makes it.
+/// The anchor that GitHub gives a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
@@ -164,7 +164,7 @@ fn the_readme_links_every_example() {
 }
 
 #[test]
-fn a_heading_is_linked_by_its_words() {
+fn anchors_are_made_as_github_makes_them() {
     assert_eq!(anchor(" What loom cannot say"), "what-loom-cannot-say");
     assert_eq!(anchor(" `core/`: the vocabulary"), "core-the-vocabulary");
     assert!(has_heading("text\n## A turn, step by step\n", "a-turn-step-by-step"));

@@ -1,5 +1,5 @@
-//! The model against the record: every scenario on the model of every strategy gets the verdict that
-//! the real loops are recorded to get.
+//! The model against the record: on the model of every strategy, every scenario gets the verdict
+//! that is recorded for the real loops.
 
 use std::fmt::Write as _;
 
@@ -27,7 +27,7 @@ fn the_model_of_every_strategy_gets_the_recorded_verdict_in_every_scenario() {
                 let said = |words: &[Word]| words.iter().map(|w| w.name()).collect::<Vec<_>>();
                 let _ = writeln!(
                     surprises,
-                    "{strategy} x {}: the model says {:?}, recorded is {:?}; {:?} {:?} {:?}",
+                    "{strategy} x {}: the model says {:?}, the record {:?}; {:?} {:?} {:?}",
                     program.name,
                     said(&judged.words),
                     said(expected),
@@ -42,10 +42,10 @@ fn the_model_of_every_strategy_gets_the_recorded_verdict_in_every_scenario() {
     assert!(surprises.is_empty(), "\n{surprises}");
 }
 
-/// What the model of a strategy says of a program that has no name.
+/// The verdict of a strategy's model on a program with these actors.
 fn judged(strategy: Model, actors: Vec<Actor>) -> Vec<Word> {
     let program = Program {
-        name: "made-up".to_owned(),
+        name: "generated".to_owned(),
         about: "The model and the real loops once differed on it.".to_owned(),
         source: "core/src/generate".to_owned(),
         tags: Vec::new(),
@@ -62,8 +62,7 @@ fn dialog(how: How, close_after_ms: Option<u64>) -> Step {
     Step::Dialog { level: "dialog".to_owned(), how, close_after_ms }
 }
 
-/// With a death that has no time, a loop that was drained by hand until then looks as if it had
-/// spun.
+/// If the death has no time, a loop that was drained until then looks as if it had spun.
 #[test]
 fn a_model_that_dies_says_when() {
     let quit = Step::Quit { level: "dialog".to_owned() };

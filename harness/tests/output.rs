@@ -1,4 +1,4 @@
-//! What goes to stdout, to stderr and to files, and what happens where they do not take it.
+//! What goes to stdout, to stderr and to files, and what happens if writing fails.
 
 mod common;
 
@@ -45,7 +45,7 @@ fn fits(ran: &Ran, width: usize) {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_reader_that_goes_away_is_not_an_error() {
     for args in [
         &QUICK[..],
         &["-s", "dispatch", "-c", "wake-from-callback", "-f", "json"],
@@ -64,7 +64,7 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn nobody_who_listens_to_stderr_is_no_error_either() {
+fn a_closed_stderr_is_not_an_error_either() {
     let args = QUICK.iter().chain(&["--progress", "plain", "-f", "json"]);
     let mut command = harness(args);
     let command = command.env("HARNESS_X", "for a warning");
@@ -75,7 +75,7 @@ fn nobody_who_listens_to_stderr_is_no_error_either() {
 }
 
 #[test]
-fn a_disk_that_is_full_costs_the_exit_code_but_not_the_result() {
+fn a_full_disk_changes_the_exit_code_but_loses_no_result() {
     let args = QUICK.iter().chain(&["-f", "json", "-o", "/dev/full"]);
     let ran = run(&mut harness(args)).exits(70);
     assert!(ran.stderr.starts_with("error: cannot write /dev/full"), "{ran:#?}");
@@ -106,7 +106,7 @@ fn a_result_in_a_file_leaves_stdout_empty_and_has_no_escape_codes() {
 }
 
 #[test]
-fn colour_is_for_terminals_and_for_who_asks_for_it() {
+fn colour_is_for_terminals_and_on_request() {
     let (_folder, file) = stored();
     for (flag, variables, colour) in [
         ("--color=auto", &[][..], false),
@@ -123,7 +123,7 @@ fn colour_is_for_terminals_and_for_who_asks_for_it() {
         let ran = run(command.arg(&file).envs(variables.iter().copied())).exits(0);
         assert_eq!(ran.stdout.contains('\u{1b}'), colour, "{flag} {variables:?}");
     }
-    // Scripts read the other formats: those stay plain.
+    // Scripts read the other formats, so those stay plain.
     for format in &FORMATS[1..] {
         let ran = run(harness(["report", "--color=always", "-f", format]).arg(&file)).exits(0);
         assert!(!ran.stdout.contains('\u{1b}'), "{format}");
@@ -131,7 +131,7 @@ fn colour_is_for_terminals_and_for_who_asks_for_it() {
 }
 
 #[test]
-fn people_get_no_line_that_is_wider_than_their_terminal() {
+fn no_line_is_wider_than_the_terminal() {
     let args = ["-s", "all", "-c", "dialog-from-t*", "-c", "idle", "-c", "block-on-in-dialog"];
     let ran = run(harness(args).env("COLUMNS", "80").args(["--expect", "none"])).exits(0);
     assert!(ran.stdout.contains("block-on-in-dialog"), "{ran:#?}");
@@ -140,7 +140,7 @@ fn people_get_no_line_that_is_wider_than_their_terminal() {
 }
 
 #[test]
-fn a_stored_run_is_printed_again_in_every_format_and_width() {
+fn a_stored_run_is_printed_in_every_format_and_width() {
     let (_folder, file) = stored();
     for format in FORMATS {
         let ran = run(harness(["report", "-f", format]).arg(&file)).exits(0);
@@ -153,7 +153,7 @@ fn a_stored_run_is_printed_again_in_every_format_and_width() {
         fits(&ran, width);
         assert!(ran.stdout.contains("busy-loop"), "{columns}: {ran:#?}");
     }
-    // Where there is too little room, words are still whole.
+    // With too little room, words are still whole.
     let ran = run(harness(["report"]).arg(&file).env("COLUMNS", "20")).exits(0);
     for word in ["stall", "busy-loop", "abort", "progress"] {
         assert!(ran.stdout.contains(word), "{word}: {ran:#?}");
@@ -199,7 +199,7 @@ fn there_are_completions_for_every_shell() {
 }
 
 #[test]
-fn a_timeline_is_a_trace_that_viewers_open() {
+fn a_timeline_is_a_trace_that_viewers_can_open() {
     let (_folder, path) = folder();
     let file = path.join("trace.json");
     let args = ["-s", "nested", "-s", "dispatch", "-c", "dialog-from-callback", "--timeline"];
@@ -212,7 +212,7 @@ fn a_timeline_is_a_trace_that_viewers_open() {
     assert!(events.len() > 100, "{}", events.len());
     for event in events {
         assert!(event["ph"].is_string() && event["pid"].is_number(), "{event}");
-        // Only what names processes and threads has no time.
+        // Only the names of processes and threads have no time.
         assert!(event["ph"] == "M" || event["ts"].is_number(), "{event}");
     }
     let text = trace.to_string();
@@ -225,7 +225,7 @@ fn a_timeline_is_a_trace_that_viewers_open() {
 }
 
 #[test]
-fn progress_is_silent_where_nobody_watches_and_lines_where_asked_for() {
+fn progress_is_silent_without_a_terminal_and_prints_lines_on_request() {
     for (kind, lines) in [("auto", 0), ("none", 0), ("plain", 1)] {
         let ran = run(&mut harness(QUICK.iter().chain(&["--progress", kind]))).exits(0);
         assert_eq!(ran.stderr.lines().count(), lines, "{kind}: {ran:#?}");

@@ -1,4 +1,4 @@
-//! The example that plugs a strategy of its own in is a harness like any other.
+//! The example that adds its own strategy is a harness like any other.
 
 mod common;
 
@@ -29,7 +29,7 @@ fn the_pump_is_judged_beside_what_ships() {
     let dialog = result.cell("pump", "dialog-from-callback").expect("the cell was run");
     assert!(dialog.verdict.contains(&Word::Stall), "{dialog:#?}");
     assert!(dialog.figures.async_starved > 0, "{dialog:#?}");
-    // While the dialog is open nobody turns for nothing: GLib itself waits.
+    // While the dialog is open nothing spins: GLib itself waits.
     assert!(!dialog.verdict.contains(&Word::BusyLoop), "{dialog:#?}");
 
     let ticker = result.cell("pump", "ticker").expect("the cell was run");

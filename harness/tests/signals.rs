@@ -1,4 +1,4 @@
-//! Who is interrupted, who is killed, and what is left behind.
+//! What is interrupted, what is killed, and what is left behind.
 
 mod common;
 
@@ -10,10 +10,10 @@ use harness::result::RunResult;
 use loopnest_core::Word;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
-/// A matrix that takes minutes, with a line on stderr for each cell that has ended.
+/// A matrix that takes minutes, with a line on stderr when a cell ends.
 const MATRIX: [&str; 6] = ["-s", "all", "-n", "5", "--progress", "plain"];
 
-/// A matrix that has ended a cell and is in the middle of others.
+/// A matrix that has finished one cell and is running others.
 fn in_the_middle(args: &[&str]) -> Running {
     let running = Running::start(&mut harness(args));
     wait_for("a cell that has ended", || running.stderr().contains('\n').then_some(()));
@@ -37,7 +37,7 @@ fn ctrl_c_in_the_middle_prints_what_was_found_as_partial_and_leaves_no_child() {
 }
 
 #[test]
-fn people_are_told_that_the_run_was_interrupted() {
+fn the_human_format_says_that_the_run_was_interrupted() {
     for signal in [Signal::INT, Signal::TERM] {
         let running = in_the_middle(&MATRIX);
         let id = running.id();
@@ -49,7 +49,7 @@ fn people_are_told_that_the_run_was_interrupted() {
 }
 
 #[test]
-fn what_an_interrupted_run_found_is_not_taken_as_expected() {
+fn an_interrupted_run_does_not_write_expectations() {
     let (_folder, path) = common::folder();
     let file = path.join("expected.toml");
     fs::write(&file, "[nested]\nidle = \"abort\"\n").expect("room");
@@ -62,7 +62,7 @@ fn what_an_interrupted_run_found_is_not_taken_as_expected() {
 }
 
 #[test]
-fn an_impatient_second_ctrl_c_leaves_no_child_either() {
+fn a_second_ctrl_c_leaves_no_child_either() {
     let running = in_the_middle(&MATRIX);
     let id = running.id();
     running.send(Signal::INT);
@@ -74,7 +74,7 @@ fn an_impatient_second_ctrl_c_leaves_no_child_either() {
 }
 
 #[test]
-fn an_interrupted_doctor_says_nothing_of_the_machine() {
+fn an_interrupted_doctor_says_nothing_about_the_machine() {
     let running = Running::start(&mut harness(["doctor"]));
     let id = running.id();
     wait_for("a cell that runs", || cells_of(id).first().copied());
@@ -109,7 +109,7 @@ fn a_cell_that_is_killed_from_outside_is_an_abort_that_names_the_signal() {
 }
 
 #[test]
-fn a_killed_cell_says_so_to_people() {
+fn the_human_format_says_that_a_cell_was_killed() {
     let running = Running::start(&mut harness(["-s", "dispatch", "-c", "idle"]));
     let cell = wait_for("a cell that runs", || cells_of(running.id()).first().copied());
     kill_process(pid(cell), Signal::ABORT).expect("it runs for half a second");
@@ -143,7 +143,7 @@ fn two_harnesses_at_once_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_harness_whose_file_is_replaced_meanwhile_goes_on_as_it_was() {
+fn a_running_harness_survives_replacing_its_file() {
     let original = env!("CARGO_BIN_EXE_harness");
     let beside = std::path::Path::new(original).parent().expect("a folder");
     let folder = tempfile::tempdir_in(beside).expect("a folder");
@@ -159,7 +159,7 @@ fn a_harness_whose_file_is_replaced_meanwhile_goes_on_as_it_was() {
 }
 
 #[test]
-fn when_no_more_children_can_be_started_what_was_found_is_printed() {
+fn if_no_more_children_can_start_the_results_so_far_are_printed() {
     let running = in_the_middle(&[&MATRIX[..], &["-j", "1", "-f", "json"]].concat());
     let limit = Rlimit { current: Some(3), ..getrlimit(Resource::Nofile) };
     prlimit(Some(running.pid()), Resource::Nofile, limit).expect("it is ours");
@@ -180,7 +180,7 @@ fn the_order_of_the_cells_follows_from_the_seed() {
     let one = ended("1");
     assert_eq!(one, ended("1"));
     assert_ne!(one, ended("2"));
-    // In rounds: no cell is run a second time before all were run once.
+    // In rounds: no cell runs a second time before all have run once.
     for round in one.chunks(3) {
         let mut cells = round.to_vec();
         cells.sort_unstable();
@@ -190,7 +190,7 @@ fn the_order_of_the_cells_follows_from_the_seed() {
 }
 
 #[test]
-fn a_cell_cannot_be_run_by_hand_without_its_supervisor() {
+fn a_cell_cannot_run_without_its_supervisor() {
     let mut page = tempfile::NamedTempFile::new().expect("a file");
     let path = page.path().to_str().expect("a plain name").to_owned();
     let args = ["cell", "--strategy", "dispatch", "--scenario", "idle", "--page", &path];
@@ -201,11 +201,11 @@ fn a_cell_cannot_be_run_by_hand_without_its_supervisor() {
     assert!(ran.stderr.contains("not a page of this version of the harness"), "{ran:#?}");
     let mut text = String::new();
     page.read_to_string(&mut text).expect("a file");
-    assert_eq!(text, "", "the file that is no page was left alone");
+    assert_eq!(text, "", "the file that is not a page was left alone");
 }
 
 #[test]
-fn a_run_stored_when_it_was_interrupted_says_so_when_it_is_printed_again() {
+fn a_stored_interrupted_run_says_so_when_it_is_printed() {
     let running = in_the_middle(&[&MATRIX[..], &["-f", "json"]].concat());
     running.send(Signal::INT);
     let ran = running.wait().exits(130);

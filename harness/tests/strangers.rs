@@ -1,7 +1,7 @@
-//! Harnesses that strangers build from the library.
+//! Harnesses that others build from the library.
 //!
-//! This executable is such a harness itself, where the tests below start it as one: a strategy of
-//! one's own is started again in the same program, so it takes a program to test it.
+//! The tests below start this executable as such a harness. A harness starts itself again for each
+//! cell, so a test of another strategy needs a program of its own.
 
 mod common;
 
@@ -14,7 +14,7 @@ use libtest_mimic::{Arguments, Trial};
 use loopnest_core::Word;
 use loopnest_core::strategy::{About, RunError, Start, Strategy};
 
-/// Names the harness that this executable is to be.
+/// Names the harness that this executable should be.
 const STRANGER: &str = "LOOPNEST_STRANGER";
 
 fn main() -> ExitCode {
@@ -56,13 +56,13 @@ fn registry(stranger: &str) -> Registry {
             own("own", dispatch);
             FAULTY.store(true, Ordering::Relaxed);
         }
-        "replacing" => own("dispatch", |_| panic!("in place of the other")),
-        other => panic!("no stranger is called `{other}`"),
+        "replacing" => own("dispatch", |_| panic!("instead of the other")),
+        other => panic!("no such stranger, `{other}`"),
     }
     registry
 }
 
-/// From now on, whoever asks a strategy about itself makes it panic.
+/// From now on, `about` of the strategy panics.
 static FAULTY: AtomicBool = AtomicBool::new(false);
 
 struct Own {
@@ -81,7 +81,7 @@ impl Strategy for Own {
     }
 }
 
-/// Nothing is wrong with this one.
+/// A correct one.
 fn dispatch(start: Start) -> Result<(), RunError> {
     of_dispatch().run(start)
 }
@@ -96,12 +96,12 @@ type Test = fn();
 const TESTS: &[(&str, Test)] = &[
     ("doctor_of_a_harness_that_misjudges_a_control_exits_5", misjudged_by_doctor),
     ("a_harness_that_misjudges_a_control_refuses_to_report", misjudged_by_run),
-    ("a_control_of_ones_own_is_judged_with_the_others", own_control),
+    ("an_added_control_is_judged_with_the_others", own_control),
     ("a_strategy_that_cannot_run_here_is_inconclusive_and_exits_3", unable),
-    ("a_strategy_that_leaves_the_process_is_an_abort_with_its_last_words", leaving),
+    ("a_strategy_that_exits_is_an_abort_with_its_last_words", leaving),
     ("a_strategy_that_panics_is_an_abort_with_its_message", panicking),
     ("a_panic_of_the_harness_itself_exits_70", faulty),
-    ("a_strategy_takes_the_place_of_one_of_the_same_name", replacing),
+    ("a_strategy_replaces_one_of_the_same_name", replacing),
 ];
 
 fn stranger(name: &str, args: &[&str]) -> Ran {
@@ -112,10 +112,10 @@ fn stranger(name: &str, args: &[&str]) -> Ran {
 
 fn misjudged_by_doctor() {
     let ran = stranger("blind", &["doctor"]).exits(5);
-    let said = "fail  planted-ticker: progress 1/1, is busy-loop\n";
+    let said = "fail  planted-ticker: expected busy-loop, got progress 1/1\n";
     assert!(ran.stdout.contains(said), "{ran:#?}");
     assert!(ran.stdout.contains("ok    control-ticker: busy-loop 1/1\n"), "{ran:#?}");
-    let end = "this machine cannot measure: verdicts found on it mean nothing\n";
+    let end = "this machine cannot measure: its verdicts mean nothing\n";
     assert!(ran.stdout.ends_with(end), "{ran:#?}");
 }
 
@@ -124,7 +124,10 @@ fn misjudged_by_run() {
         let args = ["-s", "planted-ticker", "-c", "control", "-c", "idle", "-f", format];
         let ran = stranger("blind", &args).exits(5);
         assert_eq!(ran.stdout, "", "{ran:#?}");
-        assert!(ran.stderr.contains("planted-ticker was judged progress"), "{ran:#?}");
+        assert!(
+            ran.stderr.contains("planted-ticker: expected busy-loop, got progress"),
+            "{ran:#?}"
+        );
         assert!(ran.stderr.contains("mean nothing"), "{ran:#?}");
     }
 }
@@ -134,7 +137,7 @@ fn own_control() {
     let result = stranger("seeing", &args).exits(0).result();
     let cell = result.cell("planted-exit", "control").expect("the cell was run");
     assert_eq!(cell.verdict, [Word::Abort], "{cell:#?}");
-    // It is selected by its name only, like all of its kind.
+    // It is selected only by its name, like all planted subjects.
     let all = stranger("seeing", &["--dry-run"]).exits(0);
     assert!(!all.stdout.contains("planted-exit"), "{all:#?}");
 }
@@ -149,11 +152,11 @@ fn unable() {
     let file = file.to_str().expect("a plain name");
     let args = ["-s", "own", "-c", "idle", "--write-expectations", "--expect", file];
     let ran = stranger("unable", &args).exits(3);
-    assert!(ran.stderr.contains("left own/idle as it was"), "{ran:#?}");
-    // What is expected of such a cell can neither be confirmed nor denied.
+    assert!(ran.stderr.contains("did not write own/idle"), "{ran:#?}");
+    // The expectation of such a cell can be neither confirmed nor denied.
     let args = ["replay", "own/idle", "--verdict", "progress"];
     let ran = stranger("unable", &args).exits(3);
-    assert!(ran.stdout.contains("cannot be told"), "{ran:#?}");
+    assert!(ran.stdout.contains("cannot tell whether the verdict is the same"), "{ran:#?}");
 }
 
 fn leaving() {

@@ -11,14 +11,14 @@ use crate::exit::Exit;
 use crate::registry::{Registry, Unknown};
 
 pub(super) fn cell(registry: &Registry, args: &ChildArgs) -> ExitCode {
-    // Warnings of the strategy are evidence, and stderr is kept.
+    // A strategy's warnings are evidence, and stderr is kept.
     tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_ansi(false).init();
     let found = program(registry, args).and_then(|p| Ok((registry.strategy(&args.strategy)?, p)));
     match found {
         Ok((strategy, program)) => child::run(strategy, &program, &args.page, args.parent),
         Err(error) => {
             eprintln!("error: {error:#}");
-            // Says nothing of the strategy.
+            // This says nothing about the strategy.
             if error.is::<Unknown>() { Exit::Usage.into() } else { child::CANNOT_BEGIN.into() }
         }
     }

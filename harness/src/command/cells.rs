@@ -1,5 +1,4 @@
-//! What the commands that run cells share: how cells are started and interrupted, and what is made
-//! of their results.
+//! What the commands that run cells share: how they start and interrupt cells and use the results.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,13 +17,13 @@ use crate::timeline;
 /// How to start this program again for a cell.
 pub(super) fn launch() -> anyhow::Result<Launch> {
     let name = std::env::current_exe().context("cannot find this program")?;
-    // Not by its name: what is found there may be rebuilt or gone while the matrix runs.
+    // Not by its path: that file may be rebuilt or deleted while the matrix runs.
     let program = PathBuf::from("/proc/self/exe");
     Ok(Launch { program, name, args: vec!["cell".to_owned()] })
 }
 
-/// A flag that Ctrl-C or a polite kill sets. A second one ends the harness at once; its children
-/// go with it.
+/// A flag that Ctrl-C or SIGTERM sets. A second one ends the harness at once, and its children with
+/// it.
 pub(super) fn on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -40,8 +39,7 @@ pub(super) fn jobs() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The planted subjects among the cells that were not judged as what they are, with the verdict
-/// that is known of each.
+/// The planted subjects that were misjudged, each with its known verdict.
 pub(super) fn misjudged<'a>(
     registry: &Registry,
     result: &'a RunResult,

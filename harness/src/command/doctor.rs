@@ -19,15 +19,15 @@ pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
     let m = machine::describe();
     writeln!(text, "ok    glib {}, tokio {}, {}, {} cpus", m.glib, m.tokio, m.os, m.cpus)?;
     let (pid, tid) = (std::process::id(), threads::this_thread());
-    // A process as young as this may not have given up the processor yet, nor been charged for it.
+    // A process this young may not have given up the processor yet, nor been charged for it.
     thread::sleep(Duration::from_millis(1));
     let readable =
         threads::voluntary_switches(pid, tid) > 0 && !threads::cpu_time(pid, tid).is_zero();
     if readable {
-        writeln!(text, "ok    /proc tells context switches and processor time of a thread")?;
+        writeln!(text, "ok    /proc reports context switches and processor time of a thread")?;
     } else {
         able = false;
-        writeln!(text, "fail  /proc tells nothing of threads: spin and tick cannot be told apart")?;
+        writeln!(text, "fail  /proc reports nothing about threads: cannot tell spin from tick")?;
     }
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().next().and_then(|n| n.parse::<f32>().ok());
@@ -58,7 +58,7 @@ pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
         match missed.iter().find(|(missed, _)| missed.strategy == *name) {
             None => writeln!(text, "ok    {name}: {said} {votes}")?,
             Some((_, known)) => {
-                writeln!(text, "fail  {name}: {said} {votes}, is {known}")?;
+                writeln!(text, "fail  {name}: expected {known}, got {said} {votes}")?;
                 writeln!(text, "{}", wrap(&cell.why, WIDTH, 6))?;
             }
         }
@@ -66,7 +66,7 @@ pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
     if able {
         writeln!(text, "this machine can measure")?;
     } else {
-        writeln!(text, "this machine cannot measure: verdicts found on it mean nothing")?;
+        writeln!(text, "this machine cannot measure: its verdicts mean nothing")?;
     }
     print(text.as_bytes())?;
     Ok(if able { Exit::Ok } else { Exit::CannotMeasure })

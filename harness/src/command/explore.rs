@@ -24,7 +24,7 @@ use crate::search::{Find, News, Plan, Searched, search};
 use crate::supervisor::Launch;
 use crate::trial::Trial;
 
-/// How often a find is run on the real loops when the first run does not agree with the model.
+/// How many times a find is run on the real loops if the first run disagrees with the model.
 const RUNS: usize = 3;
 
 pub(super) fn explore(registry: &Registry, args: &ExploreArgs) -> anyhow::Result<Exit> {
@@ -35,7 +35,7 @@ pub(super) fn explore(registry: &Registry, args: &ExploreArgs) -> anyhow::Result
         model => model,
     };
     if let Some(path) = args.out.as_deref().filter(|path| path.is_dir()) {
-        return Err(usage(format!("--out names a folder, {}; name a file in it", path.display())));
+        return Err(usage(format!("--out is a folder, {}; name a file in it", path.display())));
     }
     let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let (launch, interrupted) = (launch()?, on_interrupt()?);
@@ -47,7 +47,7 @@ pub(super) fn explore(registry: &Registry, args: &ExploreArgs) -> anyhow::Result
         print(answer::nothing(&request, &searched)?.as_bytes())?;
         return Ok(if searched.interrupted { Exit::Interrupted } else { Exit::NothingFound });
     };
-    // What the real loops judged need not be confirmed by them.
+    // A find on the real loops needs no confirmation on them.
     let confirmed = if args.real { None } else { explorer.confirm(find)? };
     let (interrupted, real) = (searched.interrupted, confirmed.as_ref());
     let saved = save(&request, find, real);
@@ -72,16 +72,16 @@ fn no_model(registry: &Registry, name: &str) -> String {
     let names = registry.strategies().map(|strategy| strategy.about().name);
     let known: Vec<_> = names.filter(|name| Model::of(name).is_some()).collect();
     format!(
-        "there is no model of `{name}` to search on; there are models of {}, and `--real` searches \
-         on the real loops",
+        "there is no model of `{name}` to search on; use `--real` to search on the real loops, or \
+         one of the strategies that have a model: {}",
         known.join(", ")
     )
 }
 
-/// Searches on the model or on the real loops, and confirms on the real ones.
+/// Searches on the model or on the real loops, and confirms on the real loops.
 struct Explorer<'a> {
     request: &'a Request<'a>,
-    /// None is the real loops.
+    /// `None` means the real loops.
     model: Option<Model>,
     launch: &'a Launch,
     interrupted: &'a AtomicBool,
@@ -95,7 +95,7 @@ impl Explorer<'_> {
         let mut warned = false;
         let mut news = |news: News<'_>| {
             progress.tell(news);
-            // At once: a search may be killed.
+            // At once, because a search may be killed.
             if let News::Found(find) = news
                 && let Err(error) = save(self.request, find, None)
                 && !std::mem::replace(&mut warned, true)
@@ -124,14 +124,14 @@ impl Explorer<'_> {
         searched.map_err(|error| anyhow::Error::new(error).context("cannot start a cell"))
     }
 
-    /// Whether its cause is none of those that are left out.
+    /// Whether its cause is none of those to ignore.
     fn is_of_interest(&self, program: &Program, judgement: &Judgement) -> bool {
         let Request { about, args, .. } = self.request;
         let skip = &args.skip;
         skip.is_empty() || !skip.iter().any(|r| r == recognise(program, about, judgement).name)
     }
 
-    /// Runs what was found on the real loops; nothing if that was interrupted.
+    /// Runs a find on the real loops; `None` if interrupted.
     fn confirm(&self, find: &Find) -> anyhow::Result<Option<CellResult>> {
         let trial = Trial::of(self.request.about.clone(), find.program.clone())?;
         let mut attempts = Vec::new();
@@ -141,7 +141,7 @@ impl Explorer<'_> {
             };
             let agrees = attempt.judgement.words == find.judgement.words;
             attempts.push(attempt);
-            // Chance does not make the two agree.
+            // The two do not agree by chance.
             if agrees && attempts.len() == 1 {
                 break;
             }
@@ -161,9 +161,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_strategy_without_a_model_is_told_which_have_one() {
+    fn for_a_strategy_without_a_model_the_message_names_those_that_have_one() {
         let said = no_model(&Registry::default(), "control-starved");
-        assert!(said.contains("`control-starved`") && said.contains("models of nested"), "{said}");
+        assert!(said.contains("`control-starved`") && said.contains("a model: nested"), "{said}");
         assert!(!said.contains("control-correct"), "{said}");
     }
 }

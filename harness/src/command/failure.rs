@@ -1,4 +1,4 @@
-//! What is said, and with which exit code the harness ends, when a command cannot do its work.
+//! The message and the exit code when a command fails.
 
 use std::fmt::Display;
 use std::io;
@@ -7,9 +7,9 @@ use super::output::say;
 use crate::exit::Exit;
 use crate::registry::Unknown;
 
-/// Says why a command failed; how the harness ends.
+/// Prints why a command failed, and returns the exit code.
 pub(super) fn failed(error: &anyhow::Error) -> Exit {
-    // Nobody reads on: `harness | head` is no failure.
+    // Nothing reads the output any more: `harness | head` is not a failure.
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return Exit::Ok;
     }
@@ -17,12 +17,12 @@ pub(super) fn failed(error: &anyhow::Error) -> Exit {
     if error.is::<Unknown>() || error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
 }
 
-/// The user's mistake, not ours.
+/// A mistake of the user, not of the harness.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
 
-/// Makes a mistake of the user's out of any error.
+/// Turns any error into wrong usage.
 pub(super) fn usage(error: impl Display) -> anyhow::Error {
     Usage(error.to_string()).into()
 }

@@ -1,4 +1,4 @@
-//! `harness list`: what there is, and what it means.
+//! `harness list`: what can be run, and what the words and rules mean.
 
 use std::fmt::Write as _;
 

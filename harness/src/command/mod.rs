@@ -1,4 +1,4 @@
-//! The commands, one file each, and below them what several of them share.
+//! The commands, one file each, and what several of them share.
 
 mod cell;
 mod doctor;
@@ -27,18 +27,18 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::registry::Registry;
 
-/// The whole program: parses the command line and does what it says.
+/// The whole program: parses the command line and runs the command.
 ///
-/// A program that plugs in a strategy of its own calls this from `main`; it is started again by
-/// itself for each cell.
+/// A program with a strategy of its own calls this from `main`. It starts itself again for each
+/// cell.
 pub fn main_with(registry: Registry) -> ExitCode {
     let cli = Cli::parse();
-    // No warnings there: what a cell writes to stderr is evidence.
+    // No warnings in a cell: what it writes to stderr is evidence.
     if let Some(Command::Cell(args)) = &cli.command {
         return cell::cell(&registry, args);
     }
     variables::warn_of_unknown();
-    // The panic has spoken already; what is left is to end as one that failed, not with 101.
+    // The panic has printed its message. All that is left is the exit code of a failure, not 101.
     let result = catch_unwind(AssertUnwindSafe(|| obey(&registry, cli)));
     let exit = result.map(|result| result.unwrap_or_else(|error| failed(&error)));
     exit.unwrap_or(Exit::Failed).into()

@@ -1,4 +1,4 @@
-//! What the commands write: text to stdout or a file, lines for the user to stderr.
+//! How the commands write: text to stdout or to a file, lines for the user to stderr.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -15,19 +15,19 @@ pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
     stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to stdout")
 }
 
-/// Writes a line to stderr. `eprintln!` panics when nobody reads it.
+/// Writes a line to stderr. `eprintln!` would panic if stderr is closed.
 pub(super) fn say(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes to a file, or to stdout. What a file does not take goes to stdout, so that nothing that
-/// was measured is lost.
+/// Writes to a file, or to stdout. If the file cannot be written, the text goes to stdout, so that
+/// no measurement is lost.
 pub(super) fn write_out(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
     let Some(path) = output else {
         return print(text.as_bytes());
     };
     std::fs::write(path, text).or_else(|error| {
-        let went = if print(text.as_bytes()).is_ok() { ", so it went to stdout" } else { "" };
+        let went = if print(text.as_bytes()).is_ok() { " (printed to stdout instead)" } else { "" };
         Err(error).with_context(|| format!("cannot write {}{went}", path.display()))
     })
 }

@@ -13,7 +13,7 @@ use crate::matrix::Progress;
 use crate::search::{News, n_steps};
 use crate::text::plural;
 
-/// How often a bar is drawn again while nothing new comes.
+/// How often a bar is redrawn while nothing changes.
 const REDRAW: Duration = Duration::from_millis(200);
 
 /// The progress of a search: a bar of programs, or a line for each find.
@@ -74,7 +74,7 @@ impl Progress for OfCells {
     }
 }
 
-/// Ages must grow while nothing ends: a stuck cell is to be seen while it is stuck.
+/// Ages must grow even while no cell ends: a stuck cell should show while it is stuck.
 fn name_slowest(bar: &ProgressBar, running: &Weak<Running>) {
     while let Some(running) = running.upgrade() {
         if let Some((id, age)) = running.slowest() {
@@ -85,7 +85,7 @@ fn name_slowest(bar: &ProgressBar, running: &Weak<Running>) {
     }
 }
 
-/// A bar, lines, or neither, as the user wants it.
+/// A bar, lines, or neither, as the user wants.
 struct Meter {
     bar: Option<ProgressBar>,
     plain: bool,
@@ -110,14 +110,14 @@ impl Meter {
         Self { bar, plain: kind == ProgressKind::Plain }
     }
 
-    /// Does something to the bar, if there is one.
+    /// Changes the bar, if there is one.
     fn on_bar(&self, change: impl FnOnce(&ProgressBar)) {
         if let Some(bar) = &self.bar {
             change(bar);
         }
     }
 
-    /// Says a line, if lines are wanted.
+    /// Prints a line, if lines are wanted.
     fn line(&self, line: &str) {
         if self.plain {
             say(line);
@@ -129,7 +129,7 @@ impl Meter {
     }
 }
 
-/// How long the cells that run now have been running.
+/// How long the current cells have been running.
 #[derive(Default)]
 struct Running(Mutex<Vec<(String, Instant)>>);
 

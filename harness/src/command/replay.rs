@@ -1,4 +1,5 @@
-//! `harness replay`: one cell or counterexample again, and whether its verdict was seen again.
+//! `harness replay`: runs one cell or counterexample again, and says whether its verdict was seen
+//! again.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,7 +23,9 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
     let wanted = args.verdict.as_deref().map(counterexample::words).transpose().map_err(usage)?;
     let found = match &args.what {
         Subject::Cell(_) if args.strategy.is_some() => {
-            return Err(usage("--strategy is for a counterexample; a cell names its strategy"));
+            return Err(usage(
+                "--strategy is for a counterexample; a cell already names its strategy",
+            ));
         }
         Subject::Cell(cell) => of_cell(registry, args, cell)?,
         Subject::File(path) => of_file(registry, args, path)?,
@@ -36,7 +39,7 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
     let exit = match wanted {
         None => Exit::Ok,
         Some(words) if cell.is_inconclusive() && words != cell.verdict => {
-            writeln!(text, "whether it was seen again cannot be told")?;
+            writeln!(text, "inconclusive: cannot tell whether the verdict is the same")?;
             Exit::Inconclusive
         }
         Some(words) if words == cell.verdict && !cell.is_mixed() => {
@@ -44,8 +47,12 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
             Exit::Ok
         }
         Some(words) => {
-            let words = counterexample::text(&words);
-            writeln!(text, "not seen again: {words} was to be seen")?;
+            let (wanted, got) = (counterexample::text(&words), cell.text());
+            write!(text, "not seen again: expected {wanted}, got {got}")?;
+            if cell.is_mixed() {
+                write!(text, " in {} of {} runs", cell.agree, cell.repeats)?;
+            }
+            writeln!(text)?;
             Exit::Surprise
         }
     };
@@ -53,7 +60,7 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
     Ok(exit)
 }
 
-/// Runs a cell of the matrix; nothing if that was interrupted.
+/// Runs a cell of the matrix; `None` if interrupted.
 fn of_cell(
     registry: &Registry,
     args: &ReplayArgs,
@@ -75,7 +82,7 @@ fn of_cell(
     Ok(found.result.cells.into_iter().next().filter(|_| !found.result.partial))
 }
 
-/// Runs a counterexample; what was seen on it is what is expected.
+/// Runs a counterexample, and expects the verdict in its file.
 fn of_file(
     registry: &Registry,
     args: &ReplayArgs,
@@ -85,7 +92,9 @@ fn of_file(
     let about = registry.strategy(args.strategy.as_ref().unwrap_or(&file.strategy))?.about();
     if file.rules != RULES_VERSION {
         let (path, rules) = (path.display(), file.rules);
-        say(format_args!("warning: {path} was judged by rules {rules}, not {RULES_VERSION}"));
+        say(format_args!(
+            "warning: {path} was judged by rules {rules}; this harness has rules {RULES_VERSION}"
+        ));
     }
     let (launch, interrupted) = (launch()?, on_interrupt()?);
     let trial = Trial::of(about, file.program)?;

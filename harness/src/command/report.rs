@@ -1,4 +1,4 @@
-//! `harness report`: a stored run, printed again.
+//! `harness report`: prints a stored run.
 
 use anyhow::Context as _;
 

@@ -18,7 +18,7 @@ use crate::result::{CellResult, RunResult};
 pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let cells = select(registry, &args.strategy, &args.scenario)?;
     if cells.is_empty() {
-        say("the selection leaves no cell to run");
+        say("the selection has no cell to run");
         return Ok(Exit::NothingRun);
     }
     if args.dry_run {
@@ -29,7 +29,7 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
         print(text.as_bytes())?;
         return Ok(Exit::Ok);
     }
-    // Before anything runs, so that a mistake costs nothing.
+    // Before anything runs, so that a mistake costs no time.
     let expectations = expectations(args)?;
     let interrupted = on_interrupt()?;
     let plan = Plan {
@@ -60,9 +60,9 @@ fn finish(
     if !missed.is_empty() {
         for (cell, known) in missed {
             let (name, said) = (&cell.strategy, cell.text());
-            say(format_args!("error: {name} was judged {said} and is {known}"));
+            say(format_args!("error: {name}: expected {known}, got {said}"));
         }
-        say("this machine cannot measure: verdicts found on it mean nothing");
+        say("this machine cannot measure: its verdicts mean nothing");
         return Ok(Exit::CannotMeasure);
     }
     let style = style(args.color, args.output.is_some(), args.full);
@@ -81,20 +81,20 @@ fn finish(
     }
 }
 
-/// Writes what was found into the expectation file. What cannot be expected is named, and decides
-/// the exit code as it would have without being asked to write.
+/// Writes the verdicts into the expectation file. It names the cells that it left alone, and they
+/// decide the exit code as in any other run.
 fn learn(mut all: Expectations, path: &Path, mut found: RunResult) -> anyhow::Result<Exit> {
     let left = all.learn(&found);
     all.save(path)?;
     say(format_args!("wrote {}", path.display()));
     for cell in left {
-        say(format_args!("left {cell} as it was: it is inconclusive, or its repeats disagree"));
+        say(format_args!("did not write {cell}: it is inconclusive, or its repeats disagree"));
     }
     all.apply(&mut found);
     Ok(exit(&found, FailOn::Unexpected))
 }
 
-/// The cells of a selection, strategies outside, in the order of the matrix.
+/// The cells of a selection, strategy by strategy, in the order of the matrix.
 fn select(
     registry: &Registry,
     strategies: &[String],
@@ -108,11 +108,11 @@ fn select(
     Ok(cells.collect())
 }
 
-/// What is expected: a file, nothing, or what was built in.
+/// The expectations: from a file, none, or the built-in ones.
 fn expectations(args: &RunArgs) -> anyhow::Result<Option<Expectations>> {
     match &args.expect {
         Some(path) if path.as_os_str() == "none" && args.write_expectations => {
-            Err(usage("--write-expectations needs a file, and `--expect none` names none"))
+            Err(usage("--write-expectations needs a file; `--expect none` is not one"))
         }
         Some(path) if path.as_os_str() == "none" => Ok(None),
         Some(path) if args.write_expectations => {
@@ -123,7 +123,7 @@ fn expectations(args: &RunArgs) -> anyhow::Result<Option<Expectations>> {
     }
 }
 
-/// The exit code that a result asks for.
+/// The exit code for a result.
 fn exit(result: &RunResult, fail_on: FailOn) -> Exit {
     let any = |test: fn(&CellResult) -> bool| result.cells.iter().any(test);
     let unexpected = any(|c| !c.is_expected() && !c.is_inconclusive());

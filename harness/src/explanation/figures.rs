@@ -1,4 +1,4 @@
-//! The figures behind a verdict, each beside its limit and beside the ideal run.
+//! The figures behind a verdict, each beside its limit and the ideal run's figure.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::text::{WIDTH, grouped};
 /// Columns of a figure.
 const FIGURE: usize = 12;
 
-/// Columns of what is measured.
+/// Columns of the label.
 const WHAT: usize = WIDTH - 3 * FIGURE;
 
-/// Windows that are shown although they are not busy.
+/// How many windows are shown although they are not busy.
 const CALM: usize = 4;
 
 /// The table of evidence.
@@ -41,7 +41,7 @@ pub(super) fn table(
 struct Rows(Vec<String>);
 
 impl Rows {
-    /// A row; a label that is too long for its column stands above its figures.
+    /// A row. A label that is too long for its column goes on a line of its own.
     fn push(&mut self, what: &str, figures: [String; 3]) {
         let figures = figures.map(|figure| format!("{figure:>FIGURE$}")).concat();
         if what.len() > WHAT {
@@ -75,7 +75,7 @@ fn deliveries(
         rows.add(
             &format!("{} events in time", kind.name()),
             format!("{came} / {}", tally.due),
-            // More than half of a kind has to be missing in some window for a stall.
+            // It is a stall if more than half of a kind is missing in some window.
             "half".to_owned(),
             best,
         );
@@ -99,7 +99,7 @@ fn poked(ideal: &Trace, real: &Trace) -> Option<usize> {
     Some(due.filter(|(event, at)| cured(real, event, *at)).count())
 }
 
-/// How often the loop turned in a window; where that was too often, what else the thread did.
+/// How often the loop iterated in a window, and if that was too often, what else the thread did.
 fn window(rows: &mut Rows, program: &Program, window: &WindowFigures, ideal: &Trace) {
     let place = match window.name.as_str() {
         "quiet" => "the quiet window".to_owned(),
@@ -111,7 +111,7 @@ fn window(rows: &mut Rows, program: &Program, window: &WindowFigures, ideal: &Tr
     rows.add(
         &format!("iterations in {place}, {} ms", grouped(window.ms)),
         grouped(window.iterations),
-        // What a loop inside it was allowed is not known here.
+        // The limit of a loop inside it is not known here.
         if window.busy || window.iterations <= limit { grouped(limit) } else { none() },
         none(),
     );
@@ -143,7 +143,7 @@ fn done(program: &Program, name: &str, ideal: &Trace) -> Option<u64> {
     Some(reached.filter(|e| inside(e.at)).count() as u64)
 }
 
-/// Times are figures beside the verdict; none is judged.
+/// Times are only for information; none is judged.
 fn times(rows: &mut Rows, judgement: &Judgement, reference: &Judgement) {
     let ms = |figure: u64| format!("{} ms", grouped(figure));
     if !judgement.windows.iter().all(|w| ["quiet", "run"].contains(&w.name.as_str())) {

@@ -1,7 +1,7 @@
-//! A strip of time: one column a stretch of milliseconds, one row a side.
+//! A strip of time: a column is a stretch of milliseconds, a row is a side.
 //!
-//! It is drawn from order as far as it judges: `x` marks what was due in a nested loop and was not
-//! delivered before that loop closed, however long that took.
+//! What it judges, it judges by order: `x` marks what was due in a nested loop and not delivered
+//! before that loop closed, however long that took.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use loopnest_core::trace::{End, Event, Key, Trace, What};
 /// Columns of the strip itself.
 const COLUMNS: usize = 70;
 
-/// Columns of the names of the rows, with the blanks around them.
+/// Columns of the rows' names, with the blanks around them.
 const NAMES: usize = 7;
 
 /// Columns between two figures of the scale.
@@ -36,7 +36,7 @@ pub(super) fn strip(program: &Program, ideal: &Trace, real: &Trace) -> String {
     sketch.rows.join("\n")
 }
 
-/// The last moment that is drawn.
+/// The last moment drawn.
 fn end(ideal: &Trace, real: &Trace) -> Duration {
     let last = |trace: &Trace| trace.events.last().map_or(Duration::ZERO, |e| e.at);
     // What is due after a run was cut short is of no interest.
@@ -92,7 +92,7 @@ impl Sketch {
         self.rows.push(format!("{:NAMES$}{ruler}", ""));
     }
 
-    /// What a side did, with the windows as they were.
+    /// What a side did, and the windows.
     fn side(&self, real: &Trace, side: Side) -> Vec<char> {
         let last = self.column(real.events.last().map_or(Duration::ZERO, |e| e.at));
         let mut cells = vec!['.'; last + 1];
@@ -127,7 +127,7 @@ impl Sketch {
     fn due(&self, program: &Program, ideal: &Trace, real: &Trace) -> Vec<char> {
         let end = end(ideal, real);
         let mut cells = vec![' '; self.column(end) + 1];
-        // Of a run that was cut short, what was due in its last moment shows nothing.
+        // If a run was cut short, what was due in its last moment means nothing.
         let shown = |event: &&Event| event.at < end || real.end == End::Finished;
         for event in ideal.events.iter().filter(shown) {
             let What::Reached(key) = event.what else { continue };
@@ -139,7 +139,7 @@ impl Sketch {
         cells
     }
 
-    /// What is neither delivered nor a window.
+    /// Whatever is neither a delivery nor a window.
     fn marks(&self, real: &Trace) -> Option<Vec<char>> {
         let mut cells = vec![' '; COLUMNS];
         let mut any = false;
@@ -182,7 +182,7 @@ impl Sketch {
     }
 }
 
-/// Whether an event came, and before the nested loop closed in which it was due.
+/// Whether an event came, and before the nested loop that it was due in closed.
 fn came(program: &Program, ideal: &Trace, real: &Trace, due: &Event, key: Key) -> bool {
     let Some(at) = real.position(key) else { return false };
     if cured(real, due, at) {

@@ -1,11 +1,11 @@
-//! CSV: one row a cell, figures as columns, the same columns for every run.
+//! CSV: a row for each cell, figures as columns, the same columns for every run.
 
 use anyhow::Context;
 use loopnest_core::verdict::{Figures, Word};
 
 use crate::result::{CellResult, RunResult};
 
-/// Columns of the cell itself; those of the figures follow.
+/// Columns of the cell itself. Those of the figures come after them.
 const COLUMNS: [&str; 9] =
     ["strategy", "scenario", "verdict", "expected", "agree", "repeats", "rule", "why", "seed"];
 
@@ -40,7 +40,7 @@ fn join(words: &[Word]) -> String {
     words.iter().map(|word| word.name()).collect::<Vec<_>>().join("+")
 }
 
-/// The figures by name. Taken apart without a rest, so that a new one is not forgotten here.
+/// The figures by name. The pattern names every field, so that a new one is not forgotten here.
 fn columns(figures: &Figures) -> [(&'static str, String); 12] {
     let Figures {
         async_due,

@@ -1,7 +1,7 @@
-//! Tables for a terminal: plain ASCII, never wider than asked.
+//! Tables for a terminal: plain ASCII, never wider than asked for.
 //!
-//! One strategy gives a table with the figures of each scenario and the reason of each bad cell;
-//! several give the matrix and the reasons of the surprises alone.
+//! One strategy gives a table with the figures of each scenario and the reason for each bad cell.
+//! Several give the matrix and the reasons for the surprises only.
 
 use anstyle::{AnsiColor, Style as Paint};
 use comfy_table::Cell;
@@ -12,14 +12,14 @@ use super::table::{color, matrix, pieces, table, words};
 use crate::result::{CellResult, RunResult};
 use crate::text::{ascii, command, grouped, pack, plural, wrap, wrap_after};
 
-/// Columns that are left of a cell's reason.
+/// The indent of a cell's reason.
 const INDENT: usize = 4;
 
-/// The column at which a command stands behind its label.
+/// The column at which a command begins, after its label.
 const COMMAND: usize = INDENT + 9;
 
 pub(super) fn render(result: &RunResult, style: &Style) -> String {
-    // Narrower than this no word fits beside a name; a pipe or a broken terminal may say 0.
+    // Below this no word fits beside a name, and a pipe or a broken terminal may report 0.
     let style = &Style { width: style.width.max(40), ..*style };
     let mut blocks = vec![header(result, style)];
     let strategies = result.strategies();
@@ -34,7 +34,7 @@ pub(super) fn render(result: &RunResult, style: &Style) -> String {
     blocks.join("\n\n") + "\n"
 }
 
-/// What was measured on what.
+/// What was measured, and on what.
 fn header(result: &RunResult, style: &Style) -> String {
     let machine = &result.machine;
     let first = [
@@ -57,11 +57,11 @@ fn header(result: &RunResult, style: &Style) -> String {
 fn line(parts: &[String], style: &Style) -> String {
     let spaced: Vec<String> = parts.iter().map(|part| format!("{}   ", ascii(part))).collect();
     let spaced: Vec<&str> = spaced.iter().map(String::as_str).collect();
-    // The blanks behind the last part of a line do not count.
+    // The blanks after the last part of a line do not count.
     pack(&spaced, style.width + 3).join("\n")
 }
 
-/// Narrower than this, the figures are left to the reasons below the table.
+/// With less room than this, the figures appear only in the reasons below the table.
 const FIGURES: usize = 24;
 
 /// The table of a single strategy.
@@ -93,7 +93,7 @@ fn one(result: &RunResult, strategy: &str, style: &Style) -> String {
     format!("{title}\n\n{}", table(header, rows, style))
 }
 
-/// What stands beside a verdict: the figures where there are any, else the cause.
+/// What is shown beside a verdict: the figures if there are any, else the cause.
 fn figures(cell: &CellResult) -> String {
     let f = &cell.figures;
     let has = |words: &[Word]| cell.verdict.iter().any(|word| words.contains(word));
@@ -117,14 +117,14 @@ fn figures(cell: &CellResult) -> String {
         parts.push(format!("{} iterations for {done} done", grouped(f.iterations)));
     }
     if parts.is_empty() && !fine {
-        // A rule that only repeats the word tells nothing; the reason below the table does.
+        // A rule that only repeats the word adds nothing; the reason below the table does.
         let told = cell.rule == cell.text();
         parts.push(if told { "see below" } else { &cell.rule }.to_owned());
     }
     parts.join("; ")
 }
 
-/// What the marks mean, where they are used.
+/// What the marks mean, if they are used.
 fn legend(result: &RunResult, style: &Style) -> Option<String> {
     let cells = &result.cells;
     let n_all = result.strategies().len() * result.scenarios().len();
@@ -140,7 +140,7 @@ fn legend(result: &RunResult, style: &Style) -> Option<String> {
     (!lines.is_empty()).then(|| lines.iter().map(fit).collect::<Vec<_>>().join("\n"))
 }
 
-/// The cells that need a look, each once, under what makes them so.
+/// The cells that need a look, each once, under the reason why they do.
 fn sections(result: &RunResult, single: bool, style: &Style) -> Vec<String> {
     let class = |cell: &CellResult| match () {
         () if !cell.is_expected() => Some(0),
@@ -170,7 +170,7 @@ fn sections(result: &RunResult, single: bool, style: &Style) -> Vec<String> {
         .collect()
 }
 
-/// A cell with its why, and the lines that explain and replay it.
+/// A cell with its reason, and the commands that explain and replay it.
 fn reason(cell: &CellResult, seed: &str, style: &Style) -> String {
     let id = cell.id();
     let explain = ["harness", "explain", &id];
@@ -184,7 +184,7 @@ fn reason(cell: &CellResult, seed: &str, style: &Style) -> String {
     .join("\n")
 }
 
-/// The first line of a reason, wrapped where it may be: never inside a word of a verdict.
+/// The first line of a reason, never wrapped inside a word of a verdict.
 fn head(cell: &CellResult, style: &Style) -> String {
     let id = cell.id();
     let mut parts: Vec<String> = id.split_inclusive(['/', '-']).map(str::to_owned).collect();
@@ -206,7 +206,7 @@ fn head(cell: &CellResult, style: &Style) -> String {
     )
 }
 
-/// How the repeats voted: what each of the other verdicts got, where that is known.
+/// How the repeats voted, with the votes of the other verdicts if they are known.
 fn votes(cell: &CellResult) -> String {
     let mut votes = format!(" {}/{}", cell.agree, cell.repeats);
     let mut others: Vec<(String, usize)> = Vec::new();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_wider_than_asked_and_no_verdict_is_cut() {
+    fn nothing_is_wider_than_asked_for_and_no_verdict_is_cut() {
         let all: Vec<Word> = Word::ALL.iter().rev().copied().collect();
         let names = ["nested", "dispatch", "nested-without-wake-after-dispatch", "gtk-rs", "guest"];
         let mut cells = Vec::new();
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_changes_no_word() {
+    fn colour_does_not_change_the_text() {
         for result in [sample(), single()] {
             let plain = human(&result, &Style::default());
             let painted = human(&result, &Style { color: true, ..Style::default() });
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_run_is_told_as_one() {
+    fn an_empty_run_says_so() {
         let text = human(&run(Vec::new()), &Style::default());
         assert!(text.contains("0 cells x 5 repeats"), "{text}");
     }

@@ -1,8 +1,8 @@
 //! JSON: the contract with scripts.
 //!
-//! `harness/schema/run.schema.json` (draft 2020-12) says what may stand where, strictly; a change
-//! that an existing reader would notice raises [`SCHEMA`](crate::result::SCHEMA).
-//! The evidence of each repeat is long, so it stays out unless everything is asked for.
+//! `harness/schema/run.schema.json` (draft 2020-12) is the strict schema. A change that an existing
+//! reader would notice raises [`SCHEMA`](crate::result::SCHEMA).
+//! The evidence of each repeat is long, so it is left out unless `--full` asks for it.
 
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ pub(super) fn render(result: &RunResult, style: &Style) -> anyhow::Result<String
     Ok(serde_json::to_string_pretty(&short)?)
 }
 
-/// A cell on a line of its own, with what it takes to replay it.
+/// A cell on a line of its own, with what is needed to replay it.
 #[derive(Serialize)]
 struct Line<'a> {
     schema: u32,
@@ -28,7 +28,7 @@ struct Line<'a> {
     cell: &'a CellResult,
 }
 
-/// One cell a line; every line stands for itself.
+/// One cell per line. Each line is complete in itself.
 pub(super) fn render_lines(result: &RunResult, style: &Style) -> anyhow::Result<String> {
     let mut text = String::new();
     for cell in &result.cells {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_with_every_word_keeps_the_contract_short_and_full() {
+    fn a_run_with_every_word_fits_the_schema_short_and_full() {
         let validator = validator(None);
         for full in [false, true] {
             let value = document(&Style { full, ..Style::default() });
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_itself_is_a_valid_one() {
+    fn the_schema_itself_is_valid() {
         assert!(jsonschema::meta::is_valid(&schema()));
     }
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_a_cell_that_stands_for_itself() {
+    fn every_line_is_a_complete_cell() {
         let text = render(&sample(), Format::Jsonl, &Style::default()).unwrap();
         let validator = validator(Some("line"));
         for (line, cell) in text.lines().zip(&sample().cells) {

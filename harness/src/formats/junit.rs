@@ -1,7 +1,7 @@
 //! JUnit XML, for continuous integration.
 //!
 //! A strategy is a suite, a scenario a test.
-//! A verdict is no failure; one that the expectation file does not name is.
+//! A bad verdict is not a failure; an unexpected one is.
 //! What the strategy does not offer is skipped, and a measurement that cannot tell is an error.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -10,7 +10,7 @@ use crate::result::{CellResult, RunResult};
 use crate::text::ascii;
 use loopnest_core::verdict::Word;
 
-/// The report, one suite a strategy.
+/// The report, with a suite for each strategy.
 pub(super) fn render(result: &RunResult) -> anyhow::Result<String> {
     let mut report = Report::new("loopnest");
     for strategy in result.strategies() {

@@ -1,7 +1,7 @@
 //! A matrix in Markdown, for the README, issues and papers.
 //!
-//! It stands between markers in committed files and a test compares it, so it depends on nothing
-//! but the result, and says nothing that differs from run to run: neither seed nor times.
+//! Committed files contain it between markers and a test compares it. So it depends only on the
+//! result, and leaves out what differs from run to run, such as seed and times.
 
 use loopnest_core::verdict::Word;
 
@@ -31,7 +31,7 @@ fn row(first: &str, cells: impl Iterator<Item = String>) -> String {
     format!("| {first} | {} |\n", cells.join(" | "))
 }
 
-/// A verdict; what is bad stands out, and so does what surprises.
+/// A verdict. Bad words are bold, and a surprise is marked.
 fn words(cell: &CellResult) -> String {
     let names: Vec<String> = cell.verdict.iter().map(|word| name(*word)).collect();
     let mut text = names.join(" + ");

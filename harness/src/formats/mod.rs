@@ -1,16 +1,16 @@
 //! Turns a [`RunResult`] into text: one file per format.
 //!
 //! Every format is a pure function of the result, so that a stored run gives the same text again.
-//! The order of attention is the same in all that are read by people: what was measured on what,
-//! the matrix, then only what surprises, each with its reason and the line that replays it.
+//! All formats for people have the same order: what was measured on what, the matrix, then only the
+//! surprises, each with its reason and the command that replays it.
 //! There is no total score.
 //!
-//! | format | for whom |
+//! | format | for |
 //! |---|---|
 //! | [`Format::Human`] | a terminal |
 //! | [`Format::Json`] | scripts; the contract is `harness/schema/run.schema.json` |
-//! | [`Format::Jsonl`] | `jq` and `grep`: one cell a line |
-//! | [`Format::Csv`] | spreadsheets: one cell a row |
+//! | [`Format::Jsonl`] | `jq` and `grep`: one cell per line |
+//! | [`Format::Csv`] | spreadsheets: one cell per row |
 //! | [`Format::Junit`] | continuous integration |
 //! | [`Format::Markdown`] | the README, issues, papers |
 
@@ -29,10 +29,10 @@ pub use style::{Format, Style};
 
 use crate::result::RunResult;
 
-/// The text of `result` in `format`, with a line end at its end.
+/// The text of `result` in `format`, ending with a newline.
 ///
 /// # Errors
-/// When a writer fails, which none does for what a run can hold.
+/// When a writer fails, which does not happen for any run.
 pub fn render(result: &RunResult, format: Format, style: &Style) -> anyhow::Result<String> {
     let mut text = match format {
         Format::Human => human::render(result, style),

@@ -1,4 +1,4 @@
-//! What a result is written as, and how it is laid out.
+//! The format of a result, and its layout.
 
 use clap::ValueEnum;
 
@@ -10,11 +10,11 @@ pub enum Format {
     Human,
     /// The whole run as one JSON document.
     Json,
-    /// One JSON object a line and cell.
+    /// One JSON object per line, one line per cell.
     Jsonl,
-    /// One row a cell, with a header.
+    /// One row per cell, with a header.
     Csv,
-    /// JUnit XML: a failure is a verdict that was not expected.
+    /// JUnit XML: an unexpected verdict is a failure.
     Junit,
     /// A matrix in Markdown.
     Markdown,
@@ -23,11 +23,11 @@ pub enum Format {
 /// How text is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Columns that there are.
+    /// How many columns there are.
     pub width: usize,
-    /// Colour beside the words; it never says what they do not.
+    /// Colour, which never says anything that the words do not.
     pub color: bool,
-    /// Everything: each repeat in JSON, every bad cell's reason in the human matrix.
+    /// Everything: each repeat in JSON, the reason for every bad cell in the human matrix.
     pub full: bool,
 }
 

@@ -1,8 +1,8 @@
 //! Tables in a given width: scenarios as rows, strategies as columns.
 //!
 //! A verdict is never cut off.
-//! It is wrapped at its `+`, the name of a strategy at its hyphens, and where the columns still do
-//! not fit, they are laid out in groups below one another.
+//! It is wrapped at its `+`, and a strategy's name at its hyphens.
+//! Columns that still do not fit are laid out in groups, one below the other.
 
 use comfy_table::{Cell, Color, ContentLineStyle, LineStyle, Table, TableStyle};
 use loopnest_core::verdict::Word;
@@ -14,10 +14,10 @@ use crate::text::pack;
 /// Blanks between two columns.
 const GAP: usize = 2;
 
-/// Stands where a cell was not run.
+/// Shown where a cell was not run.
 const MISSING: &str = "-";
 
-/// The matrix, in as many groups of columns as the width asks for.
+/// The matrix, in as many groups of columns as the width requires.
 pub(super) fn matrix(result: &RunResult, style: &Style) -> String {
     let scenarios = result.scenarios();
     let names = Column::names(&scenarios, style.width / 2);
@@ -32,7 +32,7 @@ pub(super) fn matrix(result: &RunResult, style: &Style) -> String {
     tables.collect::<Vec<_>>().join("\n\n")
 }
 
-/// The words of a cell with its marks, in pieces at which it may be wrapped.
+/// The words of a cell with its marks, in pieces between which it may be wrapped.
 pub(super) fn pieces(cell: &CellResult) -> Vec<String> {
     let mut pieces = words(&cell.verdict);
     if !cell.is_expected() {
@@ -117,7 +117,7 @@ impl Column {
         self.cells.iter().map(|(pieces, _)| pieces).chain([&self.header])
     }
 
-    /// The width at which nothing but its pieces is kept together.
+    /// The width at which it is wrapped between all pieces.
     fn narrowest(&self) -> usize {
         self.all().flatten().map(|piece| piece.trim().len()).max().unwrap_or(0)
     }
@@ -138,7 +138,7 @@ fn hyphens(name: &str) -> Vec<String> {
     name.split_inclusive('-').map(str::to_owned).collect()
 }
 
-/// Columns that fit beside each other, widened from the left while there is room.
+/// Groups of columns that fit side by side, widened from the left while there is room.
 fn groups(columns: Vec<Column>, room: usize) -> Vec<Vec<Column>> {
     let mut groups: Vec<Vec<Column>> = Vec::new();
     let used = |group: &[Column]| group.iter().map(|c| c.width + GAP).sum::<usize>();

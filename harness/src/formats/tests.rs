@@ -1,4 +1,4 @@
-//! Runs made by hand, for the tests of every format.
+//! Sample runs for the tests of every format.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(crate) fn run(cells: Vec<CellResult>) -> RunResult {
     }
 }
 
-/// A cell with this verdict in all of five repeats and no expectation.
+/// A cell with this verdict in all five repeats and no expectation.
 pub(crate) fn cell(strategy: &str, scenario: &str, verdict: &[Word]) -> CellResult {
     let good = verdict == [Word::Progress];
     CellResult {
@@ -54,8 +54,8 @@ pub(crate) fn cell(strategy: &str, scenario: &str, verdict: &[Word]) -> CellResu
 
 fn stalled(strategy: &str, scenario: &str) -> CellResult {
     let mut cell = cell(strategy, scenario, &[Word::Stall, Word::BusyLoop]);
-    cell.why = "0 of 28 async events due came before the dialog closed. GLib turned 141 000 times \
-                in `dialog` for 31 things done (limit 264) and never slept."
+    cell.why = "0 of 28 async events due came before the dialog closed. GLib iterated 141,000 \
+                times in `dialog` for 31 things done (limit 264) and never slept."
         .to_owned();
     cell.rule = "selector-source-stays-ready".to_owned();
     cell.figures.async_starved = 28;
@@ -85,7 +85,7 @@ fn expecting(mut cell: CellResult, words: &[Word]) -> CellResult {
     cell
 }
 
-/// Three strategies with a surprise, a mixed and an inconclusive cell, and one that is not run.
+/// Three strategies with a surprise, a mixed and an inconclusive cell, and cells that were not run.
 pub(crate) fn sample() -> RunResult {
     let progress = &[Word::Progress];
     let mut mixed = cell("dispatch", "wake-from-thread", progress);

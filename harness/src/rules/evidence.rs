@@ -24,7 +24,7 @@ impl Evidence<'_> {
         self.judgement.findings.contains(&finding)
     }
 
-    /// The process died, and its message has one of these in it.
+    /// The process died, and its message contains one of these.
     pub(super) fn died_saying(&self, needles: &[&str]) -> bool {
         let message = self.judgement.message.as_deref().unwrap_or("");
         self.has(Word::Abort) && needles.iter().any(|needle| message.contains(needle))
@@ -33,18 +33,18 @@ impl Evidence<'_> {
     /// Something that this side owed did not come in its window.
     pub(super) fn stalled(&self, side: Side) -> bool {
         let named = [Finding::Frozen(side), Finding::Starved(side), Finding::Deferred(side)];
-        // A run that was killed, and a poke, name no side.
+        // A run that was killed names no side, and neither does a poke.
         let tallies = &self.judgement.tallies;
         let mine = || tallies.iter().filter(|(kind, _)| kind.side() == side);
         let owed = || mine().any(|(_, tally)| tally.starved * 2 > tally.due);
-        // Where a window never closed, what was due at its end or later is all there is.
+        // If a window never closed, all there is to go by is what was due at its end or later.
         let never = || is_hung(self.judgement) && mine().any(|(_, tally)| tally.lost > 0);
         let named = || named.iter().any(|finding| self.found(*finding));
         self.has(Word::Stall) && (named() || owed() || never())
     }
 
-    /// Something that this side owed came too late, if too little of it to be a stall: what waits
-    /// for it on the other side may be stalled by that.
+    /// Something that this side owed came too late, though too little of it for a stall: what waits
+    /// for it on the other side may have stalled because of that.
     pub(super) fn was_late(&self, side: Side) -> bool {
         self.judgement.tallies.iter().any(|(kind, tally)| kind.side() == side && tally.starved > 0)
     }
@@ -63,7 +63,7 @@ impl Evidence<'_> {
 
     pub(super) fn busy_in_level(&self) -> bool {
         let levels = self.program.levels();
-        // Of a run that was killed, the last stretch decides, which is in the loop that is open.
+        // If the run was killed, its last stretch decides, and that is in the loop that is open.
         let last = self.busy() && is_hung(self.judgement) && self.busy_windows().next().is_none();
         self.busy_windows().any(|window| levels.contains(&window.name))
             || (last && !levels.is_empty())
@@ -78,7 +78,7 @@ impl Evidence<'_> {
         self.busy_windows().any(|window| window.name == "quiet")
     }
 
-    /// Some nested loop is opened by an actor like this.
+    /// An actor like this opens a nested loop.
     pub(super) fn opened_by(&self, like: impl Fn(&ActorKind) -> bool) -> bool {
         self.program.actors.iter().any(|actor| like(&actor.kind) && opens(actor))
     }
@@ -95,7 +95,7 @@ impl Evidence<'_> {
         self.opened_by(|kind| *kind == ActorKind::LibraryTask)
     }
 
-    /// Tasks of a library are polled on the thread of the loops, and one of them nests.
+    /// A library's tasks are polled on the thread of the loops, and one of them nests.
     pub(super) fn may_be_held(&self) -> bool {
         self.owner(Owner::Glib)
             && self.about.extra_threads == "none"
@@ -106,7 +106,7 @@ impl Evidence<'_> {
         self.program.steps().any(like)
     }
 
-    /// The program has one side at work without a pause.
+    /// The program keeps this side busy without a pause.
     pub(super) fn floods(&self, side: Side) -> bool {
         match side {
             Side::Glib => {
@@ -122,7 +122,7 @@ impl Evidence<'_> {
     }
 }
 
-/// Whether it is a stall though no delivery shows one: the run was ended when nothing came any more.
+/// Whether it is a stall that no delivery shows: the run was ended because nothing came any more.
 pub(super) fn is_hung(judgement: &Judgement) -> bool {
     let shows = |finding: &Finding| {
         matches!(finding, Finding::Frozen(_) | Finding::Starved(_) | Finding::LostWakeUp)

@@ -1,12 +1,12 @@
 //! The rules as a page of Markdown.
 //!
-//! METHODOLOGY.md has this text between markers, so that no rule is written down twice.
+//! METHODOLOGY.md has this text between markers, so that each rule is written only once.
 
 use std::fmt::Write as _;
 
 use super::catalogue::{RULES, Rule};
 
-/// Every rule under a heading of its name, which is what `explain` links to.
+/// Every rule under its name as a heading, which `explain` links to.
 pub fn page() -> String {
     let sections: Vec<_> = RULES.iter().map(section).collect();
     sections.join("\n")

@@ -7,7 +7,7 @@ use loopnest_core::verdict::{Figures, Finding, Judgement, Tally, WindowFigures, 
 
 use super::{RULES, by_name, recognise, why};
 
-/// A judgement made by hand.
+/// A judgement written for a test.
 pub(crate) struct Case(Judgement);
 
 pub(crate) fn case(words: &[Word]) -> Case {
@@ -93,7 +93,7 @@ pub(crate) fn strategy(owner: Owner) -> About {
     }
 }
 
-/// A program whose dialog `d` is opened by a callback, a task or a library's task.
+/// A program in which a callback, a task or a library's task opens the dialog `d`.
 pub(crate) fn program(opener: &str) -> Program {
     dialog(opener, How::Run)
 }
@@ -182,7 +182,7 @@ fn misses(name: &str, program: &Program, owner: Owner, case: Case) {
 }
 
 #[test]
-fn names_are_unique_and_the_last_rule_fires_always() {
+fn names_are_unique_and_the_last_rule_always_fires() {
     for (i, rule) in RULES.iter().enumerate() {
         assert!(RULES[..i].iter().all(|other| other.name != rule.name), "{}", rule.name);
         assert_eq!(by_name(rule.name).map(|r| r.title), Some(rule.title));
@@ -227,7 +227,7 @@ fn not_applicable_and_inconclusive() {
     let p = quiet();
     fires("not-applicable", &p, Owner::Glib, case(&[Word::NotApplicable]));
     fires("inconclusive", &p, Owner::Glib, case(&[Word::Inconclusive]));
-    // A bad verdict that was proven is not hidden by what could not be measured.
+    // What could not be measured does not hide a bad verdict that was proven.
     misses("inconclusive", &p, Owner::Glib, case(&[Word::Inconclusive, Word::Abort]));
 }
 
@@ -300,27 +300,27 @@ fn the_selectors_source_stays_ready_only_under_an_async_owner_in_a_nested_loop()
 }
 
 #[test]
-fn the_one_who_opened_the_loop_decides_a_silent_stall() {
+fn what_opened_the_loop_decides_a_silent_stall() {
     fires("outer-driver-on-stack", &program("callback"), Owner::Async, frozen());
     fires("nested-loop-held-by-runtime", &program("task"), Owner::Async, frozen());
     fires("driver-held-by-library-task", &program("library"), Owner::Glib, frozen());
     fires("source-not-recursive", &program("task"), Owner::Glib, frozen());
-    // From a callback nothing of a GLib-owned strategy is on the stack.
+    // Under a callback, a strategy owned by GLib has nothing on the stack.
     fires("cause-not-recognised", &program("callback"), Owner::Glib, frozen());
     misses("outer-driver-on-stack", &program("callback"), Owner::Async, frozen_and_busy("d"));
     misses("driver-held-by-library-task", &program("task"), Owner::Glib, frozen());
 }
 
 #[test]
-fn what_never_came_names_the_side_of_a_run_that_had_to_be_ended() {
-    // Whoever is to close the dialog is stalled, so it is never closed, and nothing is late.
+fn what_never_came_names_the_side_when_a_run_had_to_be_ended() {
+    // What should close the dialog is stalled, so it never closes, and nothing is late.
     let hung = |words: &[Word]| case(words).never(Kind::Timer, 1);
     let stall = [Word::Stall];
     fires("driver-held-by-library-task", &program("library"), Owner::Glib, hung(&stall));
     fires("nested-loop-held-by-runtime", &program("task"), Owner::Async, hung(&stall));
     let busy = [Word::Stall, Word::BusyLoop];
     fires("selector-source-stays-ready", &program("callback"), Owner::Async, hung(&busy));
-    // Something else may have come late, but too little of it to be a stall.
+    // Something else may have come late, but too little of it for a stall.
     let half = hung(&stall).tally(Kind::Timer, 2, 1);
     fires("driver-held-by-library-task", &program("library"), Owner::Glib, half);
     // The other side, or something that came late, or an end of its own.
@@ -328,7 +328,7 @@ fn what_never_came_names_the_side_of_a_run_that_had_to_be_ended() {
     misses("driver-held-by-library-task", &program("library"), Owner::Glib, glib);
     let late = hung(&stall).tally(Kind::Timeout, 3, 3).found(Finding::Frozen(Side::Glib));
     misses("driver-held-by-library-task", &program("library"), Owner::Glib, late);
-    // Unless that waits for something async which was late, once in a while.
+    // Unless it waits for something async that was late now and then.
     let waits = hung(&stall).tally(Kind::Timer, 2, 1).tally(Kind::Fd, 1, 1);
     let waits = waits.found(Finding::Frozen(Side::Glib));
     fires("driver-held-by-library-task", &program("library"), Owner::Glib, waits);
@@ -346,7 +346,7 @@ fn a_blocking_wait_holds_glib() {
 }
 
 #[test]
-fn some_kinds_going_on_is_split() {
+fn a_side_that_delivers_only_some_kinds_is_split() {
     let split = |word| {
         case(&[Word::Stall, word])
             .tally(Kind::Timer, 20, 20)
@@ -358,15 +358,15 @@ fn some_kinds_going_on_is_split() {
 }
 
 #[test]
-fn a_flood_or_a_busy_loop_above_starves() {
+fn a_flood_or_a_busy_loop_of_higher_priority_starves() {
     fires("starved-by-priority", &flooded(), Owner::Glib, frozen());
     fires("starved-by-priority", &program("callback"), Owner::Glib, frozen_and_busy("run"));
-    // One kind that went on does not make a flood anything else.
+    // One kind that still came does not make a flood anything else.
     let split = case(&[Word::Stall, Word::Split])
         .tally(Kind::Timer, 28, 28)
         .found(Finding::Starved(Side::Async));
     fires("starved-by-priority", &flooded(), Owner::Glib, split);
-    // A source that is ready only in the nested loop stands beside what is owed, not above it.
+    // A source that is ready only in the nested loop does not outrank what is owed.
     fires("ready-source-not-drained", &program("callback"), Owner::Glib, frozen_and_busy("d"));
 }
 

@@ -1,4 +1,4 @@
-//! Says a verdict in one or two sentences, with the figures that prove it.
+//! Explains a verdict in one or two sentences, with the figures that prove it.
 
 use loopnest_core::classify::{ITERATIONS_FREE, ITERATIONS_PER_EVENT};
 use loopnest_core::measure::DRAIN_PAUSE;
@@ -10,7 +10,7 @@ use super::catalogue::recognise;
 use super::evidence::is_hung;
 use crate::text::{ascii, grouped, plural};
 
-/// No sentence quotes more than this of what a dying process said.
+/// No sentence quotes more than this of a dying process's last words.
 const QUOTE: usize = 160;
 
 /// The reason for a verdict in one or two plain sentences, and the name of the rule that
@@ -25,7 +25,7 @@ pub fn why(program: &Program, about: &About, judgement: &Judgement) -> (String, 
     sentences.extend(owed(program, judgement));
     sentences.extend(hung(judgement));
     sentences.extend(lost(judgement));
-    sentences.extend(turned(program, judgement));
+    sentences.extend(iterated(program, judgement));
     if sentences.is_empty() {
         sentences.push(if judgement.has(Word::Progress) {
             fine(judgement)
@@ -37,7 +37,7 @@ pub fn why(program: &Program, about: &About, judgement: &Judgement) -> (String, 
     (sentences.join(" "), rule.name)
 }
 
-/// How many iterations a window may have, what the program itself asks for included.
+/// How many iterations a window may have, including those that the program itself asks for.
 pub(crate) fn limit(program: &Program, window: &WindowFigures) -> u64 {
     let drained = program.steps().any(
         |step| matches!(step, Step::Dialog { level, how: How::Drain, .. } if *level == window.name),
@@ -46,7 +46,7 @@ pub(crate) fn limit(program: &Program, window: &WindowFigures) -> u64 {
     ITERATIONS_FREE + ITERATIONS_PER_EVENT * window.justified + paced
 }
 
-/// What ended the run, where that was not its own end.
+/// What ended the run, if it did not end by itself.
 fn ending(judgement: &Judgement) -> Option<String> {
     let message = judgement.message.as_deref().map(meaningful).unwrap_or_default();
     let with = |what: &str, without: &str| match message.as_str() {
@@ -64,16 +64,16 @@ fn ending(judgement: &Judgement) -> Option<String> {
         return Some(with("Not offered", plain));
     }
     if judgement.has(Word::Deadlock) {
-        return Some("The loop thread sleeps in a lock, and no poke reaches it.".to_owned());
+        return Some("The loop thread sleeps on a lock, and no poke reaches it.".to_owned());
     }
     if judgement.has(Word::Livelock) {
-        let turns = judgement.windows.iter().map(|w| w.iterations).max().unwrap_or(0);
+        let n = judgement.windows.iter().map(|w| w.iterations).max().unwrap_or(0);
         return Some(format!(
-            "The nested loop was told to end and never did; GLib turned {} in it.",
-            times(turns)
+            "The nested loop was asked to quit and never did. GLib iterated {} in it.",
+            times(n)
         ));
     }
-    // Beside a stall a refusal is the lesser news.
+    // A stall matters more than a refusal.
     if judgement.worst() == Word::Refused {
         return Some(with("Refused", "The strategy refused"));
     }
@@ -83,7 +83,7 @@ fn ending(judgement: &Judgement) -> Option<String> {
 fn levels(judgement: &Judgement) -> Option<String> {
     judgement
         .has(Word::WrongLevel)
-        .then(|| "A nested loop ended though nobody had asked it to.".to_owned())
+        .then(|| "A nested loop ended though nothing had asked it to.".to_owned())
 }
 
 /// What the stalled sides owed.
@@ -124,7 +124,7 @@ fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
         text.push_str(&format!(" ({})", kinds.join(", ")));
     }
     if judgement.findings.contains(&Finding::LostWakeUp) {
-        text.push_str("; waking both loops from outside produced what was missing");
+        text.push_str("; waking both loops from outside produced the rest");
     }
     text.push('.');
     Some(text)
@@ -156,15 +156,15 @@ fn never(judgement: &Judgement) -> Vec<String> {
     sides.into_iter().flatten().collect()
 }
 
-/// How often the loop turned, in the worst of the busy windows.
-fn turned(program: &Program, judgement: &Judgement) -> Option<String> {
+/// How often the loop iterated, in the worst of the busy windows.
+fn iterated(program: &Program, judgement: &Judgement) -> Option<String> {
     if !judgement.has(Word::BusyLoop) {
         return None;
     }
     let over = |w: &&WindowFigures| w.iterations * 1000 / limit(program, w);
     let busy = judgement.windows.iter().filter(|w| w.busy).max_by_key(over);
     let Some(window) = busy else {
-        return Some("GLib turned without sleeping until the run was ended.".to_owned());
+        return Some("GLib iterated without sleeping until the run was ended.".to_owned());
     };
     let levels = program.levels();
     let place = match window.name.as_str() {
@@ -174,7 +174,7 @@ fn turned(program: &Program, judgement: &Judgement) -> Option<String> {
         _ => " outside the nested loops".to_owned(),
     };
     Some(format!(
-        "GLib turned {}{place} for {} done (limit {}) and {}.",
+        "GLib iterated {}{place} for {} done (limit {}) and {}.",
         times(window.iterations),
         plural(window.justified, "thing"),
         grouped(limit(program, window)),
@@ -199,17 +199,17 @@ fn fine(judgement: &Judgement) -> String {
         text = format!("{} of {due} events due came in time", due - late.min(due));
     }
     text.push_str(&format!(
-        "; GLib turned {} for {} done.",
+        "; GLib iterated {} for {} done.",
         times(figures.iterations),
         plural(figures.justified, "thing")
     ));
     if judgement.findings.contains(&Finding::PanicCaught) {
-        text.push_str(" A panic was caught, and its task alone ended.");
+        text.push_str(" A panic was caught, and only its task ended.");
     }
     text
 }
 
-/// When no figure says more than the word itself.
+/// For when no figure says more than the word itself.
 fn plain(judgement: &Judgement) -> String {
     let meaning = judgement.worst().meaning();
     let mut chars = meaning.chars();
@@ -217,10 +217,10 @@ fn plain(judgement: &Judgement) -> String {
     first.chain(chars).chain(['.']).collect()
 }
 
-/// What says something of a message, in ASCII and not too long.
+/// The part of a message that says something, in ASCII and not too long.
 ///
-/// A message has a line, or a part behind a semicolon, for each panic.
-/// Where one could not unwind, the one before it is the cause and it the consequence.
+/// A message has a line, or a part after a semicolon, for each panic.
+/// A panic that could not unwind is a consequence; the one before it is the cause.
 fn meaningful(message: &str) -> String {
     let noise = |line: &str| {
         line.is_empty()
@@ -243,7 +243,7 @@ fn meaningful(message: &str) -> String {
     format!("{}...", &line[..cut])
 }
 
-/// With a full stop, unless it ends a sentence already.
+/// With a full stop, unless it already ends a sentence.
 fn ended(text: &str) -> String {
     if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
 }
@@ -274,14 +274,14 @@ mod tests {
         let (text, rule) = why(&program("callback"), &strategy(Owner::Async), &judgement);
         assert_eq!(
             text,
-            "0 of 28 async events due came before the dialog closed. GLib turned 141 000 times \
-             in `d` for 31 things done (limit 264) and never slept."
+            "0 of 28 async events due came before the dialog closed. GLib iterated 141,000 \
+             times in `d` for 31 things done (limit 264) and never slept."
         );
         assert_eq!(rule, "selector-source-stays-ready");
     }
 
     #[test]
-    fn an_abort_quotes_the_cause_and_not_its_consequence() {
+    fn an_abort_quotes_the_cause_and_not_the_consequence() {
         let message = "thread 'main' panicked at main_context_futures.rs:100:5:\n\
                        called `Result::unwrap()` on an `Err` value: EnterError\n\
                        note: run with `RUST_BACKTRACE=1`\n\
@@ -340,13 +340,12 @@ mod tests {
         let (text, _) = why(&quiet(), &strategy(Owner::Glib), &judgement);
         assert_eq!(
             text,
-            "0 of 1 async event due came; waking both loops from outside produced what was \
-             missing."
+            "0 of 1 async event due came; waking both loops from outside produced the rest."
         );
     }
 
     #[test]
-    fn a_loop_that_is_drained_by_hand_may_turn_more_often() {
+    fn a_loop_that_is_drained_may_iterate_more_often() {
         let judgement = case(&[Word::BusyLoop]).window("d", 5000, 0, 0).judgement();
         let mut drained = program("callback");
         let (text, _) = why(&drained, &strategy(Owner::Glib), &judgement);
@@ -377,13 +376,13 @@ mod tests {
         let (text, _) = why(&quiet(), &strategy(Owner::Glib), &judgement);
         assert_eq!(
             text,
-            "0 of 6 async and 1 of 2 GLib events due came. GLib turned 900 times for 0 things \
+            "0 of 6 async and 1 of 2 GLib events due came. GLib iterated 900 times for 0 things \
              done (limit 16) and slept 890 times."
         );
     }
 
     #[test]
-    fn a_refusal_beside_a_stall_is_the_lesser_news() {
+    fn a_stall_is_reported_before_a_refusal() {
         let judgement = case(&[Word::Stall, Word::Refused])
             .message("nested refuses to block")
             .tally(Kind::Timer, 6, 6)

@@ -1,14 +1,14 @@
-//! A few short words to write programs with.
+//! Short functions to write programs with.
 
 use loopnest_core::program::{Actor, ActorKind, How, PRIORITY_DEFAULT, Program, Reply, Step};
 
 /// How long a dialog stays open: long enough for thirty ticks of 10 ms to be well inside it.
 pub(super) const DIALOG_MS: u64 = 400;
-/// When dialogs open, so that everything else has begun.
+/// When dialogs open: after everything else has begun.
 pub(super) const OPEN_MS: u64 = 50;
 /// The period of tickers.
 pub(super) const TICK_MS: u64 = 10;
-/// How often a ticker ticks: until well after a dialog closes.
+/// How many times a ticker ticks: until well after a dialog closes.
 pub(super) const TICKS: u32 = 52;
 
 pub(super) fn program(name: &str, tags: &[&str], about: &str, source: &str) -> Program {
@@ -127,7 +127,7 @@ pub(super) fn dialog_for(level: &str, how: How, ms: u64) -> Step {
     Step::Dialog { level: level.to_owned(), how, close_after_ms: Some(ms) }
 }
 
-/// A dialog that a step of somebody else closes.
+/// A dialog that another actor closes.
 pub(super) fn dialog_until_quit(level: &str) -> Step {
     Step::Dialog { level: level.to_owned(), how: How::Run, close_after_ms: None }
 }

@@ -1,11 +1,12 @@
-//! GAsyncResult calls as futures: who resolves them, who cancels them, and with a dialog open.
+//! GAsyncResult calls as futures: what resolves them, what cancels them, and all that with a dialog
+//! open.
 
 use loopnest_core::Program;
 use loopnest_core::program::{Reply, Step};
 
 use super::build::{OPEN_MS, With, call, dialog, program, sleep, tick};
 
-/// Longer than any program: a call that only a cancel ends.
+/// Longer than any program, for a call that only a cancel ends.
 const NEVER_MS: u64 = 5000;
 
 /// All of them, in the order of the matrix.
@@ -40,7 +41,7 @@ fn gasync_error() -> Program {
     program(
         "gasync-error",
         &["call", "wake"],
-        "A call ends with a GError, which its task gets; then the task makes another.",
+        "A call ends with a GError, which its task gets. Then the task makes another call.",
         "the second article: errors propagate to the coroutine",
     )
     .task("caller", vec![Step::Call { after_ms: 50, n: 2, reply: Reply::Error }, call(50, 2)])
@@ -50,7 +51,7 @@ fn gasync_cancel() -> Program {
     program(
         "gasync-cancel",
         &["call", "cancel"],
-        "Tasks in the middle of a call are cancelled, by a callback, a task and a thread.",
+        "A callback, a task and a thread cancel tasks in the middle of a call.",
         "the second article: cancelling the task cancels the GCancellable",
     )
     .task("caller-1", vec![call(NEVER_MS, 1)])
@@ -65,12 +66,12 @@ fn gasync_in_dialog() -> Program {
     program(
         "gasync-in-dialog",
         &["call", "dialog"],
-        "With a dialog open, calls are made and answered, and one from before is answered.",
+        "With a dialog open, tasks make calls and get answers, one of them to an earlier call.",
         "gtk4-rs#2185: a future of gio in a loop that a callback nests",
     )
     .task("before", vec![call(150, 1)])
     .task("inside", vec![sleep(100), call(30, 4)])
-    // Without wake-after-dispatch something has to wake tokio once the dialog has closed.
+    // Without wake-after-dispatch, something must wake tokio after the dialog has closed.
     .task("ticker", vec![tick(20, 50)])
     .after("opener", OPEN_MS, vec![dialog("dialog")])
 }
@@ -79,8 +80,8 @@ fn gasync_cancel_in_dialog() -> Program {
     program(
         "gasync-cancel-in-dialog",
         &["call", "cancel", "dialog"],
-        "With a dialog open, tasks in the middle of a call are cancelled.",
-        "the second article, inside the loop that the first one stops at",
+        "With a dialog open, a callback and a thread cancel tasks in the middle of a call.",
+        "the second article, inside the loop of the first",
     )
     .task("caller-1", vec![call(NEVER_MS, 1)])
     .task("caller-2", vec![call(NEVER_MS, 1)])
@@ -93,7 +94,7 @@ fn gasync_from_tokio_thread() -> Program {
     program(
         "gasync-from-tokio-thread",
         &["call", "wake"],
-        "A task of another tokio runtime, on a thread of its own, awaits calls.",
+        "A task of another tokio runtime, on its own thread, awaits calls.",
         "gio's GioFuture panics on a thread that does not own the context",
     )
     .remote_task("caller", vec![call(20, 10)])
@@ -117,7 +118,7 @@ fn gasync_thousand() -> Program {
         "gasync-thousand",
         &["call"],
         "Ten tasks make a hundred calls each, answered at once.",
-        "one GLib source, one wake and one task step a call: what is lost, what does it cost?",
+        "one GLib source, one wake, one task step per call: is any lost, what does it cost?",
     )
     .task("caller-0", calls())
     .task("caller-1", calls())

@@ -1,4 +1,4 @@
-//! Who opens the dialog, how its loop is run, how deep, and who closes it.
+//! What opens the dialog, how its loop is run, how deep, and what closes it.
 
 use loopnest_core::Program;
 use loopnest_core::program::{How, Step};
@@ -45,7 +45,7 @@ fn from_task() -> Program {
     program(
         "dialog-from-task",
         &["dialog"],
-        "A task that was woken by a message opens a dialog while both sides tick.",
+        "A task woken by a message opens a dialog while both sides tick.",
         "gtk-rs-core#739, gtk4-rs#2185, qasync#59",
     )
     .tickers()
@@ -68,7 +68,7 @@ fn from_timer() -> Program {
     program(
         "dialog-from-timer",
         &["dialog"],
-        "A task that an async timer has just woken opens a dialog: the deadline is in the past.",
+        "A task just woken by an async timer opens a dialog: the deadline is in the past.",
         "asyncio-glib from call_later: spins where call_soon only stalls",
     )
     .tickers()
@@ -83,8 +83,8 @@ fn ready_io() -> Program {
         "asyncio-glib#3; cpython#139145",
     )
     .task("reader", vec![read("pipe", 5)])
-    // Each at its own time: a repeated timeout falls behind on a busy machine, and with it all that
-    // it makes due.
+    // Each at its own time: on a busy machine a repeated timeout falls behind, and so does
+    // everything that depends on it.
     .after("writer-1", 80, vec![write("pipe")])
     .after("writer-2", 110, vec![write("pipe")])
     .after("writer-3", 140, vec![write("pipe")])
@@ -108,7 +108,7 @@ fn depth_3() -> Program {
     program(
         "dialog-depth-3",
         &["dialog", "depth"],
-        "Three dialogs inside each other, each opened by a callback of the one below.",
+        "Three dialogs inside each other, each opened by a callback in the one below.",
         "gtk_dialog_run() inside gtk_dialog_run()",
     )
     .tickers()
@@ -143,7 +143,7 @@ fn many_tasks() -> Program {
     let mut all = program(
         "dialog-many-tasks",
         &["dialog"],
-        "Ten tasks tick while one of them opens a dialog: are all alive afterwards?",
+        "Ten tasks tick while another opens a dialog: are all of them alive afterwards?",
         "qasync#59, gbulb: tasks lost for ever",
     );
     for i in 0..10 {
@@ -160,7 +160,7 @@ fn close_outer_first() -> Program {
     program(
         "close-outer-first",
         &["dialog", "quit"],
-        "The outer of two dialogs is closed first; its loop ends when the inner one has.",
+        "The outer of two dialogs is closed first; its loop ends after the inner one.",
         "gmain.c 4468; virtaal#3610",
     )
     .tickers()
@@ -174,8 +174,8 @@ fn quit_outer_inside() -> Program {
     program(
         "quit-outer-inside",
         &["dialog", "quit"],
-        "A task quits the outer dialog from inside the inner one: the inner one must not end.",
-        "gbulb and gi.events: a quit ends another loop than its own",
+        "A task quits the outer dialog while the inner one is open: the inner one must not end.",
+        "gbulb and gi.events: a quit ends the wrong loop",
     )
     .tickers()
     .after("outer", OPEN_MS, vec![dialog_until_quit("outer")])

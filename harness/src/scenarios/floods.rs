@@ -1,4 +1,4 @@
-//! One side is never idle: does the other live?
+//! One side is never idle: does the other make progress?
 
 use loopnest_core::Program;
 use loopnest_core::program::{ActorKind, PRIORITY_DEFAULT, PRIORITY_IDLE, Step};
@@ -6,7 +6,7 @@ use loopnest_core::program::{ActorKind, PRIORITY_DEFAULT, PRIORITY_IDLE, Step};
 use super::build::{TICK_MS, TICKS, With, program, tick};
 
 /// On a busy machine an iteration may take longer than a fast ticker's period. Then the ticker is
-/// due in every iteration, and GLib itself lets no idle callback run.
+/// due in every iteration, and GLib itself runs no idle callback.
 const SLOW_MS: u64 = 50;
 /// Until well after the flood.
 const SLOW_TICKS: u32 = 10;
@@ -21,7 +21,7 @@ fn async_flood() -> Program {
     program(
         "async-flood",
         &["flood"],
-        "Ten tasks are always ready for 400 ms: timers, and GLib's idle callbacks, must go on.",
+        "Ten tasks are always ready for 400 ms: timers and GLib's idle callbacks must still run.",
         "twisted#4489: deferreds keep the GUI from redrawing",
     )
     .task("flood-0", flood())
@@ -43,7 +43,7 @@ fn glib_flood() -> Program {
     program(
         "glib-flood",
         &["flood"],
-        "A GLib source at default priority is always ready for 400 ms: tasks must go on.",
+        "A GLib source at default priority is always ready for 400 ms: tasks must still run.",
         "glibcoro, trio's guest mode, pumps: one tick in 2 s",
     )
     .with("flood", ActorKind::Flood { for_ms: 400, priority: PRIORITY_DEFAULT }, vec![])

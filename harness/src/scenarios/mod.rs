@@ -13,7 +13,7 @@ pub fn all() -> Vec<Program> {
     [dialogs::all(), wakes::all(), calls::all(), floods::all()].concat()
 }
 
-/// The scenario that the planted subjects are judged on; not part of the matrix.
+/// The scenario that the planted subjects are judged on. It is not part of the matrix.
 pub fn control() -> Program {
     wakes::control()
 }
@@ -24,7 +24,7 @@ mod tests {
     use loopnest_core::trace::{End, What};
 
     #[test]
-    fn every_scenario_is_well_formed_and_ends_ideally() {
+    fn every_scenario_is_well_formed_and_its_ideal_run_ends() {
         for program in super::all().into_iter().chain([super::control()]) {
             program.check().unwrap_or_else(|e| panic!("{}: {e}", program.name));
             let trace = ideal(&program);

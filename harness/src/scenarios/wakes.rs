@@ -1,4 +1,4 @@
-//! Who wakes whom: callbacks, threads, timers, descriptors; and quiet.
+//! What wakes what: callbacks, threads, timers, descriptors; and quiet.
 
 use loopnest_core::Program;
 use loopnest_core::program::{ActorKind, Step};
@@ -36,8 +36,8 @@ fn ticker() -> Program {
     program(
         "ticker",
         &["timer"],
-        "Both sides tick every 10 ms; what does a tick cost?",
-        "asyncio-glib and PyGObject: three polls a tick, gbulb: two",
+        "Both sides tick every 10 ms: what does a tick cost?",
+        "asyncio-glib and PyGObject: three polls per tick, gbulb: two",
     )
     .task("ticker", vec![tick(TICK_MS, 40)])
     .every("glib-ticker", TICK_MS, 40, vec![])
@@ -72,7 +72,7 @@ fn shorter_timer_later() -> Program {
     program(
         "shorter-timer-later",
         &["timer"],
-        "With a long timer armed, a callback starts a task with a shorter one.",
+        "While a long timer is armed, a callback starts a task with a shorter one.",
         "libuv#3308: sleeps on an older timeout",
     )
     .task("long", vec![sleep(600)])
@@ -84,7 +84,7 @@ fn coop_budget() -> Program {
     program(
         "coop-budget",
         &["wake", "coop"],
-        "A task takes 1,000 messages from one tokio channel, sent by a callback at once.",
+        "A task takes 1,000 messages from a tokio channel, all sent at once by a callback.",
         "gtk-rs-core#1251: stops after 128",
     )
     .task("receiver", vec![receive("many", 1000)])
@@ -95,7 +95,7 @@ fn pipe_hup() -> Program {
     program(
         "pipe-hup",
         &["io"],
-        "A pipe is closed by its writer: a task and a GLib watch must see the end of file.",
+        "The writer closes its pipes: a task and a GLib watch must see the end of file.",
         "asyncio-glib#5, lwt#25: POLLHUP not mapped, 100 % CPU",
     )
     .task("reader", vec![read("async-pipe", 2)])
@@ -111,7 +111,7 @@ pub(super) fn control() -> Program {
     program(
         "control",
         &["control"],
-        "Ticks, a quiet window, then a wake from another thread with nothing else to help it.",
+        "Ticks, a quiet window, then a wake from another thread and nothing else.",
         "planted subjects for the verdict rules",
     )
     .task("ticker", vec![tick(TICK_MS, 5)])

@@ -1,7 +1,7 @@
-//! A GAsyncResult call with a peer that answers it when it is told to: what [`Loops::call`] makes.
+//! The call that [`Loops::call`] makes: a GAsyncResult call whose peer answers at a set time.
 //!
-//! A read from a socket pair through gio. The other end is held by a GLib timeout, which writes a
-//! byte, or closes it with a byte unread: then the read fails with `G_IO_ERROR_CONNECTION_CLOSED`.
+//! It reads from a socket pair through gio. A GLib timeout holds the other end, and writes a byte
+//! or closes it with a byte unread. Then the read fails with `G_IO_ERROR_CONNECTION_CLOSED`.
 //!
 //! [`Loops::call`]: loopnest_core::loops::Loops::call
 
@@ -17,7 +17,7 @@ use loopnest_strategies::GlibHandle;
 use loopnest_strategies::gasync::{self, Resolver};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
-/// Makes a call: by `glib` from another thread, without it on this one.
+/// Makes a call: through `glib` from another thread, or else on this one.
 pub(super) fn ask(
     glib: Option<GlibHandle>,
     after: Duration,
@@ -25,7 +25,7 @@ pub(super) fn ask(
 ) -> BoxFuture<Option<Reply>> {
     let start = move |cancellable: &Cancellable, done: Resolver<Reply>| {
         begin(after, reply, cancellable, done).unwrap_or_else(|error| {
-            tracing::warn!("no call could be made: {error}");
+            tracing::warn!("cannot make the call: {error}");
         });
     };
     Box::pin(async move {
@@ -54,12 +54,12 @@ fn begin(
         1,
         Priority::DEFAULT,
         Some(cancellable),
-        // The connection closes its socket when it goes, so it has to stay until the answer.
+        // Dropping the connection closes its socket, so keep it until the answer.
         move |result| {
             drop(connection);
             match result {
                 Ok(bytes) if !bytes.is_empty() => done.resolve(Reply::Value),
-                // The end of file is no answer: the resolver is dropped.
+                // The end of file is not an answer: the resolver is dropped.
                 Ok(_) => {}
                 Err(_) => done.resolve(Reply::Error),
             }
@@ -74,7 +74,7 @@ fn begin(
 fn answer(peer: OwnedFd, reply: Reply) -> impl FnMut() -> ControlFlow {
     move || {
         if reply == Reply::Value {
-            // Fails when the call was cancelled, and then nobody waits for it.
+            // Fails if the call was cancelled, and then nothing waits for it.
             let _ = send(&peer, b"x", SendFlags::NOSIGNAL);
         }
         ControlFlow::Break
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peer_answers_as_it_was_told_to() {
+    fn the_peer_answers_as_asked() {
         assert_eq!(answer_of(Reply::Value), Some(Reply::Value));
         assert_eq!(answer_of(Reply::Error), Some(Reply::Error));
     }

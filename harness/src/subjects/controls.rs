@@ -1,8 +1,7 @@
-//! Planted subjects: strategies with a known fault, to test whoever judges.
+//! Planted subjects: strategies with a known fault, to test the judge.
 //!
-//! A detector that was never seen to fail proves nothing.
-//! Each is [`Dispatch`] with one thing done wrong, and says which verdict it must get.
-//! The set follows the nine subjects with which the verdict rules were tried.
+//! A detector that has never detected anything proves nothing.
+//! Each is [`Dispatch`] with one thing wrong, and names the verdict that it must get.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -17,16 +16,16 @@ use super::deaf::Deaf;
 use super::dispatch::{DispatchTasks, run_on};
 use super::host::{HostLoops, set_up};
 
-/// When the one-time faults strike, after the program's quiet window has begun.
+/// When the one-time faults strike: after the program's quiet window has begun.
 const STRIKE: Duration = Duration::from_millis(150);
 
-/// A planted subject with the verdict it must get.
+/// A planted subject and the verdict that it must get.
 pub struct Control {
     /// Its name.
     pub name: &'static str,
     /// What is wrong with it.
     pub summary: &'static str,
-    /// What a judge must say, worst first.
+    /// The verdict that it must get, worst first.
     pub verdict: &'static [Word],
     plant: fn(&MainContext, &Dispatch),
     deaf: bool,
@@ -64,7 +63,7 @@ pub fn all() -> Vec<Control> {
         },
         Control::new(
             "control-starved",
-            "a source that is always ready stands above everything else",
+            "a source that is always ready outranks everything else",
             &[Word::Stall, Word::BusyLoop],
             |context, _| always_ready(context, Priority::HIGH, Duration::from_millis(1)),
         ),
@@ -76,7 +75,7 @@ pub fn all() -> Vec<Control> {
         ),
         Control::new(
             "control-busy-high",
-            "the same at a priority above the context's own wake-up: poll() is never called",
+            "an endless source that outranks the context's own wake-up: poll() is never called",
             &[Word::Stall, Word::BusyLoop],
             |context, _| always_ready(context, Priority::HIGH, Duration::ZERO),
         ),
@@ -98,7 +97,7 @@ pub fn all() -> Vec<Control> {
         ),
         Control::new(
             "control-panic-caught",
-            "a task that nobody awaits panics",
+            "a task panics, and nothing awaits it",
             &[Word::Progress],
             |_, dispatch| {
                 dispatch.spawn_local(async { panic!("planted panic in a task") });

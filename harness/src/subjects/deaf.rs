@@ -16,10 +16,10 @@ use loopnest_strategies::source::{Callbacks, Prepare, Source, SourceRef};
 
 use super::host::Tasks;
 
-/// Before any source of a strategy is asked.
+/// Before `prepare` of any source of a strategy.
 const PRIORITY: i32 = -2000;
 
-/// `T`, deaf to wakes from other threads than the one that made this.
+/// `T`, deaf to wakes from any thread but the one that created this.
 pub(super) struct Deaf<T> {
     tasks: T,
     unheard: Arc<Unheard>,
@@ -31,11 +31,11 @@ struct Unheard {
 }
 
 impl<T> Deaf<T> {
-    /// The source hears what was missed; it is to live as long as tasks do.
+    /// The source delivers the missed wakes. It must live as long as the tasks.
     pub(super) fn new(tasks: T) -> (Self, Source<impl Callbacks>) {
         let unheard = Unheard { home: thread::current().id(), wakers: Mutex::default() };
         let unheard = Arc::new(unheard);
-        let source = Source::new("hears what was missed", Hear(unheard.clone()));
+        let source = Source::new("missed wakes", Hear(unheard.clone()));
         source.set_priority(PRIORITY);
         source.set_can_recurse(true);
         source.attach(&MainContext::default());

@@ -18,7 +18,7 @@ impl Strategy for DispatchRow {
     fn about(&self) -> About {
         About {
             name: "dispatch",
-            summary: "GLib drives async: one source turns tokio, tasks in a re-entrant executor",
+            summary: "GLib drives async: a source turns tokio, tasks run in a re-entrant executor",
             ancestry: "smol-rs/smol#94, slint for Node, node-gtk",
             owner: Owner::Glib,
             extra_threads: "none",
@@ -37,7 +37,7 @@ impl Strategy for DispatchRow {
     }
 }
 
-/// Runs the root on `dispatch`; the controls plant their faults round it.
+/// Runs the root on `dispatch`. The controls plant their faults around it.
 pub(super) fn run_on(dispatch: &Dispatch, start: Start) {
     let root = start(HostLoops::new(DispatchTasks::of(dispatch)));
     dispatch.block_on(root);
@@ -75,7 +75,7 @@ impl Tasks for DispatchTasks {
             return Err(Refused {
                 strategy: "dispatch",
                 what: "block on a future inside a task on tokio's own queue",
-                why: "tokio stands on the stack and does not nest; use a task of spawn_local",
+                why: "tokio is on the stack and does not nest; use a task of spawn_local",
             });
         }
         block_on_nested(self, context, task);

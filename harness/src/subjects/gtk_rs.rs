@@ -72,7 +72,7 @@ impl Tasks for GtkRsTasks {
     }
 
     fn on_host(&self, job: Job) -> BoxFuture<Result<(), Refused>> {
-        // As an application would ask, that has nothing but glib.
+        // As an application would do it with only glib.
         let context = self.context.clone();
         Box::pin(async move {
             let (tx, rx) = tokio::sync::oneshot::channel();
@@ -88,7 +88,7 @@ impl Tasks for GtkRsTasks {
             .attach(Some(&context));
             rx.await.map_err(|_| Refused {
                 strategy: "gtk-rs",
-                what: "do a job on the GLib thread",
+                what: "run a job on the GLib thread",
                 why: "the GLib context is gone",
             })
         })

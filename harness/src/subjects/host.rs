@@ -1,8 +1,8 @@
 //! [`Loops`] over the real GLib and the real tokio: what all strategies have in common.
 //!
-//! A strategy supplies [`Tasks`], the few things that differ: how tasks are spawned, what a
-//! block-on does, and how a task gets work done on the GLib thread.
-//! `harness/examples/own_strategy.rs` shows a whole strategy made of it.
+//! A strategy supplies [`Tasks`], the few things that differ: how it spawns tasks, what its
+//! block-on does, and how a task runs something on the GLib thread.
+//! `harness/examples/own_strategy.rs` shows a whole strategy built on it.
 
 use std::cell::RefCell;
 use std::io;
@@ -29,19 +29,19 @@ use tokio::sync::mpsc;
 use super::call;
 use super::remote::Remote;
 
-/// What distinguishes a strategy when scenario code runs on it.
+/// How strategies differ when scenario code runs on them.
 pub trait Tasks: Send + Sync + 'static {
-    /// Starts a task of the application; the canceller drops it.
+    /// Starts a task of the application. The canceller drops it.
     fn spawn(&self, task: BoxFuture) -> Canceller;
 
-    /// Starts a task as `tokio::spawn` in a library does. By default as those of the application.
+    /// Starts a task as `tokio::spawn` in a library does. By default, like one of the application.
     fn spawn_library(&self, task: BoxFuture) -> Canceller {
         self.spawn(task)
     }
 
     /// Waits inside a callback, on the GLib thread, until `task` is done.
     ///
-    /// By default the task is spawned and a nested GLib loop is run until it is done.
+    /// By default it spawns the task and runs a nested GLib loop until it is done.
     ///
     /// # Errors
     /// When the strategy has no way to do it.
@@ -50,7 +50,7 @@ pub trait Tasks: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What tasks on other threads reach the GLib thread by.
+    /// How tasks on other threads reach the GLib thread.
     fn glib(&self) -> GlibHandle;
 
     /// Whether tasks that the strategy starts in `home` live on another thread than GLib. By
@@ -60,14 +60,14 @@ pub trait Tasks: Send + Sync + 'static {
         false
     }
 
-    /// Does `job` on the GLib thread on behalf of a task on another one. By default, by
+    /// Runs `job` on the GLib thread for a task on another thread. By default, through
     /// [`glib`](Self::glib).
     fn on_host(&self, job: Job) -> BoxFuture<Result<(), Refused>> {
         let glib = self.glib();
         Box::pin(async move {
             glib.call(job).await.map_err(|_| Refused {
                 strategy: "the queue of jobs",
-                what: "do a job on the GLib thread",
+                what: "run a job on the GLib thread",
                 why: "the GLib side is gone, or the job panicked",
             })
         })
@@ -79,7 +79,7 @@ pub fn block_on_nested<T: Tasks + ?Sized>(tasks: &T, context: &MainContext, task
     let main_loop = MainLoop::new(Some(context), false);
     let quit = Quit(main_loop.clone());
     let quitting = async move {
-        // Dropped with the task, also when it panics or is cancelled.
+        // Dropped with the task, even when it panics or is cancelled.
         let _quit = quit;
         task.await;
     };
@@ -103,16 +103,16 @@ impl Drop for Quit {
 
 /// The real loops: the default GLib context and tokio, with `T` for what the strategy adds.
 ///
-/// Spawning in [`Home::Remote`] panics when the system has no thread or descriptors for another
+/// Spawning in [`Home::Remote`] panics if the system has no thread or descriptors left for another
 /// runtime.
 #[derive(Debug)]
 pub struct HostLoops<T> {
     tasks: T,
     context: MainContext,
     start: Instant,
-    /// With the loop of each, where a `MainLoop` runs it.
+    /// Each with its loop, if a `MainLoop` runs it.
     levels: DepthStack<Option<MainLoop>>,
-    /// Made when a task is to live there.
+    /// Created for the first task that lives there.
     remote: OnceLock<Remote>,
 }
 
@@ -134,7 +134,7 @@ impl<T: Tasks> HostLoops<T> {
     }
 
     fn spawn_remote(&self, task: BoxFuture) -> Canceller {
-        // A run without it would be judged as the strategy's failure.
+        // Without it, the run would be judged as the strategy's failure.
         let remote = || Remote::new().expect("the system has a thread and descriptors to give");
         self.remote.get_or_init(remote).spawn(task)
     }
@@ -216,7 +216,7 @@ impl<T: Tasks> Loops for HostLoops<T> {
         match self.levels.quit(level) {
             Some(Some(main_loop)) => {
                 main_loop.quit();
-                // Another thread may come between the opening of the level and the loop's start.
+                // Another thread may get here after the level opened and before its loop runs.
                 if !self.context.is_owner() {
                     source::quit_when_running(&main_loop);
                 }
@@ -255,7 +255,7 @@ impl<T: Tasks> Loops for HostLoops<T> {
     }
 }
 
-/// tokio's own channel: an application that uses tokio uses this one (gtk-rs-core#1251).
+/// tokio's own channel, as an application with tokio would use (gtk-rs-core#1251).
 struct TokioChannel {
     tx: mpsc::UnboundedSender<u32>,
     rx: Arc<Mutex<mpsc::UnboundedReceiver<u32>>>,
@@ -263,7 +263,7 @@ struct TokioChannel {
 
 impl Channel for TokioChannel {
     fn send(&self, message: u32) {
-        // Fails only when the receiver is gone, and it lives as long as the sender.
+        // Fails only if the receiver is gone, and it lives as long as the sender.
         let _ = self.tx.send(message);
     }
 
@@ -279,7 +279,7 @@ impl Channel for TokioChannel {
 
 struct OsPipe {
     context: MainContext,
-    /// Until a task or a watch takes it.
+    /// `None` once a task or a watch has taken it.
     read: Mutex<Option<OwnedFd>>,
     /// Registered with tokio when a task first reads.
     receiver: Arc<OnceLock<Option<Receiver>>>,
@@ -296,7 +296,7 @@ impl Pipe for OsPipe {
     fn write(&self) {
         let write = self.write.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fd) = &*write {
-            // A pipe holds 64 KiB; no program writes that many single bytes.
+            // A pipe holds 64 KiB, and no program writes that many single bytes.
             let _ = rustix::io::write(fd, b"x");
         }
     }
@@ -313,7 +313,7 @@ impl Pipe for OsPipe {
             None => self.take_read_end(),
         };
         Box::pin(async move {
-            // Here, and not above, because registering needs the runtime.
+            // Here and not above, because registering needs the runtime.
             let receiver = receiver.get_or_init(|| Receiver::from_owned_fd(fd.take()?).ok());
             let Some(receiver) = receiver else {
                 return false;

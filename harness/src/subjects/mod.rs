@@ -2,9 +2,9 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | one for each strategy | what it says of itself, and how a program runs on it |
+//! | one for each strategy | what it says about itself, and how a program runs on it |
 //! | `host.rs` | [`Loops`](loopnest_core::Loops) over the real loops: what all of them share |
-//! | `call.rs` | a GAsyncResult call whose peer answers in time |
+//! | `call.rs` | a GAsyncResult call whose peer answers at a set time |
 //! | `remote.rs` | another tokio runtime on its own thread |
 //! | `controls.rs`, `deaf.rs` | planted subjects with a known fault |
 
@@ -18,7 +18,7 @@ use loopnest_core::strategy::Strategy;
 
 pub use self::host::{HostLoops, Tasks};
 
-/// Takes each strategy's file in, and lists its rows.
+/// Includes each strategy's file, and lists its rows.
 macro_rules! subjects {
     ($($file:ident),* $(,)?) => {
         $(mod $file;)*
@@ -32,7 +32,7 @@ macro_rules! subjects {
     };
 }
 
-// A new strategy is one more name here.
+// To add a strategy, add its name here.
 subjects! {
     nested,
     dispatch,

@@ -9,7 +9,9 @@ use loopnest_strategies::{GlibHandle, Nested, WakeAfterDispatch};
 use super::host::{HostLoops, Tasks, set_up};
 
 pub(super) fn rows() -> Vec<Box<dyn Strategy>> {
-    [WakeAfterDispatch::Yes, WakeAfterDispatch::No].map(|wake| Box::new(NestedRow { wake }) as _).into()
+    [WakeAfterDispatch::Yes, WakeAfterDispatch::No]
+        .map(|wake| Box::new(NestedRow { wake }) as _)
+        .into()
 }
 
 struct NestedRow {
@@ -19,7 +21,7 @@ struct NestedRow {
 impl Strategy for NestedRow {
     fn about(&self) -> About {
         let (name, summary) = if self.wake == WakeAfterDispatch::Yes {
-            ("nested", "async drives GLib: tokio's wait is a run of the GLib loop")
+            ("nested", "async drives GLib: to wait, tokio runs the GLib loop")
         } else {
             ("nested-no-wake", "nested without wake-after-dispatch: asyncio-glib as published")
         };
@@ -74,7 +76,7 @@ impl Tasks for NestedTasks {
         Err(Refused {
             strategy: self.name,
             what: "block on a future inside a callback",
-            why: "tokio stands on the stack and does not nest; spawn the future instead",
+            why: "tokio is on the stack and does not nest; spawn the future instead",
         })
     }
 

@@ -1,7 +1,7 @@
 //! Another tokio runtime, on a thread of its own: where tasks of [`Home::Remote`] live.
 //!
-//! It knows nothing of the strategy. A program has such a runtime when a library starts its own, or
-//! when it began with `#[tokio::main]` and GLib came later.
+//! It knows nothing about the strategy. A program has such a runtime if a library starts its own,
+//! or if it began with `#[tokio::main]` and GLib came later.
 //!
 //! [`Home::Remote`]: loopnest_core::loops::Home::Remote
 
@@ -12,8 +12,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// A runtime with one worker thread. Dropping it, anywhere, drops its tasks and waits for nothing.
 ///
-/// Its tasks may own, by way of what they were given, whoever owns it. So it goes when they have
-/// ended or were cancelled; until then it stays, as a runtime of a library would.
+/// Its tasks may indirectly own its owner. In that case it is dropped only after they have ended or
+/// were cancelled, like the runtime of a library.
 #[derive(Debug)]
 pub(super) struct Remote(Option<Runtime>);
 

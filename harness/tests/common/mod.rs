@@ -1,6 +1,6 @@
-//! Starts the harness as a user would, and waits for it no longer than is sane.
+//! Starts the harness as a user would, and does not wait for it for ever.
 
-#![allow(dead_code, reason = "every file of tests uses a part of this")]
+#![allow(dead_code, reason = "every test file uses a part of this")]
 
 use std::ffi::OsStr;
 use std::fmt::Debug;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use harness::result::{CellResult, RunResult};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A safety net for what hangs. Nothing is judged by it.
+/// A safety net against hangs. No test depends on it.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The harness with these arguments, in an environment that says nothing to it.
+/// The harness with these arguments and none of its environment variables.
 pub fn harness<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     program(env!("CARGO_BIN_EXE_harness"), args)
 }
@@ -89,12 +89,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it; whatever it writes is read at once.
+    /// Starts it. Whatever it writes is read at once.
     pub fn start(command: &mut Command) -> Self {
         Self::start_with(command, Stdio::piped(), Stdio::piped())
     }
 
-    /// Starts it with other places to write to.
+    /// Starts it with this stdout and stderr.
     pub fn start_with(command: &mut Command, stdout: Stdio, stderr: Stdio) -> Self {
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
@@ -144,7 +144,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail when it is gone already.
+        // Both fail if it is already gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -197,7 +197,7 @@ pub fn closed_pipe() -> Stdio {
 pub fn cells_of(parent: u32) -> Vec<u32> {
     let parent = parent.to_string();
     let is_cell = |pid: &u32| {
-        // Gone, or a zombie, if there is nothing to read.
+        // If there is nothing to read, the process is gone or a zombie.
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
         words.get(1) == Some(&&b"cell"[..])
@@ -222,12 +222,12 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(begun.elapsed() < PATIENCE, "gave up waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// An empty folder that is gone with the test.
+/// An empty folder that is deleted after the test.
 pub fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_owned();

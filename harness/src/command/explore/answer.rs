@@ -1,4 +1,4 @@
-//! The text of what a search found, or that it found nothing.
+//! The text that says what a search found, or that it found nothing.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(super) fn nothing(request: &Request<'_>, searched: &Searched) -> anyhow::Res
     Ok(text)
 }
 
-/// What was found, what the real loops say of it, and where it was saved.
+/// What was found, what the real loops say about it, and where it was saved.
 pub(super) fn found(
     request: &Request<'_>,
     find: &Find,
@@ -50,7 +50,11 @@ pub(super) fn found(
     }
     writeln!(text, "{}", labelled("Real", &on_real_loops(request, find, real)))?;
     if interrupted {
-        writeln!(text, "{}", labelled("Note", "interrupted: a longer search may find less"))?;
+        writeln!(
+            text,
+            "{}",
+            labelled("Note", "interrupted: a longer search may find a smaller one")
+        )?;
     }
     if let Some(path) = saved {
         let path = path.display().to_string();
@@ -61,11 +65,11 @@ pub(super) fn found(
     Ok(text)
 }
 
-/// What the real loops say of it.
+/// What the real loops say about it.
 fn on_real_loops(request: &Request<'_>, find: &Find, real: Option<&CellResult>) -> String {
     let Some(real) = real else {
         return if request.args.real {
-            "seen three times in a row; this search is not on a model".to_owned()
+            "seen three times in a row on the real loops".to_owned()
         } else {
             "not run on the real loops: interrupted".to_owned()
         };
@@ -74,14 +78,10 @@ fn on_real_loops(request: &Request<'_>, find: &Find, real: Option<&CellResult>) 
     if real.verdict == find.judgement.words {
         return format!("{} on the real loops too, in {runs}", real.text());
     }
-    format!(
-        "{} on the real loops, in {runs}: the model differs from them here. {}",
-        real.text(),
-        real.why
-    )
+    format!("{} on the real loops, in {runs}: the model is wrong here. {}", real.text(), real.why)
 }
 
-/// The line that searches once more as this search did.
+/// The command that repeats this search.
 fn again(request: &Request<'_>) -> String {
     let words = request.words();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

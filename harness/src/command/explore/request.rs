@@ -1,10 +1,10 @@
-//! What a search was asked for, and the command that asks for it again.
+//! What a search was asked for, and the command that repeats it.
 
 use loopnest_core::strategy::About;
 
 use crate::cli::ExploreArgs;
 
-/// A strategy, arguments, and a seed that is known even if none was given.
+/// A strategy, the arguments, and a seed even if none was given.
 pub(super) struct Request<'a> {
     pub(super) about: &'a About,
     pub(super) args: &'a ExploreArgs,
@@ -12,12 +12,12 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The seed as it is written everywhere, in hexadecimal.
+    /// The seed in hexadecimal, as it is written everywhere.
     pub(super) fn seed(&self) -> String {
         format!("{:x}", self.seed)
     }
 
-    /// The words of the command that searches once more as this search did.
+    /// The words of the command that repeats this search.
     pub(super) fn words(&self) -> Vec<String> {
         let (cases, seed) = (self.args.cases.to_string(), self.seed());
         let mut words = vec!["harness", "explore", "--strategy", self.about.name];

@@ -9,9 +9,9 @@ use crate::counterexample::{self, Counterexample, Found};
 use crate::result::CellResult;
 use crate::search::Find;
 
-/// Writes the file, and says where it is.
+/// Writes the file and returns its path.
 ///
-/// `real` is what the real loops say, if they were asked after the model.
+/// `real` is what the real loops say, if they ran it after the model.
 pub(super) fn save(
     request: &Request<'_>,
     find: &Find,
@@ -24,12 +24,12 @@ pub(super) fn save(
     let judged = real.map_or(Vec::new(), |real| real.verdict.clone());
     let (model, real) =
         if request.args.real { (Vec::new(), words.clone()) } else { (words.clone(), judged) };
-    // What is seen again is what the real loops do.
+    // A replay sees what the real loops do.
     let seen = real.iter().any(|word| word.is_bad() || *word == Word::Refused);
     let verdict = if seen { real.clone() } else { words.clone() };
     let program = Program {
         name: stem,
-        about: format!("{} was found here by a search.", counterexample::text(&verdict)),
+        about: format!("A search found {} here.", counterexample::text(&verdict)),
         source: request.words().join(" "),
         ..find.program.clone()
     };
@@ -43,7 +43,7 @@ pub(super) fn save(
         real,
     };
     let file = Counterexample::new(request.about.name, verdict, program, Some(found));
-    // Its message has the system's reason in it already.
+    // Its message already includes the system's reason.
     file.save(&path).map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(path)
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_that_can_be_found_can_stand_in_a_file_name() {
+    fn every_word_that_can_be_found_can_be_part_of_a_file_name() {
         for word in Word::ALL.into_iter().filter(|word| word.is_bad() || *word == Word::Refused) {
             assert!(!word.name().contains('/'), "{word}");
         }
