@@ -71,7 +71,7 @@ pub(crate) enum Command {
     /// Run the matrix, or the part of it you select
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
-    /// List strategies, scenarios, verdicts and rules, with what each means
+    /// List strategies, scenarios, verdicts and rules, and what each means
     List(ListArgs),
     /// Run one cell and say why it got its verdict, with the evidence
     Explain(CellArgs),

@@ -12,12 +12,9 @@ pub const WIDTH: usize = 80;
 /// The column at which the text after a label begins.
 pub const LABEL: usize = 8;
 
-/// A number with its digits in groups of three, from five digits on: `141,000`.
+/// A number with its digits in groups of three: `141,000`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
-    if digits.len() < 5 {
-        return digits;
-    }
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
@@ -125,9 +122,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_are_grouped_from_five_on() {
+    fn digits_are_grouped_in_threes() {
         assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(9999), "9999");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1000), "1,000");
         assert_eq!(grouped(10_000), "10,000");
         assert_eq!(grouped(1_234_567), "1,234,567");
     }

@@ -150,7 +150,7 @@ impl Explorer<'_> {
     }
 }
 
-/// What the model says of a program.
+/// The model's judgement of a program.
 fn judge(model: Model, program: &Program) -> Judgement {
     let due = ideal(program);
     classify(program, &due, &model::run_beside(model, program, &due))

@@ -53,7 +53,7 @@ fn status(cell: &CellResult) -> TestCaseStatus {
         let expected = cell.expected.iter().flatten().map(|word| word.name());
         let expected = expected.collect::<Vec<_>>().join("+");
         let failure = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        (failure, format!("{}, expected {expected}", cell.text()))
+        (failure, format!("expected {expected}, got {}", cell.text()))
     } else if cell.worst() == Word::NotApplicable {
         (TestCaseStatus::skipped(), ascii(&cell.why))
     } else {

@@ -135,9 +135,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "lock-cycle",
         title: "blocked on a lock",
-        text: "The loop thread sleeps on a lock, not in poll, and no poke reaches it: the thread \
-               that holds the lock is waiting too. A callback that holds a lock while it opens a \
-               nested loop is enough.",
+        text: "The loop thread sleeps on a lock, not in poll, and no poke reaches it: whatever \
+               holds the lock is waiting too. A callback that holds a lock while it opens a nested \
+               loop is enough.",
         seen: &["rust-windowing/winit#1779", "gtk-rs/examples#196"],
         try_this: "hold no lock across a nested loop or while waiting for another thread",
         when: "the verdict is deadlock",

@@ -189,9 +189,14 @@ fn fine(judgement: &Judgement) -> String {
     let figures = &judgement.figures;
     let mut text = match (figures.async_due, figures.glib_due) {
         (0, 0) => "Nothing was due in a window".to_owned(),
-        (a, 0) => format!("All {} due came in time", plural(a.into(), "async event")),
-        (0, g) => format!("All {} due came in time", plural(g.into(), "GLib event")),
-        (a, g) => format!("All {a} async and {} due came in time", plural(g.into(), "GLib event")),
+        (1, 0) => "The only async event due came in time".to_owned(),
+        (0, 1) => "The only GLib event due came in time".to_owned(),
+        (a, 0) => format!("All {} async events due came in time", grouped(a.into())),
+        (0, g) => format!("All {} GLib events due came in time", grouped(g.into())),
+        (a, g) => {
+            let both = grouped(u64::from(a) + u64::from(g));
+            format!("All {both} events due came in time ({a} async, {g} GLib)")
+        }
     };
     let late = figures.async_starved + figures.glib_starved;
     if late > 0 {

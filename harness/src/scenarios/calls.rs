@@ -118,7 +118,7 @@ fn gasync_thousand() -> Program {
         "gasync-thousand",
         &["call"],
         "Ten tasks make a hundred calls each, answered at once.",
-        "one GLib source, one wake, one task step per call: is any lost, what does it cost?",
+        "one GLib source, one wake and one task step for each call",
     )
     .task("caller-0", calls())
     .task("caller-1", calls())

@@ -211,7 +211,7 @@ fn cancel_in_dialog() -> Program {
     program(
         "cancel-in-dialog",
         &["dialog", "cancel"],
-        "A callback inside a dialog cancels a task that ticks: it must end there and then.",
+        "A callback inside a dialog cancels a task that ticks: it must end at once.",
         "trio's guest mode; PyGObject !541",
     )
     .async_ticker()
@@ -224,7 +224,7 @@ fn panic_in_dialog() -> Program {
     program(
         "panic-in-dialog",
         &["dialog", "panic"],
-        "A task panics while a dialog is open: the others go on and the dialog closes as usual.",
+        "A task panics while a dialog is open: the others keep running and the dialog closes.",
         "gtk-rs-core#1229",
     )
     .tickers()

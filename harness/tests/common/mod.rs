@@ -186,7 +186,7 @@ impl Reader {
     }
 }
 
-/// A pipe that nobody reads.
+/// A pipe without a reader.
 pub fn closed_pipe() -> Stdio {
     let (reader, writer) = io::pipe().expect("a pipe");
     drop(reader);
