@@ -5,6 +5,7 @@
 //! | one thread, `!Send` tasks, tokio's sockets and timers in them, dialogs that nest | [`Dispatch`] |
 //! | tokio on its own thread, and a bridge with cancellation, back-pressure and shutdown | [`Handoff`] |
 //! | a server that also has to run GLib (GStreamer, D-Bus) and never nests | [`Nested`] |
+//! | GLib's own asynchronous calls (D-Bus, files, processes) as futures | [`gasync`] |
 //!
 //! # In a GTK program
 //!

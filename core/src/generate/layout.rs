@@ -9,8 +9,8 @@
 //!                                  up to `room`  CLOSE_AFTER
 //! ```
 //!
-//! An actor that computes keeps all others waiting, so each place lasts longer by the
-//! time of all computations in it.
+//! An actor that computes keeps all others waiting, so each place is longer by the total time of
+//! the computations in it.
 
 use super::sketch::{
     Act, By, Closer, Deed, Home, Level, Limits, Nesting, Place, Sketch, Waiting, Work,

@@ -15,7 +15,8 @@ thread_local! {
 }
 
 /// Quits the loop, from any thread, even if it does not run yet. GLib forgets a quit before the run
-/// (gmain.c 2.74.6, line 4446), so this quits from an idle source of the context.
+/// (gmain.c 2.74.6, line 4446), so this quits from an idle source of the context. If another loop
+/// iterates the context before this one runs, the quit is still forgotten.
 ///
 /// ```
 /// use loopnest_strategies::glib::MainLoop;

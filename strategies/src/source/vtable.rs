@@ -86,7 +86,7 @@ fn thread_number() -> usize {
 /// Runs `call` with the callbacks of `source` if this is their thread; carries panics.
 ///
 /// # Safety
-/// `source` was made by [`Source::<C>::new`] and is alive.
+/// `source` was made by [`make::<C>`](make) and is alive.
 unsafe fn guarded<C: Callbacks, R>(
     source: *mut GSource,
     otherwise: R,
@@ -132,6 +132,7 @@ unsafe extern "C" fn prepare<C: Callbacks>(source: *mut GSource, timeout: *mut i
     gboolean::from(ready)
 }
 
+// SAFETY: as for `prepare`.
 unsafe extern "C" fn check<C: Callbacks>(source: *mut GSource) -> gboolean {
     // SAFETY: as in `prepare`.
     let ready = unsafe {
@@ -167,7 +168,7 @@ unsafe extern "C" fn finalize<C: Callbacks>(source: *mut GSource) {
         // Dropping the callbacks here would drop another thread's values.
         return;
     }
-    // SAFETY: made by `Box::into_raw` in `new`.
+    // SAFETY: made by `Box::into_raw` in `make`.
     let cell = unsafe { Box::from_raw(cell) };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(cell))) {
         carry_panic(panic);
