@@ -1,7 +1,7 @@
 //! How a run is measured, the same on the real loops and on the model.
 //!
 //! Running a program and judging it both need these numbers, and must agree on them. Those that
-//! only the verdict needs are in [`mod@classify`](crate::classify).
+//! only the verdict needs are in [`classify`](mod@crate::classify).
 
 mod poke;
 mod ticks;

@@ -325,7 +325,7 @@ fn leaves_nothing(search: &Search) {
         let alive = Arc::new(());
         let (spawner, guard) = (executor.spawner(), alive.clone());
         let threads = [
-            spawn("spawner", move || spawner.spawn(async move { drop(guard) })),
+            spawn("spawner", move || drop(spawner.spawn(async move { drop(guard) }))),
             spawn("waker", move || {
                 told.fetch_add(1, Ordering::AcqRel);
                 waker.wake();
