@@ -56,10 +56,6 @@ impl Callbacks for Count {
         Prepare::Wait(None)
     }
 
-    fn check(&self, _this: SourceRef<'_>) -> bool {
-        false
-    }
-
     fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -83,6 +83,8 @@ impl Trial {
         launch.args.extend(match &self.text {
             None => ["--scenario".to_owned(), self.program.name.clone()],
             Some(file) => {
+                // The child opens it by way of this process, so each try reads it from the beginning,
+                // and nothing is inherited.
                 let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
                 ["--program".to_owned(), path]
             }

@@ -9,7 +9,7 @@ use loopnest_core::executor::Panic;
 #[non_exhaustive]
 pub enum SetupError {
     /// The system is out of file descriptors or threads.
-    #[error("cannot start tokio: no file descriptors or threads available")]
+    #[error("cannot start tokio")]
     Runtime(#[source] io::Error),
     /// tokio's waits do not reach this crate: it was linked into a library that is loaded at run
     /// time, where libc's `epoll_wait` comes first. See *Linking* in the crate's documentation.

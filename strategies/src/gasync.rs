@@ -123,15 +123,14 @@ impl<T> fmt::Debug for Resolver<T> {
 ///
 /// ```
 /// use gio::prelude::*;
-/// use loopnest_strategies::{Dispatch, gasync};
+/// use loopnest_strategies::{gasync, glib::MainContext};
 ///
-/// let dispatch = Dispatch::new(&glib::MainContext::default())?;
 /// let file = gio::File::for_path("/proc/self/comm");
-/// let (contents, _etag) = dispatch
-///     .block_on(gasync::call(move |cancellable, done| {
-///         file.load_contents_async(Some(cancellable), move |result| done.resolve(result));
-///     }))?
-///     .expect("a file that is always there");
+/// let call = gasync::call(move |cancellable, done| {
+///     file.load_contents_async(Some(cancellable), move |result| done.resolve(result));
+/// });
+/// // In a task of any strategy, or in glib's own executor.
+/// let (contents, _etag) = MainContext::default().block_on(call)?.expect("a file that is always there");
 /// assert!(!contents.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

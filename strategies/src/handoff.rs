@@ -5,8 +5,7 @@
 //! tokio runs on its own thread, GLib on this one.
 //! Work for GLib crosses through a bounded queue and one `GSource`; results come back through
 //! futures.
-//! It does not use `MainContext::invoke`, which runs the closure on the calling thread if no thread
-//! owns the context at that moment (gmain.c 2.74.6, line 6362).
+//! [`JobQueue`](crate::JobQueue) is this half by itself.
 //!
 //! # Under a nested loop
 //!

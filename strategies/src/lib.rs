@@ -10,9 +10,13 @@
 //! # In a GTK program
 //!
 //! ```no_run
+//! # #[cfg(feature = "epoll-hook")]
 //! use loopnest_strategies::{Dispatch, SetupError, glib};
 //! use tokio::io::AsyncReadExt;
 //!
+//! # #[cfg(not(feature = "epoll-hook"))]
+//! # fn main() {}
+//! # #[cfg(feature = "epoll-hook")]
 //! # fn main() -> Result<(), SetupError> {
 //! // Before `application.run()`, on the main thread; keep it until that returns.
 //! let dispatch = Dispatch::new(&glib::MainContext::default())?;

@@ -114,6 +114,9 @@ impl Nested {
     /// # Errors
     /// If the system has no descriptors left for the runtime, or if this crate was linked into a
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
+    ///
+    /// # Panics
+    /// Inside another runtime's `block_on`.
     pub fn new(context: &MainContext, wake: WakeAfterDispatch) -> Result<Self, SetupError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(Default::default());
         let runtime = runtime.map_err(SetupError::Runtime)?;

@@ -20,6 +20,7 @@ pub(super) struct Payload<C> {
     home: usize,
     pub(super) callbacks: C,
     /// Descriptors that are watched.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "GLib watches descriptors on Unix alone"))]
     pub(super) kept: RefCell<Vec<Box<dyn Any>>>,
 }
 

@@ -14,8 +14,10 @@
 //! | `fault.rs`, `model.rs` | the faults of mutants, and the names of the models |
 //!
 //! A file imports only from its own row or from rows below it.
-//! The models use the same backlog, wake flag, hand-off queue and stack of nested loops as the real
-//! `dispatch` and `handoff`; these parts are not modelled.
+//! The models use the same wake flag, hand-off queue and stack of nested loops as the real strategies,
+//! and the model of `dispatch` the same backlog; these parts are not modelled. The model of the job
+//! queue is simpler than the real one: it does all jobs in one dispatch, where the real one works in
+//! slices.
 //!
 //! A strategy's model says what polls what and when, on a GMainContext that is checked against the
 //! real one. It knows nothing about programs. So either a stall or a spin of the real strategy is
