@@ -4,6 +4,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use harness::rules;
 use loopnest_core::classify;
@@ -20,13 +21,15 @@ pub struct Request {
     pub episode: u64,
     /// Whether the run is still going on.
     pub live: bool,
+    /// Up to when it is judged.
+    pub until: Duration,
     /// The program and the run.
     pub case: Case,
 }
 
 /// Judges a case by the rules of the matrix.
 pub fn judge(request: Request, about: &About) -> Verdict {
-    let Request { episode, live, case } = request;
+    let Request { episode, live, until, case } = request;
     let ideal = ideal(&case.program);
     let owed = owed(&ideal, &case.real).len();
     let case = if live { case.as_if_closed_now(&ideal) } else { case };
@@ -36,6 +39,7 @@ pub fn judge(request: Request, about: &About) -> Verdict {
     Verdict {
         episode,
         live,
+        until,
         words: judgement.words,
         reason,
         rule: rule.map_or("", |rule| rule.name).to_owned(),

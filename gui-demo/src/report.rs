@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use loopnest_core::Word;
 use serde::{Deserialize, Serialize};
@@ -59,12 +60,15 @@ pub struct DialogReport {
 }
 
 /// A verdict with its reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Which episode it belongs to.
     pub episode: u64,
     /// Whether the run was still going on.
     pub live: bool,
+    /// Up to when the run was judged. Only the window asks.
+    #[serde(skip)]
+    pub until: Duration,
     /// The words, worst first.
     pub words: Vec<Word>,
     /// Why, with the figures that prove it.

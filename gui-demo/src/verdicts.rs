@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loopnest_core::strategy::About;
 
@@ -54,7 +55,12 @@ impl Verdicts {
         let has_ended = self.judge.take().is_some_and(|verdict| self.hear(verdict));
         let request = if self.player.is_on() {
             let case = self.player.case_if_over(&self.log);
-            case.map(|case| Request { episode: NO_EPISODE, live: false, case })
+            case.map(|case| Request {
+                episode: NO_EPISODE,
+                live: false,
+                until: Duration::ZERO,
+                case,
+            })
         } else {
             self.watch.request()
         };
@@ -66,7 +72,7 @@ impl Verdicts {
 
     /// Asks for a verdict on the previous process.
     pub fn ask_post_mortem(&self, case: Case) {
-        self.judge.ask(Request { episode: NO_EPISODE, live: false, case });
+        self.judge.ask(Request { episode: NO_EPISODE, live: false, until: Duration::ZERO, case });
     }
 
     /// Handles a verdict. Returns whether the scenario has ended.

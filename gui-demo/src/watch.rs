@@ -1,8 +1,19 @@
 //! Watches the dialogs: an episode begins with the first, and ends when the last has closed and the
 //! verdict on it is final.
 //!
-//! Every edge of a nested loop is recorded here. What is open is also written to the black box, in
-//! case this process dies while it is open.
+//! An *episode* is what one verdict is about. Events that were due in it and have not come yet are
+//! *owed*, and it waits a little for them. The work that runs *beside* its dialogs, such as timers and
+//! sockets, is judged with it.
+//!
+//! A *dialog* is anything that a button opens. For one that nests, the calls are
+//! [`press`](Watch::press), then [`open`](Watch::open) just before its loop runs, then
+//! [`close`](Watch::close); if the strategy refuses it, `press` and then `close`. For one that nobody
+//! waits for they are [`open_async`](Watch::open_async) and [`close_async`](Watch::close_async).
+//! A timer calls [`request`](Watch::request), a thread judges, and [`hear`](Watch::hear) takes its
+//! verdict.
+//!
+//! What is open is also written to the black box, a file that is read if this process dies while it
+//! is open.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -47,20 +58,37 @@ struct Running {
     n_async: usize,
     /// When the last dialog closed.
     over: Option<Duration>,
-    /// When the last verdict was asked for.
+    /// When the wait for the next request began: at the start, at the last close, or at the last
+    /// request.
     asked: Duration,
+}
+
+impl Running {
+    /// What this verdict means at this time.
+    fn meaning(&self, verdict: &Verdict, now: Duration) -> Meaning {
+        match self.over {
+            _ if verdict.episode != self.number => Meaning::Nothing,
+            None => Meaning::SoFar,
+            // Asked before the last dialog closed, or before another one opened and closed.
+            Some(over) if verdict.live || verdict.until != over => Meaning::Nothing,
+            Some(over) if verdict.owed == 0 || now > over + GRACE => {
+                Meaning::Final { is_cut: self.episode.is_cut(over) }
+            }
+            Some(_) => Meaning::Nothing,
+        }
+    }
 }
 
 /// What a verdict means for the current episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// Nothing: it comes too late, or too early to be the last.
+    /// Nothing: it is about something else, or cannot be final yet.
     Nothing,
     /// A dialog is still open.
     SoFar,
     /// It ends the episode.
     Final {
-        /// Whether only the beginning was judged.
+        /// Whether the episode was so long that only its beginning was judged.
         is_cut: bool,
     },
 }
@@ -68,8 +96,8 @@ pub enum Meaning {
 impl Watch {
     /// No dialog yet.
     pub fn new(log: &Arc<Log>, work: &Rc<Work>, black_box: BlackBox) -> Self {
-        let (n, running) = Default::default();
-        Self { log: log.clone(), work: work.clone(), black_box, n, running }
+        let (log, work) = (log.clone(), work.clone());
+        Self { log, work, black_box, n: Cell::default(), running: RefCell::default() }
     }
 
     /// Records that a nested loop was requested. Returns its index in the episode.
@@ -145,7 +173,7 @@ impl Watch {
         self.with(|running| running.episode.forget_beside());
     }
 
-    /// The case to judge now, if it is time for a verdict.
+    /// The case to judge now, if it is time for another verdict. A timer calls this.
     pub fn request(&self) -> Option<Request> {
         let now = self.log.now();
         let request = |running: &mut Running| {
@@ -159,7 +187,7 @@ impl Watch {
             running.asked = now;
             running.episode.forget_ended(self.work.beside());
             let case = Case::of(&running.episode, &self.log, until);
-            Some(Request { episode: running.number, live, case })
+            Some(Request { episode: running.number, live, until, case })
         };
         self.with(request).flatten()
     }
@@ -167,23 +195,12 @@ impl Watch {
     /// Handles a verdict. If it is final, it ends the episode.
     pub fn hear(&self, verdict: &Verdict) -> Meaning {
         let now = self.log.now();
-        let over = self.with(|running| {
-            let is_ours = running.number == verdict.episode;
-            is_ours.then_some(running.over)
-        });
-        let Some(over) = over.flatten() else { return Meaning::Nothing };
-        match over {
-            None => Meaning::SoFar,
-            // Asked before the last dialog closed.
-            Some(_) if verdict.live => Meaning::Nothing,
-            Some(over) if verdict.owed == 0 || now > over + GRACE => {
-                let ended = self.running.take();
-                self.log.release();
-                let is_cut = ended.is_some_and(|running| running.episode.is_cut(over));
-                Meaning::Final { is_cut }
-            }
-            Some(_) => Meaning::Nothing,
+        let meaning = self.with(|running| running.meaning(verdict, now));
+        if let Some(Meaning::Final { .. }) = meaning {
+            self.running.take();
+            self.log.release();
         }
+        meaning.unwrap_or(Meaning::Nothing)
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut Running) -> R) -> Option<R> {
@@ -225,5 +242,22 @@ impl Watch {
             Some(case) => self.black_box.write(&case),
             None => self.black_box.clear(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Beside;
+
+    #[test]
+    fn a_verdict_that_was_asked_for_before_another_dialog_is_not_final() {
+        let at = Duration::from_secs;
+        let beside = Beside { began: at(0), has_echo: false, has_bus: false };
+        let episode = Episode::begin(at(0), Some(beside));
+        let running = Running { number: 1, episode, n_async: 0, over: Some(at(3)), asked: at(3) };
+        let verdict = |until| Verdict { episode: 1, until, ..Verdict::default() };
+        assert_eq!(running.meaning(&verdict(at(1)), at(3)), Meaning::Nothing);
+        assert_eq!(running.meaning(&verdict(at(3)), at(3)), Meaning::Final { is_cut: false });
     }
 }
