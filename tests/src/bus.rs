@@ -1,9 +1,9 @@
-//! A real D-Bus daemon of one's own.
+//! A private D-Bus daemon.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// A `dbus-daemon` that ends with this value.
+/// A `dbus-daemon` that is killed when this is dropped.
 #[derive(Debug)]
 pub struct PrivateBus {
     daemon: Child,
@@ -20,7 +20,7 @@ impl PrivateBus {
             .args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            // It complains of its limit of descriptors, and no test needs more.
+            // It complains about its limit of descriptors, but no test needs more.
             .stderr(Stdio::null())
             .spawn();
         let Ok(mut daemon) = daemon else {
@@ -30,7 +30,7 @@ impl PrivateBus {
         if let Some(stdout) = daemon.stdout.take() {
             let _ = BufReader::new(stdout).read_line(&mut address);
         }
-        assert!(address.contains(':'), "dbus-daemon said {address:?} and not its address");
+        assert!(address.contains(':'), "dbus-daemon printed {address:?} instead of its address");
         Self { daemon, address: address.trim().to_owned() }
     }
 
@@ -44,7 +44,7 @@ impl PrivateBus {
         self.daemon.id()
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();

@@ -1,4 +1,4 @@
-//! D-Bus calls in gio's manner, and a service that lets its callers wait.
+//! D-Bus calls in gio's style, and a service that does not answer.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use gio::{
 };
 use loopnest_strategies::gasync::{self, Resolver};
 
-/// What a method call gives.
+/// The result of a method call.
 pub type Reply = Result<glib::Variant, glib::Error>;
 
 const BUS: &str = "org.freedesktop.DBus";
-/// Where a [`Hanging`] service is.
+/// The object path of a [`Hanging`] service.
 const PATH: &str = "/org/loopnest/Test";
-/// What it serves: `Hang`.
+/// Its interface, with the method `Hang`.
 const INTERFACE: &str = "org.loopnest.Test";
 
 /// Connects to the bus at `address`.
@@ -30,7 +30,7 @@ pub fn connect(
     }
 }
 
-/// As [`connect`], awaited on the GLib thread.
+/// Like [`connect`], awaited on the GLib thread.
 ///
 /// # Panics
 /// When there is no such bus.
@@ -56,7 +56,7 @@ pub fn method(
     }
 }
 
-/// A service, an object of it, an interface and a method.
+/// A service, its object, an interface and a method.
 pub type Method<'a> = [&'a str; 4];
 
 /// A method of the daemon.
@@ -64,12 +64,13 @@ pub fn of_daemon(name: &str) -> Method<'_> {
     [BUS, "/org/freedesktop/DBus", BUS, name]
 }
 
-/// The method of a [`Hanging`] service, by its unique name.
+/// The method of the [`Hanging`] service with this unique name.
 pub fn of_hanging(service: &str) -> Method<'_> {
     [service, PATH, INTERFACE, "Hang"]
 }
 
-/// Makes a call. No reply for `patience` milliseconds is an error of GDBus; -1 is its usual 25 s.
+/// Makes a call. GDBus returns an error after `patience` milliseconds without a reply; -1 is its
+/// usual 25 s.
 pub fn send<'a>(
     bus: &DBusConnection,
     [service, path, interface, name]: Method<'_>,
@@ -82,7 +83,7 @@ pub fn send<'a>(
     bus.call(service, path, interface, name, parameters, None, flags, patience, cancellable, done);
 }
 
-/// A service that keeps what it is asked and does not answer.
+/// A service that keeps calls and does not answer them.
 #[derive(Debug)]
 pub struct Hanging {
     calls: Rc<RefCell<Vec<DBusMethodInvocation>>>,
@@ -90,10 +91,10 @@ pub struct Hanging {
 }
 
 impl Hanging {
-    /// Serves on `connection`, in the context that is this thread's default.
+    /// Serves on `connection`, in this thread's default context.
     ///
     /// # Panics
-    /// When something is served there already.
+    /// When `connection` serves something there already.
     pub fn serve(connection: &DBusConnection) -> Self {
         let xml =
             format!("<node><interface name='{INTERFACE}'><method name='Hang'/></interface></node>");
@@ -113,12 +114,12 @@ impl Hanging {
         self.connection.unique_name().unwrap_or_default().into()
     }
 
-    /// Calls that wait.
+    /// How many calls are waiting.
     pub fn n(&self) -> usize {
         self.calls.borrow().len()
     }
 
-    /// Answers all.
+    /// Answers all waiting calls.
     pub fn reply(&self) {
         for call in self.calls.take() {
             call.return_value(None);

@@ -1,8 +1,8 @@
-//! A test in a process of its own that must not say a word.
+//! A test in a separate process that must not print anything to standard error.
 //!
-//! GLib's warnings and criticals go to standard error by default, those of `g_log` and those of
-//! `g_log_structured` alike, from whatever thread. A handler inside the process would have to be
-//! set for both, and would miss what is said while the process ends.
+//! By default GLib's warnings and criticals go to standard error, from both `g_log` and
+//! `g_log_structured`, on any thread. A handler inside the process would have to be set for both,
+//! and would miss what is logged while the process ends.
 
 use std::process::{Command, Stdio};
 
@@ -14,16 +14,16 @@ const CHILD: &str = "LOOPNEST_TEST_CHILD";
 /// What a child did.
 #[derive(Debug)]
 pub struct Said {
-    /// Whether its test passed.
+    /// Whether the test passed.
     pub passed: bool,
     /// Its standard error.
     pub stderr: String,
 }
 
-/// Runs `body`, the body of the test called `test`, in a child. In the child nothing is returned.
+/// Runs `body`, the body of the test named `test`, in a child. Returns `None` in the child.
 ///
 /// # Panics
-/// When there is no child; in the child with the panic of `body`.
+/// When the child cannot be started; in the child with the panic of `body`.
 pub fn run(test: &str, body: impl FnOnce()) -> Option<Said> {
     if is_child() {
         body();
@@ -32,7 +32,7 @@ pub fn run(test: &str, body: impl FnOnce()) -> Option<Said> {
     Some(spawn(test, &[]))
 }
 
-/// As [`run`], and the child must pass without a word on standard error.
+/// Like [`run`], and the child must pass without printing anything to standard error.
 ///
 /// # Panics
 /// When it does not.
@@ -42,10 +42,10 @@ pub fn run_silent(test: &str, body: impl FnOnce()) {
     }
 }
 
-/// As [`run_silent`], with a session bus of the child's own.
+/// Like [`run_silent`], with a private session bus for the child.
 ///
 /// # Panics
-/// When it does not pass in silence, or there is no bus.
+/// When the child does not pass in silence, or there is no bus.
 pub fn run_silent_with_bus(test: &str, body: impl FnOnce()) {
     if is_child() {
         return body();
@@ -69,7 +69,7 @@ fn spawn(test: &str, environment: &[(&str, &str)]) -> Said {
         .expect("a child");
     let stdout = String::from_utf8_lossy(&output.stdout);
     print!("{stdout}");
-    assert!(stdout.contains("running 1 test"), "there is no test called {test}");
+    assert!(stdout.contains("running 1 test"), "there is no test named {test}");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     Said { passed: output.status.success(), stderr }
 }
@@ -77,6 +77,6 @@ fn spawn(test: &str, environment: &[(&str, &str)]) -> Said {
 impl Said {
     fn must_be_silent(&self) {
         assert!(self.passed, "the child failed:\n{}", self.stderr);
-        assert!(self.stderr.is_empty(), "the child said:\n{}", self.stderr);
+        assert!(self.stderr.is_empty(), "the child printed:\n{}", self.stderr);
     }
 }

@@ -1,4 +1,4 @@
-//! Helpers for the tests of this package: counting what a process holds, and ending loops.
+//! Helpers for the tests of this package: counting a process's resources, and ending loops.
 
 pub mod bus;
 pub mod calls;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use glib::{MainContext, MainLoop};
 
-/// Runs `then` on `context` once, after a time.
+/// Runs `then` on `context` once, after this time.
 pub fn after(context: &MainContext, time: Duration, then: impl FnOnce() + 'static) {
     let mut then = Some(then);
     let guard = glib::thread_guard::ThreadGuard::new(move || {
@@ -32,7 +32,7 @@ pub fn after(context: &MainContext, time: Duration, then: impl FnOnce() + 'stati
     .attach(Some(context));
 }
 
-/// Runs a nested loop of `context` for a time.
+/// Runs a nested loop of `context` for this time.
 pub fn nested_loop(context: &MainContext, time: Duration) {
     let main_loop = MainLoop::new(Some(context), false);
     let quit = main_loop.clone();
@@ -40,8 +40,8 @@ pub fn nested_loop(context: &MainContext, time: Duration) {
     main_loop.run();
 }
 
-/// Runs a nested loop of `context`, as a modal dialog does, until `done`; `false` if that takes
-/// longer than any machine needs.
+/// Runs a nested loop of `context`, as a modal dialog does, until `done`. Returns `false` if that
+/// takes longer than any machine needs.
 pub fn dialog_until(context: &MainContext, done: impl Fn() -> bool + 'static) -> bool {
     const PATIENCE: Duration = Duration::from_secs(10);
     let main_loop = MainLoop::new(Some(context), false);
@@ -63,19 +63,19 @@ pub fn dialog_until(context: &MainContext, done: impl Fn() -> bool + 'static) ->
     in_time.get()
 }
 
-/// How many descriptors this process has open.
+/// The number of open descriptors of this process.
 pub fn n_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-/// How much of this process is in memory, in KiB.
+/// The resident memory of this process, in KiB.
 pub fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// Counts how often an idle source of a priority gets to run; GTK redraws at 120.
+/// Counts how often an idle source of this priority runs. GTK redraws at 120.
 pub fn count_idle(context: &MainContext, priority: i32) -> Rc<Cell<u32>> {
     let n = Rc::new(Cell::new(0));
     let count = glib::thread_guard::ThreadGuard::new(n.clone());

@@ -1,13 +1,14 @@
 //! Random programs for a main loop: sources, and what their callbacks do, as plain data.
 //!
-//! A program runs on any [`World`](crate::world::World), and says what happened as a list of lines. Everything in it is
-//! logical: idles, descriptors that callbacks write to, ready times that are over or never come.
-//! So the lines depend on the rules of the main loop alone, and not on the machine.
+//! A program runs on any [`World`](crate::world::World), and reports what happened as a list of
+//! lines. Everything in it is logical: idles, descriptors that callbacks write to, ready times that
+//! are past or never come. So the lines depend only on the rules of the main loop, not on the
+//! machine.
 //!
-//! A program ends: each dispatch does the next act of its source, and a source without acts is
-//! removed. What happens outside of the loop happens when the loop sleeps, and when nothing is left
-//! of that, the innermost loop is quit. A program that would poll for ever is run with a *closer*:
-//! an idle below all others, which quits the innermost loop when nobody else has anything to do.
+//! A program ends: each dispatch performs the next act of its source, and a source without acts is
+//! removed. Acts from outside happen when the loop sleeps; when none are left, the innermost loop
+//! is quit. A program that would poll for ever runs with a *closer*: an idle below all others,
+//! which quits the innermost loop when no other source has anything to do.
 
 pub mod generate;
 mod run;
@@ -18,35 +19,36 @@ use std::fmt;
 pub const PIPES: usize = 2;
 /// How many loops there are.
 pub const LOOPS: usize = 3;
-/// Sources, and what drives the context.
+/// The sources, and what drives the context.
 #[derive(Clone)]
 pub struct Program {
-    /// The sources; acts name them by their place, modulo their number.
+    /// The sources. Acts refer to them by index, modulo their number.
     pub sources: Vec<Source>,
     /// What happens at the top level.
     pub drive: Vec<Nest>,
-    /// What happens from outside, one act whenever the context would sleep for ever; no nesting.
+    /// What happens from outside, one act whenever the context would sleep for ever. These do not
+    /// nest.
     pub outside: Vec<Act>,
 }
 
 /// A source.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// What kind.
+    /// Its kind.
     pub kind: Kind,
     /// Its priority.
     pub priority: i32,
     /// Whether it may recurse; timeouts and GLib's idles never do.
     pub can_recurse: bool,
-    /// The source whose child it is, if that comes earlier; else it is attached by itself.
+    /// Its parent, if that comes earlier in the list; otherwise it is attached by itself.
     pub parent: Option<usize>,
-    /// Whether it is attached when the program begins.
+    /// Whether it is attached from the start.
     pub attached: bool,
-    /// Whether its ready time is zero when the program begins.
+    /// Whether its ready time is zero at the start.
     pub due: bool,
-    /// What it does, one act a dispatch.
+    /// What it does, one act per dispatch.
     pub acts: Vec<Act>,
-    /// What it does when it is asked, if it is asked: in its first prepares, in its first checks.
+    /// What it does in its first prepares and in its first checks, if it has them.
     pub asides: [Vec<Act>; 2],
 }
 
@@ -55,15 +57,15 @@ pub struct Source {
 pub enum Kind {
     /// GLib's idle.
     Idle,
-    /// GLib's timeout of no time, which is always due.
+    /// GLib's timeout with an interval of zero, which is always due.
     Timeout,
-    /// A ready time, and what is added later.
+    /// A ready time, and whatever is added later.
     Plain,
     /// A pipe that is readable.
     Watch(usize),
-    /// A pipe that is readable, looked at by its check.
+    /// A readable pipe, which its check looks at.
     Poll(usize),
-    /// Answers in turn, round and round: of prepare, of check.
+    /// The answers of prepare and of check, each list repeated.
     Asks(Vec<bool>, Vec<bool>),
 }
 
@@ -78,34 +80,34 @@ pub enum Act {
     Read(usize),
     /// Closes the writing end.
     Close(usize),
-    /// Makes a source due, or never.
+    /// Makes a source due now, or never.
     Due(usize, bool),
     /// Destroys a source.
     Destroy(usize),
-    /// Attaches a source that is not attached.
+    /// Attaches a source that is not attached yet.
     Attach(usize),
-    /// Makes the second a child of the first, if it is free.
+    /// Makes the second source a child of the first, if it has no parent and no context.
     Adopt(usize, usize),
-    /// Takes a child from its parent, which destroys it. Only in a context: elsewhere GLib gives
-    /// back a reference that was never taken, and uses the context that is not there.
+    /// Removes a child from its parent, which destroys it. Only in a context: without one GLib
+    /// releases a reference that it never took, and uses a context that does not exist.
     Disown(usize),
-    /// Changes a priority. Not while somebody is asked: GLib then loses its place in the list.
+    /// Changes a priority. Not inside a prepare or a check: GLib then loses its place in the list.
     Priority(usize, i32),
     /// Changes whether a source may recurse.
     Recurse(usize, bool),
     /// Wakes the context.
     Wakeup,
-    /// The context polls a pipe, or does no longer.
+    /// Makes the context poll a pipe, or stop polling it.
     RawPoll(usize),
-    /// A source watches a pipe in addition.
+    /// Makes a source watch another pipe.
     AddFd(usize, usize),
-    /// A source watches its last pipe for nothing, or for reading.
+    /// Makes a source watch its last pipe for nothing, or for reading.
     ModifyFd(usize, bool),
-    /// A source watches its last pipe no longer.
+    /// Makes a source stop watching its last pipe.
     RemoveFd(usize),
     /// Quits a loop.
     Quit(usize),
-    /// Iterates the context from inside.
+    /// Iterates the context from inside the callback.
     Nest(Nest),
 }
 
@@ -116,20 +118,20 @@ pub enum Nest {
     Run(usize),
     /// Iterates once, and may sleep.
     Block,
-    /// Iterates so often, and may not sleep.
+    /// Iterates this many times, and may not sleep.
     Iterate(u32),
     /// Iterates while something is pending, which is how GTK programs drain.
     Drain,
-    /// Asks whether something is pending, and leaves it at that.
+    /// Only asks whether something is pending.
     Pending,
 }
 
-/// What a run of a program found.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What happened, in order.
     pub lines: Vec<String>,
-    /// Whether it would never end; the model knows.
+    /// Whether it would never end, which only the model can tell.
     pub stuck: bool,
 }
 
@@ -150,7 +152,7 @@ impl Program {
         self.sources.iter().enumerate().filter(|&source| lives(source)).count()
     }
 
-    /// Acts that are something.
+    /// Acts other than nothing.
     pub fn n_acts(&self) -> usize {
         let all = self.sources.iter().flat_map(|s| s.acts.iter().chain(s.asides.iter().flatten()));
         let inside = all.chain(&self.outside).filter(|act| !matches!(act, Act::Nothing)).count();
@@ -158,7 +160,7 @@ impl Program {
     }
 }
 
-/// As a script, a line each, with what is unusual.
+/// As a script with one source per line, listing only what differs from the defaults.
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.sources.len();

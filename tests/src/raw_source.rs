@@ -1,7 +1,6 @@
-//! More of GLib's main loop than a strategy needs, for tests that hold the model beside it.
+//! More of GLib's main loop than a strategy needs, for tests that compare the model with it.
 //!
-//! Sound like everything else here: no function can be called so that GLib reads memory that is
-//! gone.
+//! It is sound like everything else here: no call can make GLib read memory that has been freed.
 
 #![expect(unsafe_code, reason = "these are functions of C that glib-rs leaves out")]
 
@@ -33,9 +32,9 @@ pub fn asking<R>(call: impl FnOnce() -> R) -> R {
 /// `g_source_set_priority`.
 ///
 /// # Panics
-/// While [`asking`], as
-/// [`Source::set_priority`](loopnest_strategies::source::Source::set_priority); and on another
-/// thread than that which owns the context, as it might be in a `prepare`.
+/// While [`asking`], like
+/// [`Source::set_priority`](loopnest_strategies::source::Source::set_priority); and on a thread
+/// that does not own the context, whose owner might be in a `prepare`.
 pub fn set_priority(source: &Source, priority: i32) {
     assert!(!ASKING.get(), "a priority cannot be changed inside of a prepare or a check");
     // GLib would poll its descriptors again, and never stop (gmain.c 2.74.6, line 1904).
@@ -67,10 +66,10 @@ pub fn n_refs(source: &Source) -> u32 {
     unsafe { AtomicU32::from_ptr(&raw mut (*raw).ref_count).load(Ordering::Relaxed) }
 }
 
-/// The id of a source that was attached. It keeps it when it is destroyed, and nobody else gets it
-/// while there is a reference to the source.
+/// The id of a source that was attached. A destroyed source keeps its id, and no other source gets
+/// it while there is a reference to this one.
 pub fn id(source: &Source) -> Option<u32> {
-    // Kept, as GLib takes its lock.
+    // Keeps the context alive, because GLib takes its lock.
     let _context = source.context()?;
     // SAFETY: the source is alive, and so is its context.
     Some(unsafe { ffi::g_source_get_id(source.to_glib_none().0) })
@@ -80,33 +79,33 @@ pub fn id(source: &Source) -> Option<u32> {
 pub fn is_found(source: &Source) -> bool {
     let (Some(context), Some(id)) = (source.context(), id(source)) else { return false };
     let raw: *mut ffi::GSource = source.to_glib_none().0;
-    // SAFETY: the context is alive. GLib looks at what it has found without its lock (gmain.c
-    // 2.74.6, line 2478), when another thread may have finalised it; but an id is its source's until
-    // that is finalised, and we have a reference to it.
+    // SAFETY: the context is alive. GLib looks at the source it has found without its lock (gmain.c
+    // 2.74.6, line 2478), when another thread may have finalised it; but an id belongs to its
+    // source until that is finalised, and we hold a reference to it.
     let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
     found == raw
 }
 
 /// How many sources a context has.
 ///
-/// For a context whose sources no other thread destroys meanwhile.
+/// Only for a context whose sources no other thread destroys meanwhile.
 pub fn n_sources(context: &MainContext) -> usize {
-    // GLib numbers the sources of a context one by one.
+    // GLib numbers the sources of a context consecutively.
     let latest = glib::idle_source_new(None, glib::Priority::LOW, || glib::ControlFlow::Break);
     let end = latest.attach(Some(context)).as_raw();
     latest.destroy();
     let exists = |&id: &u32| {
-        // SAFETY: the context is alive, and any number but 0 may be looked up. As in glib-rs's
-        // `find_source_by_id`, which is safe too, a source that another thread finalises meanwhile
-        // would be looked at by GLib without its lock (gmain.c 2.74.6, line 2478).
+        // SAFETY: the context is alive, and any number but 0 is a valid argument. As in glib-rs's
+        // `find_source_by_id`, which is safe too, GLib would look without its lock at a source that
+        // another thread finalises meanwhile (gmain.c 2.74.6, line 2478).
         let found = unsafe { ffi::g_main_context_find_source_by_id(context.to_glib_none().0, id) };
         !found.is_null()
     };
     (1..end).filter(exists).count()
 }
 
-/// A descriptor that a source polls for its `check` to look at, or that a context polls for
-/// nobody; polled until this is dropped.
+/// A descriptor that a source polls for its `check`, or that a context polls without a source. It
+/// is polled until this is dropped.
 pub struct PollFd {
     record: *mut GPollFD,
     owner: Owner,
@@ -147,7 +146,7 @@ impl PollFd {
         Self { record, owner, fd: ManuallyDrop::new(Box::new(fd)) }
     }
 
-    /// What the last poll found; empty on a thread that does not own the context.
+    /// The events that the last poll found; empty on a thread that does not own the context.
     pub fn revents(&self) -> IOCondition {
         let owned = match &self.owner {
             Owner::Source(source) => source.context().is_some_and(|c| c.is_owner()),
@@ -164,15 +163,16 @@ impl PollFd {
 impl Drop for PollFd {
     fn drop(&mut self) {
         match &self.owner {
-            // GLib does not take a record away from a destroyed source, and would poll it again
-            // when the priority is changed. The record and its descriptor stay for ever.
+            // GLib does not remove a record from a destroyed source, and would poll it again if the
+            // priority were changed. So the record and its descriptor are leaked.
             Owner::Source(source) if source.is_destroyed() => return,
             Owner::Source(source) => {
                 // SAFETY: the source is alive.
                 unsafe { ffi::g_source_remove_poll(source.to_glib_none().0, self.record) };
-                // Another thread may have come between, and then nothing was taken away; its context
-                // may even poll the record still, as destroying lets go of the lock on its way
-                // (gmain.c 2.74.6, line 1403). What is destroyed stays so: now we know.
+                // Another thread may have destroyed the source in between, and then nothing was
+                // removed. Its context may even still poll the record, because destroying releases
+                // the lock on the way (gmain.c 2.74.6, line 1403). A destroyed source stays
+                // destroyed, so checking it now is enough.
                 if source.is_destroyed() {
                     return;
                 }
@@ -183,7 +183,7 @@ impl Drop for PollFd {
             },
         }
         // SAFETY: made by `Box::into_raw`, dropped once, and in no list any more: the context always
-        // takes it away, and so does a source that is not destroyed afterwards.
+        // removes it, and so does a source that is not destroyed afterwards.
         drop(unsafe { Box::from_raw(self.record) });
         // SAFETY: dropped once, and nobody polls it any more.
         unsafe { ManuallyDrop::drop(&mut self.fd) };
@@ -196,7 +196,7 @@ impl fmt::Debug for PollFd {
     }
 }
 
-/// What a poll of `context` for `max_priority` would look at (`g_main_context_query`).
+/// The descriptors that a poll of `context` for `max_priority` would poll (`g_main_context_query`).
 ///
 /// # Panics
 /// On a thread that cannot own the context.
@@ -205,7 +205,7 @@ pub fn poll_set(context: &MainContext, max_priority: i32) -> Vec<(RawFd, IOCondi
     let mut fds = vec![GPollFD { fd: 0, events: 0, revents: 0 }; 16];
     loop {
         let (mut timeout, room) = (0, fds.len());
-        // SAFETY: the context is alive and owned; `fds` has room for as many as it says.
+        // SAFETY: the context is alive and owned; `fds` has room for as many records as we pass.
         let n = unsafe {
             let context = context.to_glib_none();
             let room = room as i32;
@@ -231,11 +231,11 @@ pub fn poll_set(context: &MainContext, max_priority: i32) -> Vec<(RawFd, IOCondi
 /// Whether a descriptor of [`poll_set`] is readable now.
 pub fn is_readable(fd: RawFd) -> bool {
     let mut fd = GPollFD { fd, events: IOCondition::IN.bits() as u16, revents: 0 };
-    // SAFETY: one record; a number that is not open is reported as such.
+    // SAFETY: one record; a closed descriptor is only reported as such.
     unsafe { ffi::g_poll(&raw mut fd, 1, 0) == 1 }
 }
 
-/// Called when a poll would sleep for ever; whether to look once more.
+/// Called when a poll would sleep for ever; returns whether to poll once more.
 type Asleep = Box<dyn FnMut() -> bool>;
 
 thread_local! {
@@ -244,17 +244,17 @@ thread_local! {
     static IS_CALLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Counts the polls of `context` from now on, by a poll function of our own. From GLib 2.82 on that
-/// costs it the microseconds of its timeouts.
+/// Counts the polls of `context` from now on, with our own poll function. From GLib 2.82 on, this
+/// rounds its timeouts to milliseconds.
 pub fn count_polls(context: &MainContext) {
-    // SAFETY: only GLib calls it, with as many records as it says.
+    // SAFETY: only GLib calls it, with as many records as `n` says.
     unsafe extern "C" fn poll(fds: *mut GPollFD, n: u32, timeout: i32) -> i32 {
         if IS_CALLED.try_with(Cell::get).unwrap_or(false) {
             // The outer poll's `fds` may have been freed to make room for ours.
             std::process::abort();
         }
         let _ = POLLS.try_with(|polls| polls.set(polls.get() + 1));
-        // SAFETY: just what GLib would have called with the same arguments.
+        // SAFETY: exactly what GLib would have called, with the same arguments.
         while timeout < 0 && unsafe { ffi::g_poll(fds, n, 0) } == 0 {
             let asleep = ASLEEP.try_with(|asleep| asleep.take()).ok().flatten();
             let Some(mut asleep) = asleep else { break };
@@ -273,14 +273,14 @@ pub fn count_polls(context: &MainContext) {
     unsafe { ffi::g_main_context_set_poll_func(context.to_glib_none().0, Some(poll)) };
 }
 
-/// Polls on this thread, of all contexts that were given to [`count_polls`].
+/// The polls on this thread, of all contexts that were passed to [`count_polls`].
 pub fn n_polls() -> u64 {
     POLLS.get()
 }
 
-/// Has `asleep` called whenever a poll that is counted on this thread would sleep for ever: it
-/// stands for another thread that acts just then. It must not iterate the context, whose poll is on
-/// the stack; a context that is iterated all the same aborts the process.
+/// Calls `asleep` whenever a counted poll on this thread would sleep for ever, in place of another
+/// thread that acts just then. It must not iterate the context, whose poll is on the stack: that
+/// would abort the process.
 pub fn when_asleep(asleep: impl FnMut() -> bool + 'static) {
     ASLEEP.set(Some(Box::new(asleep)));
 }

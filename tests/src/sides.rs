@@ -1,4 +1,4 @@
-//! Every strategy with a context of its own, to run the same futures on each.
+//! Every strategy with its own context, to run the same futures on each.
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +17,7 @@ use loopnest_strategies::{
 pub enum Kind {
     /// Async drives GLib.
     Nested,
-    /// The same as published: a GLib callback does not wake it.
+    /// The same in its published form: a GLib callback does not wake it.
     NestedNoWake,
     /// GLib drives async.
     Dispatch,
@@ -31,7 +31,7 @@ pub enum Kind {
 pub const KINDS: [Kind; 5] =
     [Kind::Nested, Kind::NestedNoWake, Kind::Dispatch, Kind::Handoff, Kind::GtkRs];
 
-/// A strategy at work.
+/// A running strategy.
 #[derive(Debug)]
 pub struct Side {
     /// Which one.
@@ -54,7 +54,7 @@ impl fmt::Debug for Any {
     }
 }
 
-/// From where a call is made.
+/// Where a call is made from.
 #[derive(Clone, Debug)]
 pub enum Face {
     /// A task on the GLib thread.
@@ -84,7 +84,7 @@ impl Kind {
     /// Runs `body` on this strategy, with a new context that is the default of this thread.
     ///
     /// # Panics
-    /// When the system gives no runtime; with the panic of `body`.
+    /// When no runtime can be created; with the panic of `body`.
     pub fn with<R>(self, body: impl FnOnce(&Side) -> R) -> R {
         let context = MainContext::new();
         let run = || {
@@ -106,7 +106,7 @@ impl Kind {
         self != Self::Handoff
     }
 
-    /// Whether its tasks go on while a callback has a nested loop open.
+    /// Whether its tasks keep running while a callback has a nested loop open.
     pub fn goes_on_in_a_dialog(self) -> bool {
         !matches!(self, Self::Nested | Self::NestedNoWake)
     }
@@ -123,13 +123,13 @@ impl Side {
         }
     }
 
-    /// The faces of the adapter that it has.
+    /// The faces of the adapter that it supports.
     pub fn faces(&self) -> Vec<Face> {
         let here = self.kind.has_local_tasks().then_some(Face::Here);
         here.into_iter().chain([Face::Elsewhere(self.glib())]).collect()
     }
 
-    /// Runs a future where calls are made from with `face`, and GLib on this thread.
+    /// Runs a future in the place from which `face` makes calls, and GLib on this thread.
     ///
     /// # Panics
     /// With the panic of `future`.
@@ -181,7 +181,7 @@ impl Side {
             }
             Any::Nested(_) | Any::Dispatch(_) => {
                 let (tx, rx) = tokio::sync::oneshot::channel();
-                // A library's thread with a runtime of its own.
+                // A library's thread with its own runtime.
                 let thread = std::thread::spawn(move || {
                     let mut builder = tokio::runtime::Builder::new_current_thread();
                     let runtime = builder.enable_all().build().expect("a runtime");
@@ -190,14 +190,14 @@ impl Side {
                 });
                 let output = self.here(rx);
                 thread.join().expect("no panic");
-                output.expect("the thread has said it")
+                output.expect("the thread has sent it")
             }
         }
     }
 }
 
-/// What asyncio-glib's users do: something of the async side ends its wait every now and then, and a
-/// result that a callback has left there is seen.
+/// What asyncio-glib's users do: something on the async side ends its wait now and then, and then
+/// it sees a result that a callback has left.
 async fn with_dummy_work<F: Future>(future: F) -> F::Output {
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     let mut future = pin!(future);

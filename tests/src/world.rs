@@ -1,8 +1,8 @@
 //! A main loop that a test can drive without knowing whether it is the model or the real GLib.
 //!
 //! [`World`] is what both can do. Everything in it has a number, so that callbacks, which both
-//! sides want to own, hold no handles. A test is a function of `&dyn World`, and runs on the
-//! [`model`] and on [`glib`].
+//! sides own, hold no handles. A test is a function of `&dyn World`, and runs on the [`model`] and
+//! on [`glib`].
 
 pub mod glib;
 pub mod model;
@@ -21,7 +21,7 @@ pub struct L(pub usize);
 /// A pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct P(pub usize);
-/// Something polled, of a source or of the context.
+/// Something that a source or the context polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct T(pub usize);
 
@@ -34,7 +34,7 @@ pub enum End {
     Write(P),
 }
 
-/// What is polled, by name.
+/// The name of something polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Polled {
     /// The context's own eventfd.
@@ -43,7 +43,7 @@ pub enum Polled {
     Pipe(End),
 }
 
-/// What a prepare says.
+/// The answer of a prepare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// Ready.
@@ -59,9 +59,9 @@ pub enum Ask {
 pub enum When {
     /// Never.
     Never,
-    /// At time zero, which is always over.
+    /// At time zero, which is always past.
     Zero,
-    /// After a time from now.
+    /// After this time from now.
     After(Duration),
 }
 
@@ -75,13 +75,13 @@ pub type CheckFn = Box<dyn Fn(&dyn World, S) -> bool + Send + Sync>;
 /// What happens while the context sleeps.
 pub type Outside = Box<dyn FnOnce(&dyn World) + Send>;
 
-/// What kind of source.
+/// A kind of source.
 pub enum Kind {
     /// GLib's timeout.
     Timeout(Duration),
     /// GLib's idle.
     Idle,
-    /// Nothing but what is added to it: descriptors, a ready time.
+    /// Only what is added to it: descriptors, a ready time.
     Plain,
     /// With a prepare and a check.
     Asks(PrepareFn, CheckFn),
@@ -104,7 +104,7 @@ pub enum Action {
     Attach(S),
     /// Destroys a source.
     Destroy(S),
-    /// Has `g_main_context_invoke` call what [`World::on_invoke`] was given.
+    /// Makes `g_main_context_invoke` call the function that was passed to [`World::on_invoke`].
     Invoke,
 }
 
@@ -123,13 +123,13 @@ impl std::fmt::Debug for Kind {
 pub trait World {
     /// Whether this is the model.
     fn is_model(&self) -> bool;
-    /// Makes a source, not attached.
+    /// Makes a source without attaching it.
     fn source(&self, name: &'static str, kind: Kind, callback: Callback) -> S;
-    /// Attaches it and says its id.
+    /// Attaches it and returns its id.
     fn attach(&self, s: S) -> u32;
     /// Destroys it.
     fn destroy(&self, s: S);
-    /// Whether it was.
+    /// Whether it is destroyed.
     fn is_destroyed(&self, s: S) -> bool;
     /// Whether the context knows a source by this id.
     fn knows_id(&self, id: u32) -> bool;
@@ -137,21 +137,21 @@ pub trait World {
     fn set_priority(&self, s: S, priority: i32);
     /// Its priority.
     fn priority(&self, s: S) -> i32;
-    /// Lets it recurse.
+    /// Sets whether it may recurse.
     fn set_can_recurse(&self, s: S, can: bool);
-    /// Whether it can.
+    /// Whether it may recurse.
     fn can_recurse(&self, s: S) -> bool;
     /// Sets its ready time.
     fn set_ready_time(&self, s: S, when: When);
     /// Whether it has one.
     fn has_ready_time(&self, s: S) -> bool;
-    /// `g_source_get_time`, since the world began.
+    /// `g_source_get_time`, relative to the start of the world.
     fn time(&self, s: S) -> Duration;
-    /// References to it, but for a number that stays the same.
+    /// The references to it, up to a constant.
     fn n_refs(&self, s: S) -> u32;
     /// Makes `child` its child.
     fn add_child(&self, s: S, child: S);
-    /// Takes it away.
+    /// Removes the child.
     fn remove_child(&self, s: S, child: S);
     /// `g_source_add_unix_fd`; not for timeouts and idles.
     fn add_unix_fd(&self, s: S, end: End, events: Events) -> T;
@@ -167,10 +167,10 @@ pub trait World {
     fn context_add_poll(&self, end: End, events: Events, priority: i32) -> T;
     /// `g_main_context_remove_poll`, or `g_source_remove_poll`.
     fn remove_poll(&self, tag: T);
-    /// What the last poll found for a tag of `add_poll` or `context_add_poll`; for the owner.
+    /// What the last poll found for a tag of `add_poll` or `context_add_poll`. Only for the owner.
     fn revents(&self, tag: T) -> Events;
     /// `g_main_context_query`, in an order that does not depend on the numbers of descriptors,
-    /// which other threads of the process have a say in.
+    /// which other threads of the process influence.
     fn poll_set(&self, max_priority: i32) -> Vec<(Polled, Events)>;
     /// `g_main_context_iteration`.
     fn iteration(&self, may_block: bool) -> bool;
@@ -182,13 +182,13 @@ pub trait World {
     fn wakeup_is_set(&self) -> bool;
     /// `g_main_context_is_owner`.
     fn is_owner(&self) -> bool;
-    /// Owns the context while `call` runs.
+    /// Runs `call` while owning the context.
     fn own(&self, call: &mut dyn FnMut());
     /// `g_main_depth`.
     fn depth(&self) -> u32;
-    /// Calls of poll.
+    /// The number of polls so far.
     fn polls(&self) -> u64;
-    /// Criticals and warnings of GLib.
+    /// The number of GLib's criticals and warnings so far.
     fn complaints(&self) -> usize;
     /// Makes a loop.
     fn new_loop(&self) -> L;
@@ -196,28 +196,28 @@ pub trait World {
     fn run(&self, l: L);
     /// Quits it.
     fn quit(&self, l: L);
-    /// Whether it runs.
+    /// Whether it is running.
     fn is_running(&self, l: L) -> bool;
     /// Makes a pipe.
     fn pipe(&self) -> P;
-    /// Writes to it; how much went in.
+    /// Writes to it; returns how many bytes fitted.
     fn write(&self, p: P, n: u64) -> u64;
     /// Reads from it.
     fn read(&self, p: P, max: u64) -> Read;
-    /// Closes its writing end, which nobody polls.
+    /// Closes its writing end, which nothing polls.
     fn close(&self, p: P);
-    /// What is called by an invoke.
+    /// Sets what an invoke calls.
     fn on_invoke(&self, call: Box<dyn Fn() + Send + Sync>);
     /// `g_main_context_invoke`.
     fn invoke(&self);
-    /// Whenever the context would sleep for ever, the next of these happens first, inside of its
-    /// poll. Instead of another thread, so that it is always then.
+    /// Whenever the context would sleep for ever, the next of these happens first, inside its poll.
+    /// This replaces another thread, so that the moment is always the same.
     fn when_asleep(&self, outside: Vec<Outside>);
-    /// Another thread does something after a time.
+    /// Makes another thread do this after a time.
     fn thread(&self, after: Duration, action: Action);
     /// Keeps this thread busy.
     fn compute(&self, time: Duration);
-    /// Whether the run was given up, which the real one cannot say.
+    /// Whether the run was abandoned, which only the model can tell.
     fn is_stuck(&self) -> bool;
 }
 
@@ -225,7 +225,7 @@ pub trait World {
 pub fn on_the_model(test: impl FnOnce(&dyn World)) {
     let world = model::ModelWorld::new(loopnest_core::model::Rules::GLIB);
     test(&*world);
-    assert!(!world.is_stuck(), "the model says that this would hang");
+    assert!(!world.is_stuck(), "this would hang, according to the model");
 }
 
 /// Runs a test on the real GLib.

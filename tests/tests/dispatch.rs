@@ -1,4 +1,4 @@
-//! `Dispatch` on the real loops: what the matrix does not see.
+//! `Dispatch` on the real loops: what the matrix does not cover.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,11 +55,11 @@ fn a_panic_of_the_future_reaches_the_caller_of_block_on() {
     let run = AssertUnwindSafe(|| dispatch.block_on(async { panic!("in the root") }));
     let panic = catch_unwind(run).map(|(): ()| ()).unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"in the root"));
-    assert_eq!(dispatch.block_on(async { 1 }), 1, "it works on");
+    assert_eq!(dispatch.block_on(async { 1 }), 1, "it still works");
 }
 
 #[test]
-fn a_panic_of_a_task_is_delivered_to_who_awaits_it() {
+fn awaiting_a_task_that_panicked_returns_the_panic() {
     let (_context, dispatch) = dispatch();
     let task = dispatch.spawn_local(async { panic!("in a task") });
     let result: Result<(), JoinError> = dispatch.block_on(task);
@@ -67,7 +67,7 @@ fn a_panic_of_a_task_is_delivered_to_who_awaits_it() {
 }
 
 #[test]
-fn tasks_go_on_while_one_of_them_runs_a_nested_loop() {
+fn tasks_keep_running_while_one_of_them_runs_a_nested_loop() {
     let (context, dispatch) = dispatch();
     let ticks = ticker(&dispatch);
     let count = ticks.clone();
@@ -80,7 +80,7 @@ fn tasks_go_on_while_one_of_them_runs_a_nested_loop() {
 }
 
 #[test]
-fn a_thousand_loops_deep_is_no_deeper_than_its_stack() {
+fn a_thousand_nested_loops_need_only_their_stack() {
     let (context, dispatch) = dispatch();
     fn dive(context: &MainContext, depth: u32) -> u32 {
         if depth == 0 {
@@ -138,7 +138,7 @@ fn a_timer_costs_one_iteration() {
 }
 
 #[test]
-fn a_burst_of_wakes_from_a_thread_is_a_few_iterations() {
+fn a_burst_of_wakes_from_a_thread_costs_a_few_iterations() {
     let (context, dispatch) = dispatch();
     let probe = Probe::new(&context);
     let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
@@ -209,7 +209,7 @@ fn a_nested_loop_in_a_library_task_stalls_tokio_but_neither_spins_nor_stops_our_
         _ = turned_tx.send(guard.get_ref().iterations() - before);
     });
     let turned = dispatch.block_on(turned_rx).expect("the library's task ends");
-    assert_eq!(received.get(), 1000, "our task went on");
+    assert_eq!(received.get(), 1000, "our task kept running");
     assert!(turned <= 16, "{turned} iterations while nested");
 }
 
@@ -269,7 +269,7 @@ fn another_epoll_on_the_same_thread_is_left_alone() {
 }
 
 #[test]
-fn dropping_it_drops_its_tasks_on_its_thread() {
+fn dropping_a_dispatch_drops_its_tasks_on_its_thread() {
     let (context, dispatch) = dispatch();
     let alive = Rc::new(());
     for _ in 0..10 {
@@ -287,7 +287,7 @@ fn dropping_it_drops_its_tasks_on_its_thread() {
 }
 
 #[test]
-fn it_may_be_dropped_by_its_own_task_under_a_nested_loop() {
+fn its_own_task_may_drop_a_dispatch_inside_a_nested_loop() {
     let (context, dispatch) = dispatch();
     let slot = Rc::new(RefCell::new(None));
     let (taken, nested) = (slot.clone(), context.clone());
@@ -369,7 +369,10 @@ fn a_nested_loop_inside_another_runtime_neither_spins_nor_ends_the_source() {
     nested_loop(&context, 300 * MS);
     assert!(turned.get() > 0 && turned.get() <= 16, "{} iterations while held", turned.get());
     let enough = ticks.get() + 10;
-    assert!(dialog_until(&context, move || ticks.get() > enough), "the ticker goes on afterwards");
+    assert!(
+        dialog_until(&context, move || ticks.get() > enough),
+        "the ticker continues afterwards"
+    );
 }
 
 #[test]
@@ -386,7 +389,7 @@ fn a_guard_kept_across_an_await_does_not_end_the_source() {
 }
 
 #[test]
-fn two_on_one_thread_share_the_fate_of_a_library_task() {
+fn a_nested_loop_in_a_library_task_stalls_both_dispatches_on_the_thread() {
     let context = MainContext::new();
     let one = Dispatch::new(&context).expect("a runtime");
     let two = Dispatch::new(&context).expect("a runtime");
@@ -395,5 +398,5 @@ fn two_on_one_thread_share_the_fate_of_a_library_task() {
     let task = one.tokio_handle().spawn(async move { nested_loop(&nested, 50 * MS) });
     one.block_on(task).expect("no panic");
     let enough = ticks.get() + 10;
-    assert!(dialog_until(&context, move || ticks.get() > enough), "the other one goes on");
+    assert!(dialog_until(&context, move || ticks.get() > enough), "the other one continues");
 }

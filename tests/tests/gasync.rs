@@ -1,4 +1,4 @@
-//! GAsyncResult calls as futures: how they begin, end and are cancelled, with a real D-Bus daemon.
+//! GAsyncResult calls as futures: how they start, end and are cancelled, with a real D-Bus daemon.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// With a context of the test's own: they may run side by side in one process.
+/// Runs a test with its own context, because tests may run in parallel in one process.
 fn on_dispatch(test: impl FnOnce(&MainContext, &Dispatch)) {
     let context = MainContext::new();
     let run = || test(&context, &Dispatch::new(&context).expect("a runtime"));
@@ -39,7 +39,7 @@ fn a_private_bus_answers_on_every_strategy_from_every_thread() {
 }
 
 #[test]
-fn errors_come_through_as_they_are() {
+fn errors_are_passed_on_unchanged() {
     let bus = PrivateBus::start();
     everywhere(|face| {
         let address = bus.address().to_owned();
@@ -65,7 +65,7 @@ fn a_handle_that_outlives_its_strategy_says_so() {
 }
 
 #[test]
-fn a_call_goes_on_in_a_loop_nested_in_its_own_strategy() {
+fn a_call_completes_in_a_loop_nested_in_its_own_strategy() {
     let bus = PrivateBus::start();
     let address = bus.address().to_owned();
     on_dispatch(|context, dispatch| {
@@ -110,7 +110,7 @@ fn dropping_the_future_cancels_and_frees_the_closure() {
             assert!(timeout(20 * MS, wait).await.is_err());
             process.force_exit();
         });
-        // The callback comes with the next iterations, and its data goes with it.
+        // The callback comes in one of the next iterations, and then its data is freed.
         let freed = move || Rc::strong_count(&held) == 1;
         assert!(dialog_until(context, freed), "the closure is kept");
         assert!(cancelled.get());
@@ -139,7 +139,7 @@ fn a_late_start_is_skipped_when_the_remote_future_is_gone() {
                 drop(tx);
                 done.resolve(());
             });
-            assert!(timeout(10 * MS, call).await.is_err(), "nobody runs the context");
+            assert!(timeout(10 * MS, call).await.is_err(), "nothing runs the context");
         });
     });
     remote.join().expect("the time-out");
@@ -148,7 +148,7 @@ fn a_late_start_is_skipped_when_the_remote_future_is_gone() {
 }
 
 #[test]
-fn a_glib_side_that_goes_ends_calls_with_an_error() {
+fn calls_end_with_an_error_when_the_glib_side_goes_away() {
     let context = MainContext::new();
     let jobs = JobQueue::new(&context);
     let (before, during) = (jobs.handle(), jobs.handle());
@@ -158,7 +158,7 @@ fn a_glib_side_that_goes_ends_calls_with_an_error() {
             runtime.expect("a runtime").block_on(glib.gasync(start))
         })
     };
-    // One that is never finished, as a call into a service that hangs.
+    // A call that never finishes, like one to a service that hangs.
     let during = remote(during, |_, done| std::mem::forget(done));
     nested_loop(&context, 20 * MS);
     let before = remote(before, |_, done| done.resolve(()));
@@ -186,7 +186,7 @@ fn tasks_own_the_default_context_and_other_threads_get_a_typed_error() {
         let thread = std::thread::spawn(move || futures::executor::block_on(call()));
         thread.join().expect("no panic")
     };
-    // While nobody owns it any thread could, and the callback would come to another one.
+    // While no thread owns it, any thread could, and the callback would run on a different one.
     assert!(matches!(elsewhere(), Err(CallError::NotOwner)));
     let both = move || async move { (call().await, elsewhere()) };
     let right = |both: (_, _)| matches!(both, (Ok(()), Err(CallError::NotOwner)));
@@ -202,7 +202,7 @@ fn tasks_own_the_default_context_and_other_threads_get_a_typed_error() {
 }
 
 #[test]
-fn a_panic_in_the_start_of_a_remote_call_is_the_callers_and_not_the_loops() {
+fn a_panic_in_the_start_of_a_remote_call_reaches_the_caller_and_not_the_loop() {
     for kind in KINDS {
         kind.with(|side| {
             let glib = side.glib();
@@ -210,7 +210,7 @@ fn a_panic_in_the_start_of_a_remote_call_is_the_callers_and_not_the_loops() {
                 let dropped = glib.gasync(|_, _: Resolver<()>| panic!("at once")).await;
                 assert_eq!(message(dropped), Some("at once"));
 
-                // Its resolver lives on in the callback, and its call is cancelled.
+                // Its resolver stays alive in the callback, and its call is cancelled.
                 let (tx, ended) = tokio::sync::oneshot::channel();
                 let kept = glib.gasync(move |cancellable, done: Resolver<()>| {
                     let sleep = ["sleep".as_ref(), "60".as_ref()];
@@ -237,7 +237,7 @@ fn a_panic_in_the_start_of_a_remote_call_is_the_callers_and_not_the_loops() {
     }
 }
 
-/// What a call said that panicked.
+/// The panic message of a call.
 fn message<T>(result: Result<T, CallError>) -> Option<&'static str> {
     let Err(CallError::Panicked(panic)) = result else { return None };
     panic.into_payload().downcast_ref().copied()

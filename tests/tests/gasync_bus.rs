@@ -1,13 +1,12 @@
 //! A D-Bus service that hangs, and a daemon that dies: at top level and while a dialog is open.
 //!
-//! The dialog is a nested loop that a GLib callback opens, so that every strategy survives it.
-//! In `Nested` the tasks of the GLib thread stall there by design, and that is what is asserted;
-//! everywhere else calls must begin, fail and end while it is open.
+//! The dialog is a nested loop that a GLib callback opens, because every strategy survives that.
+//! In `Nested` the tasks on the GLib thread stall there by design, and the tests assert that;
+//! everywhere else calls must start, fail and end while it is open.
 //!
-//! When the daemon dies every error is to arrive within a second, of a clock that stands still when
-//! the machine does: a thread that sleeps for 10 ms at a time counts them. So a machine with other
-//! things to do does not fail the test, and errors that take longer do. A call that has no end at all
-//! fails it after twenty seconds.
+//! When the daemon dies, every error must arrive within a second. That second is counted by a
+//! thread that sleeps for 10 ms at a time, so it stops when the machine does: a busy machine does
+//! not fail the test, but late errors do. A call that never ends fails it after twenty seconds.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -30,7 +29,7 @@ const TICK: Duration = Duration::from_millis(10);
 const SECOND: u32 = 100;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Ticks so far of a thread that does nothing else.
+/// The ticks so far of a thread that does nothing else.
 fn ticks() -> u32 {
     static TICKS: AtomicU32 = AtomicU32::new(0);
     static CLOCK: Once = Once::new();
@@ -51,7 +50,7 @@ struct Counts {
     started: AtomicU32,
     /// Callbacks, on the GLib thread.
     called: AtomicU32,
-    /// Tasks that have their result.
+    /// Tasks that have got their result.
     ended: AtomicU32,
 }
 
@@ -67,7 +66,7 @@ fn now() -> (Instant, u32) {
     (Instant::now(), ticks())
 }
 
-/// Whether tasks that call with `face` go on while a callback has a dialog open.
+/// Whether tasks that call with `face` keep running while a callback has a dialog open.
 fn goes_on(kind: Kind, face: &Face) -> bool {
     kind.goes_on_in_a_dialog() || matches!(face, Face::Elsewhere(_))
 }
@@ -96,7 +95,7 @@ async fn hang(
     reply.await.expect("a result")
 }
 
-/// Every strategy with each of its faces, a bus of their own, and a connection to it.
+/// Every strategy with each of its faces, and for each its own bus and a connection to it.
 fn everywhere(test: impl Fn(&Side, Face, PrivateBus, DBusConnection, Hanging)) {
     for kind in KINDS {
         kind.with(|side| {
@@ -112,7 +111,7 @@ fn everywhere(test: impl Fn(&Side, Face, PrivateBus, DBusConnection, Hanging)) {
     }
 }
 
-/// Runs `then` in a callback as soon as `when`.
+/// Runs `then` in a callback as soon as `when` returns `true`.
 fn once(context: &MainContext, when: impl Fn() -> bool + 'static, then: impl FnOnce() + 'static) {
     let inner = context.clone();
     after(context, MS, move || if when() { then() } else { once(&inner, when, then) });
@@ -155,7 +154,7 @@ fn a_bus_is_killed(in_dialog: bool) {
             let done = move || get(if goes_on { &counts.ended } else { &counts.called }) == CALLS;
             let in_time = dialog_until(&context, done);
             if !goes_on {
-                // GLib has called back, and nobody looks at it.
+                // GLib has called back, but the task is stalled.
                 nested_loop(&context, 20 * MS);
             }
             seen.set(Some((in_time, get(&watched.ended))));
@@ -165,7 +164,7 @@ fn a_bus_is_killed(in_dialog: bool) {
         let expected = if goes_on { CALLS } else { 0 };
         let expected = in_dialog.then_some((true, expected));
         assert_eq!(in_the_dialog.get(), expected, "{:?}, {face:?}: {counts:?}", side.kind);
-        assert!(all_failed, "a call to a daemon that is gone came to something");
+        assert!(all_failed, "a call to a dead daemon succeeded");
         let killed = killed.recv().expect("it was killed");
         let (took, ticks) = (ended.0 - killed.0, ended.1 - killed.1);
         println!("{:?}, {face:?}, dialog {in_dialog}: {took:?}, {ticks} ticks", side.kind);

@@ -1,7 +1,7 @@
 //! Files and processes through gio, with both faces on every strategy.
 //!
 //! Streams, monitors and processes are not `Send`. A call from another thread keeps them in its
-//! closures, and makes several calls of gio's there where one needs what the other gave.
+//! closures, and makes several gio calls there if one needs the result of another.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A file of a test's own, which need not be there.
+/// A private file for a test, which need not exist.
 struct Scratch(TempDir);
 
 impl Scratch {
@@ -47,8 +47,7 @@ async fn call<T: Send + 'static>(
     face.call(start).await.expect("a result")
 }
 
-/// Starts a call of which only the error is wanted, and cancels it when it has begun. Gives the
-/// error to which it comes.
+/// Starts a call, cancels it once it has started, and returns its error.
 async fn cancelled_in_flight<T: 'static>(
     face: &Face,
     start: impl FnOnce(&Cancellable, Box<dyn FnOnce(Result<T, Error>)>) + Send + 'static,
@@ -144,7 +143,7 @@ fn create(
     }
 }
 
-/// The next deletion of a file. Says when it watches.
+/// Waits for the next deletion of a file. Reports when it is watching.
 fn deletion(
     file: gio::File,
     watches: oneshot::Sender<()>,
@@ -154,7 +153,7 @@ fn deletion(
             Ok(monitor) => monitor,
             Err(error) => return done.resolve(Err(error)),
         };
-        // The monitor lives until it has seen it.
+        // Keeps the monitor alive until it has seen the deletion.
         let waiting = Rc::new(Cell::new(None));
         let seen = waiting.clone();
         monitor.connect_changed(move |_, _, _, event| {
@@ -209,7 +208,7 @@ fn files_are_written_read_and_watched() {
 }
 
 #[test]
-fn errors_of_files_come_through() {
+fn errors_of_files_are_passed_on() {
     everywhere(|face| async move {
         let scratch = Scratch::new();
         let kind = |error: Error| error.kind::<IOErrorEnum>();
@@ -234,7 +233,7 @@ fn loads_and_reads_are_cancelled_in_flight() {
             gio::File::for_path("/dev/zero").load_contents_async(Some(cancellable), done);
         });
         assert_eq!(load.await, Some(IOErrorEnum::Cancelled));
-        // A pipe to which nobody writes.
+        // A pipe to which nothing writes.
         let read = cancelled_in_flight(&face, |cancellable, done| {
             let process = spawn(&["sleep", "60"], SubprocessFlags::STDOUT_PIPE);
             let pipe = process.stdout_pipe().expect("a pipe");
@@ -248,7 +247,7 @@ fn loads_and_reads_are_cancelled_in_flight() {
 }
 
 #[test]
-fn processes_end_as_they_end() {
+fn the_end_of_a_process_is_reported() {
     everywhere(|face| async move {
         let end = |script: &'static str| {
             call(&face, move |cancellable, done| {
@@ -277,7 +276,7 @@ fn processes_end_as_they_end() {
 }
 
 #[test]
-fn processes_are_talked_to() {
+fn processes_get_input_and_return_output() {
     everywhere(|face| async move {
         let flags = SubprocessFlags::STDIN_PIPE
             | SubprocessFlags::STDOUT_PIPE
@@ -289,7 +288,7 @@ fn processes_are_talked_to() {
                 done.resolve(said.map(|(out, err)| (out.map(String::from), err.map(String::from))));
             });
         });
-        // That it fails is no error of this call.
+        // Its failure is not an error of this call.
         let said = (Some("a line\n".to_owned()), Some("no\n".to_owned()));
         assert_eq!(talk.await, Ok(said));
 

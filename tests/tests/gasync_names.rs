@@ -1,8 +1,8 @@
-//! A session bus as programs use it, with both faces on every strategy: `bus_get`, names that are
-//! owned and lost, signals, and an object that is served.
+//! A session bus as programs use it, with both faces on every strategy: `bus_get`, owning and
+//! losing names, signals, and serving an object.
 //!
-//! What gio calls back more than once belongs to the context in which it was asked for, as a call
-//! does; so it is asked for in the closure of one.
+//! A subscription belongs to the context in which it was made, like a call; so it is made in the
+//! closure of one.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 const NAME: &str = "org.loopnest.Test";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Does something on the GLib thread, in the closure of a call.
+/// Runs a function on the GLib thread, in the closure of a call.
 async fn there<T: Send + 'static>(face: &Face, f: impl FnOnce() -> T + Send + 'static) -> T {
     face.call(|_, done| done.resolve(f())).await.expect("a result")
 }
@@ -38,7 +38,7 @@ async fn session_bus(face: &Face) -> DBusConnection {
     bus.await.expect("a result").expect("a session bus")
 }
 
-/// Asks for the name; whether it is owned comes whenever that changes.
+/// Requests the name. The channel tells whether it is owned, whenever that changes.
 async fn own(
     face: &Face,
     bus: &DBusConnection,
@@ -59,22 +59,19 @@ async fn own(
 }
 
 #[test]
-fn the_session_bus_is_the_one_of_the_environment_and_one_for_all() {
-    child::run_silent_with_bus(
-        "the_session_bus_is_the_one_of_the_environment_and_one_for_all",
-        || {
-            everywhere(|face| async move {
-                let bus = session_bus(&face).await;
-                let address = std::env::var("DBUS_SESSION_BUS_ADDRESS").expect("an address");
-                let other = connected(&face, &address).await;
-                let id = face.call(get_id(&bus)).await.expect("a result");
-                let same = face.call(get_id(&other)).await.expect("a result");
-                assert_eq!(id.expect("a reply"), same.expect("a reply"));
-                assert_eq!(session_bus(&face).await, bus);
-                assert_ne!(other.unique_name(), bus.unique_name());
-            });
-        },
-    );
+fn the_session_bus_comes_from_the_environment_and_is_shared() {
+    child::run_silent_with_bus("the_session_bus_comes_from_the_environment_and_is_shared", || {
+        everywhere(|face| async move {
+            let bus = session_bus(&face).await;
+            let address = std::env::var("DBUS_SESSION_BUS_ADDRESS").expect("an address");
+            let other = connected(&face, &address).await;
+            let id = face.call(get_id(&bus)).await.expect("a result");
+            let same = face.call(get_id(&other)).await.expect("a result");
+            assert_eq!(id.expect("a reply"), same.expect("a reply"));
+            assert_eq!(session_bus(&face).await, bus);
+            assert_ne!(other.unique_name(), bus.unique_name());
+        });
+    });
 }
 
 #[test]
@@ -88,7 +85,7 @@ fn a_name_is_acquired_refused_and_lost() {
             let (tx, mut of_first) = unbounded_channel();
             let replaceable = BusNameOwnerFlags::ALLOW_REPLACEMENT;
             let first_id = own(&face, &first, replaceable, tx).await;
-            assert!(next(&mut of_first).await, "nobody else had it");
+            assert!(next(&mut of_first).await, "it was free");
 
             let (tx, mut of_second) = unbounded_channel();
             let refused = own(&face, &second, BusNameOwnerFlags::DO_NOT_QUEUE, tx.clone()).await;
@@ -97,17 +94,17 @@ fn a_name_is_acquired_refused_and_lost() {
 
             let second_id = own(&face, &second, BusNameOwnerFlags::REPLACE, tx).await;
             assert!(next(&mut of_second).await, "it can be replaced");
-            assert!(!next(&mut of_first).await, "somebody else has it");
+            assert!(!next(&mut of_first).await, "another owner has it");
             there(&face, || gio::bus_unown_name(second_id)).await;
-            // It has waited for it.
-            assert!(next(&mut of_first).await, "nobody has it any more");
+            // The first owner was queued for it.
+            assert!(next(&mut of_first).await, "it is free again");
             there(&face, || gio::bus_unown_name(first_id)).await;
         }
     });
 }
 
 #[test]
-fn signals_come_and_objects_are_served() {
+fn signals_arrive_and_objects_answer() {
     let bus = PrivateBus::start();
     everywhere(|face| {
         let address = bus.address().to_owned();
@@ -128,7 +125,7 @@ fn signals_come_and_objects_are_served() {
                 )
             };
             let _subscription = there(&face, subscribe).await;
-            // The match has reached the daemon when this has.
+            // When this call has reached the daemon, the match rule has too.
             face.call(get_id(&client)).await.expect("a result").expect("a reply");
 
             let bus = server.clone();

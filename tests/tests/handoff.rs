@@ -39,11 +39,11 @@ fn in_a_call_the_context_is_the_default_of_its_thread() {
     let is_default = handoff.block_on(async move {
         glib.call(move || MainContext::thread_default() == Some(context)).await.expect("a result")
     });
-    assert!(is_default, "a GAsyncResult call that it starts would come back nowhere");
+    assert!(is_default, "the callback of a GAsyncResult call would run nowhere");
 }
 
 #[test]
-fn room_comes_back_from_every_call_also_from_those_that_wait_in_a_nested_loop() {
+fn every_call_frees_its_place_in_the_queue_even_if_it_waited_in_a_nested_loop() {
     // More than there is room for, several times over.
     const CALLS: usize = 5_000;
     let (context, handoff) = handoff();
@@ -69,7 +69,7 @@ fn room_comes_back_from_every_call_also_from_those_that_wait_in_a_nested_loop() 
 }
 
 #[test]
-fn a_call_that_opens_a_nested_loop_does_not_keep_others_out() {
+fn a_call_that_opens_a_nested_loop_does_not_block_others() {
     let (context, handoff) = handoff();
     let (one, two) = (handoff.glib(), handoff.glib());
     let closed = Arc::new(AtomicBool::new(false));
@@ -89,7 +89,7 @@ fn a_call_that_opens_a_nested_loop_does_not_keep_others_out() {
 }
 
 #[test]
-fn a_call_dropped_before_it_began_does_nothing() {
+fn a_call_dropped_before_it_starts_does_nothing() {
     let (_context, handoff) = handoff();
     let (glib, ran) = (handoff.glib(), Arc::new(AtomicBool::new(false)));
     let set = ran.clone();
@@ -131,7 +131,7 @@ fn senders_wait_while_the_queue_is_full() {
 }
 
 #[test]
-fn a_panic_in_a_call_is_delivered_to_who_made_it() {
+fn a_panic_in_a_call_is_returned_to_the_caller() {
     let (_context, handoff) = handoff();
     let glib = handoff.glib();
     let result = handoff.block_on(async move { glib.call(|| panic!("in a call")).await });
@@ -144,7 +144,7 @@ fn a_panic_of_the_future_reaches_the_caller_of_block_on() {
     let (_context, handoff) = handoff();
     let run = AssertUnwindSafe(|| handoff.block_on(async { panic!("in the root") }));
     assert!(catch_unwind(run).map(|(): ()| ()).is_err());
-    assert_eq!(handoff.block_on(async { 1 }), 1, "it works on");
+    assert_eq!(handoff.block_on(async { 1 }), 1, "it still works");
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_destructor_that_panics_in_a_cancelled_call_does_not_end_the_queue() {
     }
     nested_loop(&context, 20 * MS);
     let carried = loopnest_strategies::source::resume_carried_panic;
-    assert!(catch_unwind(carried).is_err(), "the panic is there for who wants it");
+    assert!(catch_unwind(carried).is_err(), "the panic is kept until it is rethrown");
     let glib = handoff.glib();
     assert!(handoff.block_on(async move { glib.call(|| ()).await }).is_ok());
 }

@@ -1,4 +1,4 @@
-//! `HostLoops` on the real GLib: nested loops that are ended from elsewhere, and tasks of another
+//! `HostLoops` on the real GLib: nested loops that another thread ends, and tasks on another
 //! runtime.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use loopnest_core::loops::{BoxFuture, Canceller, Home, Loops};
 use loopnest_core::program::How;
 use loopnest_strategies::{GlibHandle, JobQueue};
 
-/// A strategy without tasks of its own.
+/// A strategy without its own tasks.
 struct NoTasks(GlibHandle);
 
 impl Tasks for NoTasks {
@@ -26,10 +26,10 @@ impl Tasks for NoTasks {
     }
 }
 
-/// How many loops are opened while another thread is about to end them.
+/// How many loops are opened while another thread is ending them.
 const LOOPS: usize = 30_000;
 
-/// By how many steps the quit moves against the opening.
+/// In how many steps the quit moves relative to the opening.
 const SWEEP: usize = 200;
 
 #[test]
@@ -58,7 +58,7 @@ fn a_nested_loop_ends_when_another_thread_quits_it_as_it_begins() {
     }
 }
 
-/// Says, when it goes, on which thread and whether that panics.
+/// Reports when it is dropped: on which thread, and whether that panics.
 struct Goes(Sender<(ThreadId, bool)>);
 
 impl Drop for Goes {
@@ -81,7 +81,7 @@ fn a_remote_task_is_on_another_thread_and_its_jobs_are_on_this_one() {
         inside.sleep_until(inside.now() + Duration::from_millis(1)).await;
         let job = move || drop(said);
         inside.on_host(Home::Remote, Box::new(job)).await.expect("a job is done");
-        // The last owner: the runtime goes from inside its own task.
+        // The last owner: the runtime is dropped inside its own task.
         drop(inside);
         drop(goes);
     };
@@ -112,5 +112,5 @@ fn a_cancelled_remote_task_is_dropped() {
         drop(tx);
     };
     loops.spawn(Home::Remote, Box::pin(never))();
-    assert!(rx.recv().is_err(), "its sender goes with it");
+    assert!(rx.recv().is_err(), "its sender is dropped with it");
 }

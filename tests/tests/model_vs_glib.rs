@@ -1,9 +1,9 @@
-//! Random programs on the model and on the real GLib: the same sources are dispatched in the same
-//! order at the same depth, the same iterations find something, and as many polls are made.
+//! Random programs on the model and on the real GLib: both dispatch the same sources in the same
+//! order at the same depth, the same iterations find something, and both poll equally often.
 //!
-//! 256 programs; `LOOPNEST_CASES` says how many instead. A program that was told apart is kept in
-//! `model_vs_glib.proptest-regressions`, and tried first from then on. One that took the process
-//! along is in `model_vs_glib.last`, in cargo's folder for temporary files of tests.
+//! The test tries 256 programs, or as many as `LOOPNEST_CASES` says. A program on which the two
+//! differ is saved in `model_vs_glib.proptest-regressions`, and tried first from then on. One that
+//! killed the process is in `model_vs_glib.last`, in cargo's folder for temporary files of tests.
 
 use std::cell::Cell;
 use std::sync::mpsc;
@@ -19,7 +19,7 @@ use proptest::test_runner::{
     Config as Proptest, FileFailurePersistence, TestCaseError, TestError, TestRng, TestRunner,
 };
 
-/// Longer than any program, and not for ever.
+/// Longer than any program takes.
 const HANGS: Duration = Duration::from_secs(20);
 
 fn on_the_model(program: &Program, rules: Rules, closer: bool) -> Report {
@@ -32,12 +32,12 @@ fn on_the_model(program: &Program, rules: Rules, closer: bool) -> Report {
     program.run(&*ModelWorld::with(config, rules), closer)
 }
 
-/// On a thread of its own, which is given up when it hangs.
+/// Runs on a separate thread, which is abandoned if it hangs.
 fn on_glib(program: &Program, closer: bool) -> Report {
     let (send, receive) = mpsc::channel();
     let program = program.clone();
     let thread = std::thread::spawn(move || {
-        // Nobody waits any more if it took that long.
+        // Fails if it took longer than that.
         let _ = send.send(program.run(&*GlibWorld::new(), closer));
     });
     match receive.recv_timeout(HANGS) {
@@ -52,12 +52,12 @@ fn on_glib(program: &Program, closer: bool) -> Report {
     }
 }
 
-/// What the two disagree on.
+/// How the two differ, if they do.
 fn difference(program: &Program, rules: Rules) -> Option<String> {
-    // What would never end is run with somebody who ends it.
+    // A program that would never end runs with a closer.
     let closer = on_the_model(program, Rules::GLIB, false).stuck;
     let model = on_the_model(program, rules, closer);
-    // Should it take the process along, here it is.
+    // In case the program kills the process, save it first.
     let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/model_vs_glib.last");
     std::fs::write(path, format!("{program:?}\n")).expect("a folder that can be written to");
     let real = on_glib(program, closer);
@@ -100,7 +100,7 @@ fn the_model_and_glib_do_the_same() {
     }
 }
 
-/// What tells a mutant of the model from GLib.
+/// The program that tells a mutant of the model from GLib.
 struct Caught {
     after: u32,
     program: Program,
@@ -119,7 +119,7 @@ fn hunt(rules: Rules) -> Option<Caught> {
     let (tried, caught) = (Cell::new(0), Cell::new(false));
     let property = property(rules);
     let counted = |program| {
-        // What comes after the first failure is shrinking.
+        // After the first failure proptest is shrinking.
         tried.set(tried.get() + u32::from(!caught.get()));
         let result = property(program);
         caught.set(caught.get() || result.is_err());
@@ -155,7 +155,7 @@ fn mutants() -> Vec<(&'static str, &'static str, Rules)> {
     ]
 }
 
-/// For each a line is printed that becomes a row of the table of mutants.
+/// Prints a line for each mutant, which becomes a row in the table of mutants.
 #[test]
 fn every_mutant_of_the_model_is_told_apart() {
     for (name, line, rules) in mutants() {
@@ -167,7 +167,7 @@ fn every_mutant_of_the_model_is_told_apart() {
     }
 }
 
-/// Programs that only iterate prove little: the generator makes enough of everything.
+/// Programs that only iterate prove little, so the generator must make enough of everything.
 #[test]
 fn the_generator_nests_recurs_and_sleeps() {
     let config = Proptest { failure_persistence: None, ..Proptest::default() };

@@ -1,4 +1,4 @@
-//! `Nested` on the real loops: what the matrix does not see.
+//! `Nested` on the real loops: what the matrix does not cover.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn both_loops_live() {
         let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
         after(&context, 5 * MS, move || _ = tx.send(1));
         let n = nested.block_on(async move {
-            // Something of tokio's ends the wait, also where a callback does not.
+            // A tokio event ends the wait even if a callback does not.
             sleep(20 * MS).await;
             rx.recv().await
         });
@@ -57,11 +57,11 @@ fn the_context_is_owned_between_two_iterations_too() {
             let other = context.clone();
             let taken = std::thread::spawn(move || other.acquire().is_ok());
             assert!(!taken.join().expect("no panic"), "another thread could take it");
-            // The second time GLib has had its turn.
+            // By the second time GLib has iterated.
             sleep(MS).await;
         }
     });
-    assert!(!context.is_owner(), "it was not given back");
+    assert!(!context.is_owner(), "it was not released");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_idle_loop_sleeps_and_a_timer_costs_a_few_iterations() {
 }
 
 #[test]
-fn it_may_be_made_and_dropped_many_times() {
+fn it_may_be_created_and_dropped_many_times() {
     let context = MainContext::new();
     for _ in 0..50 {
         let nested = Nested::new(&context, WakeAfterDispatch::Yes).expect("a runtime");
@@ -163,13 +163,13 @@ fn glib_sources_run_under_a_flood_of_tasks() {
 }
 
 #[test]
-fn a_library_with_an_epoll_of_its_own_is_not_taken_for_tokio() {
+fn a_library_with_its_own_epoll_is_not_mistaken_for_tokio() {
     let context = MainContext::new();
     let nested = Nested::new(&context, WakeAfterDispatch::Yes).expect("a runtime");
     let (tx, rx) = tokio::sync::oneshot::channel();
     after(&context, 5 * MS, move || _ = tx.send(7));
     let n = nested.block_on(async {
-        // Waits on a descriptor of its own, on this thread, before tokio does.
+        // Waits on its own descriptor, on this thread, before tokio does.
         let theirs = polling::Poller::new().expect("an epoll");
         let mut events = polling::Events::new();
         theirs.wait(&mut events, Some(MS)).expect("to wait");

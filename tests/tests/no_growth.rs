@@ -11,8 +11,8 @@ use loopnest_strategies::{Dispatch, Handoff};
 use loopnest_tests::raw_source::n_sources;
 use loopnest_tests::{n_descriptors, nested_loop, resident_kib};
 
-/// What may be resident more after the second half than after the first, in KiB: the allocators
-/// keep a little of what they are given.
+/// How much the resident memory may grow in the second half, in KiB: allocators keep a little of
+/// what is freed.
 const SLACK_KIB: u64 = 512;
 
 #[test]

@@ -1,15 +1,15 @@
-//! Programs that nobody thought of, on every strategy that ships, on the real loops.
+//! Random programs on every strategy that ships, on the real loops.
 //!
-//! Each runs in a process of its own, since it may abort or hang; the process is this executable
-//! again, which is a harness too.
-//! What is asserted holds for every strategy, whatever its verdict, unless it says otherwise:
-//! nothing is delivered twice or out of order (messages are numbered by who sends them), a cancelled
-//! task ends when the ideal one does and nothing of it comes after that, and what did come to an end
-//! is where the ideal run is.
-//! And where a strategy has a model, its verdict is the real one.
-//! `LOOPNEST_CASES` is how many programs are tried over all strategies; without it, 64, and always
-//! the same. What fails is shrunk, printed as a script and as the file that `harness replay` takes,
-//! and its seed is kept beside this file.
+//! Each runs in a separate process, because it may abort or hang. The process is this executable
+//! again, which is also a harness.
+//! The assertions hold for every strategy, whatever its verdict, unless they say otherwise: nothing
+//! is delivered twice or out of order (senders number their messages), a cancelled task ends when
+//! the ideal one does and delivers nothing after that, and a run that ends has delivered what the
+//! ideal run has.
+//! If a strategy has a model, the model must get the same verdict as the real loops.
+//! `LOOPNEST_CASES` sets how many programs are tried over all strategies; the default is 64, always
+//! the same ones. A program that fails is shrunk and printed, both as a script and as the file that
+//! `harness replay` takes, and its seed is saved beside this file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -33,13 +33,13 @@ use proptest::test_runner::{
     Config, FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner,
 };
 
-/// Programs in all, over all strategies, if nobody asks for more.
+/// The default number of programs, over all strategies.
 const CASES: u32 = 64;
 
-/// Asks for more, or for fewer.
+/// The variable that sets another number.
 const VARIABLE: &str = "LOOPNEST_CASES";
 
-/// A verdict is an error only if it is found this often in a row: the machine is shared.
+/// A verdict is an error only if it occurs this often in a row, because the machine is shared.
 const RUNS: usize = 3;
 
 /// Each run takes a good part of a second.
@@ -69,17 +69,17 @@ fn main() -> ExitCode {
     let agree = trials(agree, 100, the_model_and_the_real_loops_agree);
     let mut trials = trials("every_random_program_keeps_the_invariants", 0, invariants);
     trials.extend(agree);
-    let name = "the_checks_see_what_they_are_for";
+    let name = "the_checks_find_what_they_look_for";
     let first = all[0].clone();
     trials.push(libtest_mimic::Trial::test(name, move || Ok(see_what_they_are_for(&first)?)));
     let dispatch = all.into_iter().find(|about| about.name == "dispatch");
     trials.push(libtest_mimic::Trial::test("promises_can_be_broken", move || {
-        Ok(promises_can_be_broken(&dispatch.ok_or("it is not there")?)?)
+        Ok(promises_can_be_broken(&dispatch.ok_or("there is no dispatch")?)?)
     }));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// How many programs are to be tried in all.
+/// How many programs to try in all.
 fn cases() -> Result<u32, Failed> {
     let Ok(text) = std::env::var(VARIABLE) else {
         return Ok(CASES);
@@ -87,12 +87,13 @@ fn cases() -> Result<u32, Failed> {
     text.parse().map_err(|_| format!("{VARIABLE} is not a number: `{text}`").into())
 }
 
-/// What a check finds wrong with a program; nothing if all is well.
+/// A check of a program; the error is what is wrong with it.
 type Check = fn(&Trial) -> Result<(), String>;
 
 /// Checks programs until one fails, which is shrunk.
 fn search(about: &About, seed: u64, cases: u32, check: Check) -> Result<(), Failed> {
-    // A change that breaks nothing must not be red by chance; a deep search is to find more.
+    // CI must not fail by chance on a harmless change, so its seed is fixed; a deep search varies
+    // it.
     let fixed = std::env::var_os(VARIABLE).is_none();
     let mut runner = TestRunner::new(Config {
         cases,
@@ -134,10 +135,10 @@ fn run(trial: &Trial) -> Result<Attempt, String> {
     };
     let never = AtomicBool::new(false);
     let attempt = trial.run(&launch, &never).map_err(|error| error.to_string())?;
-    attempt.ok_or_else(|| "nobody interrupts it".to_owned())
+    attempt.ok_or_else(|| "nothing interrupts it".to_owned())
 }
 
-/// What the model of a strategy says of a program, if there is one.
+/// The verdict on a program on the model of a strategy, if there is one.
 fn model_says(strategy: &str, program: &Program) -> Option<Vec<Word>> {
     let due = ideal(program);
     let trace = model::run_beside(Model::of(strategy)?, program, &due);
@@ -146,12 +147,12 @@ fn model_says(strategy: &str, program: &Program) -> Option<Vec<Word>> {
 
 /// The verdict on the model is the verdict on the real loops.
 ///
-/// Beside a flood a busy loop is not asked for: how many iterations a flood justifies is how fast the
-/// machine makes them, which the model does not know.
+/// Beside a flood a busy loop does not count: how many iterations a flood justifies depends on how
+/// fast the machine is, which the model does not know.
 fn the_model_and_the_real_loops_agree(trial: &Trial) -> Result<(), String> {
     let compared = |words: &[Word]| {
         let floods = floods(&trial.program);
-        // Without it, one that has nothing else to say is progress.
+        // A verdict without any other word is then progress.
         let kept = words.iter().filter(|word| !floods || **word != Word::BusyLoop);
         kept.filter(|word| **word != Word::Progress).copied().collect::<Vec<_>>()
     };
@@ -167,7 +168,9 @@ fn the_model_and_the_real_loops_agree(trial: &Trial) -> Result<(), String> {
         real = judgement.text();
     }
     let model = counterexample::text(&model);
-    Err(format!("{model} on the model; {RUNS} times in a row not so, the last time {real}"))
+    Err(format!(
+        "expected {model}, as on the model; got another verdict {RUNS} times in a row, last {real}"
+    ))
 }
 
 fn invariants(trial: &Trial) -> Result<(), String> {
@@ -202,22 +205,22 @@ fn once(trace: &Trace) -> Result<(), String> {
     }
 }
 
-/// What one step waits for comes in the order in which it was sent, and a task does its steps in
-/// the order in which they stand.
+/// A step receives messages in the order in which they were sent, and a task performs its steps in
+/// their order in the program.
 fn in_order(trial: &Trial, trace: &Trace) -> Result<(), String> {
     let mut next: BTreeMap<(u16, u16), u32> = BTreeMap::new();
     let mut last: BTreeMap<u16, u16> = BTreeMap::new();
     for key in reached(trace) {
         let next = next.entry((key.actor, key.step)).or_default();
         if key.n != *next {
-            return Err(format!("number {next} of its step was due, and not {key:?}"));
+            return Err(format!("expected number {next} of the step, got {key:?}"));
         }
         *next += 1;
         let kind = &trial.program.actors[usize::from(key.actor)].kind;
         if matches!(kind, ActorKind::Task | ActorKind::LibraryTask | ActorKind::Dormant) {
             let last = last.entry(key.actor).or_default();
             if key.step < *last {
-                return Err(format!("its task was at step {last} already: {key:?}"));
+                return Err(format!("the task was already at step {last}: {key:?}"));
             }
             *last = key.step;
         }
@@ -229,7 +232,7 @@ fn nothing_after_its_cancellation(trace: &Trace) -> Result<(), String> {
     let mut cancelled = BTreeSet::new();
     for key in reached(trace) {
         if cancelled.contains(&key.actor) {
-            return Err(format!("its task was cancelled before: {key:?}"));
+            return Err(format!("the task was already cancelled: {key:?}"));
         }
         if key.step == CANCELLED {
             cancelled.insert(key.actor);
@@ -258,7 +261,7 @@ fn where_the_ideal_run_is(trial: &Trial, attempt: &Attempt) -> Result<(), String
     }
 }
 
-/// What the strategies that an application is to take say of themselves.
+/// What the strategies recommended for applications promise.
 fn verdict_is_as_promised(trial: &Trial, judgement: &Judgement) -> Result<(), String> {
     let words = &judgement.words;
     let promised = match trial.about.name {
@@ -275,24 +278,22 @@ fn verdict_is_as_promised(trial: &Trial, judgement: &Judgement) -> Result<(), St
     }
     let message = judgement.message.as_deref().unwrap_or_default();
     let (text, windows) = (judgement.text(), &judgement.windows);
-    Err(format!(
-        "{RUNS} times in a row not as promised, the last time {text} {message} {windows:?}"
-    ))
+    Err(format!("not as promised {RUNS} times in a row, last {text} {message} {windows:?}"))
 }
 
-/// Whether anything in a program is ready all the time.
+/// Whether a program contains something that is always ready.
 fn floods(program: &Program) -> bool {
     program.actors.iter().any(|actor| matches!(actor.kind, ActorKind::Flood { .. }))
         || program.steps().any(|step| matches!(step, Step::Yield { .. }))
 }
 
-/// Whether a task of a library opens a nested loop.
+/// Whether a library's task opens a nested loop.
 fn in_library_task(program: &Program) -> bool {
     let library = program.actors.iter().filter(|a| a.kind == ActorKind::LibraryTask);
     library.flat_map(|actor| &actor.steps).any(|step| step.level().is_some())
 }
 
-/// Runs that did not happen: of each something else is wrong, and one check must say so.
+/// Generated traces, each wrong in a different way: exactly one check must find each.
 fn see_what_they_are_for(about: &About) -> Result<(), String> {
     let task = |name: &str, steps| Actor { name: name.to_owned(), kind: ActorKind::Task, steps };
     let receive = Step::Receive { channel: "channel".to_owned(), n: 2 };
@@ -360,10 +361,10 @@ fn see_what_they_are_for(about: &About) -> Result<(), String> {
         [false, true, true, false],
         [false, false, false, true],
     ];
-    if seen == wanted { Ok(()) } else { Err(format!("{seen:?}, and not {wanted:?}")) }
+    if seen == wanted { Ok(()) } else { Err(format!("expected {wanted:?}, got {seen:?}")) }
 }
 
-/// What other strategies do is not what `dispatch` promises, within its limit or outside of it.
+/// Other strategies break what `dispatch` promises, both within its limit and outside it.
 fn promises_can_be_broken(dispatch: &About) -> Result<(), String> {
     let judged = |strategy: &str, openers: &[ActorKind]| {
         let actor = |name: String, kind, step| Actor { name, kind, steps: vec![step] };
@@ -395,5 +396,5 @@ fn promises_can_be_broken(dispatch: &About) -> Result<(), String> {
         judged("gtk-rs", &[ActorKind::Task, ActorKind::LibraryTask])?,
     ];
     let wanted = [true, true, false, false];
-    if seen == wanted { Ok(()) } else { Err(format!("{seen:?}, and not {wanted:?}")) }
+    if seen == wanted { Ok(()) } else { Err(format!("expected {wanted:?}, got {seen:?}")) }
 }

@@ -1,4 +1,4 @@
-//! The wrapper round `GSource`: panics, recursion, threads, lifetimes.
+//! The wrapper around `GSource`: panics, recursion, threads, lifetimes.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use loopnest_strategies::source::{
 };
 use loopnest_tests::{after, nested_loop};
 
-/// A source made of a closure for its dispatch; always ready.
+/// A source whose dispatch is a closure; always ready.
 struct Always<F>(F);
 
 impl<F: Fn(SourceRef<'_>) -> ControlFlow<()> + 'static> Callbacks for Always<F> {
@@ -36,14 +36,14 @@ fn always<F: Fn(SourceRef<'_>) -> ControlFlow<()> + 'static>(f: F) -> Source<Alw
 }
 
 #[test]
-fn a_panic_in_a_callback_goes_on_in_the_caller_of_run() {
+fn a_panic_in_a_callback_continues_in_the_caller_of_run() {
     let context = MainContext::new();
     let source = always(|_| panic!("from dispatch"));
     source.attach(&context);
     let main_loop = MainLoop::new(Some(&context), false);
     let panic = catch_unwind(AssertUnwindSafe(|| source::run(&main_loop))).unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"from dispatch"));
-    // The source is gone, and nothing is left to carry.
+    // The source is gone, and no panic is left to rethrow.
     assert!(!context.pending());
     resume_carried_panic();
 }
@@ -66,7 +66,7 @@ fn a_panic_two_loops_deep_unwinds_both() {
 }
 
 #[test]
-fn a_panic_while_callbacks_are_dropped_is_carried_too() {
+fn a_panic_while_callbacks_are_dropped_is_rethrown_too() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -142,7 +142,7 @@ fn a_source_may_be_dropped_inside_its_own_dispatch() {
 }
 
 #[test]
-fn a_released_source_lives_until_it_breaks() {
+fn a_released_source_lives_until_it_returns_break() {
     let context = MainContext::new();
     let n = Rc::new(Cell::new(0));
     let count = n.clone();
@@ -185,7 +185,7 @@ fn on_another_thread_callbacks_neither_run_nor_are_dropped() {
 }
 
 #[test]
-fn a_tag_is_of_no_use_with_another_source() {
+fn a_tag_does_not_work_with_another_source() {
     let (read, _write) = rustix::pipe::pipe().unwrap();
     let one = always(|_| ControlFlow::Continue(()));
     let other = always(|_| ControlFlow::Continue(()));
@@ -195,7 +195,7 @@ fn a_tag_is_of_no_use_with_another_source() {
 }
 
 #[test]
-fn a_ready_descriptor_makes_its_source_ready_whatever_check_says() {
+fn a_ready_descriptor_makes_its_source_ready_whatever_check_returns() {
     struct Fd(Rc<Cell<u32>>);
     impl Callbacks for Fd {
         fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
@@ -317,7 +317,7 @@ fn a_priority_cannot_be_changed_while_sources_are_asked() {
     let panic = catch_unwind(resume_carried_panic).unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();
     assert!(message.contains("inside of a prepare or a check"), "{message}");
-    // And after it, it can.
+    // After that it can.
     quiet.set_priority(7);
 }
 
@@ -331,7 +331,7 @@ fn a_priority_that_is_set_after_the_end_does_not_watch_descriptors_again() {
     source.attach(&context);
     source.destroy();
     source.set_priority(5);
-    // A descriptor that is ready and polled would end each of these at once.
+    // If the ready descriptor were polled, it would end each of these at once.
     let (done, n) = (Rc::new(Cell::new(false)), Cell::new(0));
     let fired = done.clone();
     after(&context, Duration::from_millis(20), move || fired.set(true));

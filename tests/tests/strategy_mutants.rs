@@ -1,9 +1,9 @@
-//! A search that never was seen to find anything proves nothing: the models of the strategies are
-//! given a fault, and the search must find a small program that shows it.
+//! A search that has never found anything proves nothing. So these tests put a fault into the model
+//! of a strategy, and the search must find a small program that shows it.
 //!
-//! Only what the strategy without the fault does not do counts.
+//! Only behaviour that the strategy without the fault does not have counts.
 //!
-//! For each fault a line is printed that becomes a row of the table of mutants:
+//! For each fault the test prints a line that becomes a row in the table of mutants:
 //! `mutant: NAME | WHAT IS WRONG | FOUND BY | CASES`.
 
 use std::sync::atomic::AtomicBool;
@@ -13,7 +13,7 @@ use loopnest_core::model::strategies::{Fault, run_mutant};
 use loopnest_core::model::{ideal, run_beside};
 use loopnest_core::{Word, classify};
 
-/// The same in every run, so that the table is.
+/// The same in every run, so that the table stays the same.
 const SEED: u64 = 1;
 const CASES: u32 = 2000;
 
@@ -21,7 +21,7 @@ const CASES: u32 = 2000;
 fn every_faulty_model_of_a_strategy_is_found_out_by_a_small_program() {
     for fault in Fault::ALL {
         let plan = Plan { finds: 2, ..Plan::on_model(SEED, CASES, None) };
-        // Two faults only show where `dispatch` is held, which is a stall without them, too.
+        // Two faults show only where `dispatch` is blocked, which is a stall even without them.
         let beside_a_stall = matches!(fault, Fault::DescriptorLeft | Fault::DeadlineKept);
         let searched = search(
             &plan,
@@ -38,7 +38,7 @@ fn every_faulty_model_of_a_strategy_is_found_out_by_a_small_program() {
             &mut |_| {},
         )
         .expect("the model does no I/O");
-        let find = searched.find.unwrap_or_else(|| panic!("{fault:?} was not found out"));
+        let find = searched.find.unwrap_or_else(|| panic!("{fault:?} was not found"));
         println!("{fault:?}: {}\n{}", find.judgement.text(), find.program);
         println!(
             "mutant: {}::{fault:?} | {} | explore: {} | {}",
@@ -47,6 +47,6 @@ fn every_faulty_model_of_a_strategy_is_found_out_by_a_small_program() {
             find.judgement.text(),
             find.case,
         );
-        assert!(n_steps(&find.program) <= 6, "{fault:?} takes too much:\n{}", find.program);
+        assert!(n_steps(&find.program) <= 6, "{fault:?} needs too many steps:\n{}", find.program);
     }
 }

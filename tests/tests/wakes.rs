@@ -16,8 +16,8 @@ use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A slice that a busy machine interrupts may leave work, and then `Dispatch` writes the eventfd
-/// when it stops watching tokio's descriptor. So the best of a few counts.
+/// If a busy machine interrupts a time slice, work may be left, and then `Dispatch` writes the
+/// eventfd when it stops watching tokio's descriptor. So the best of a few attempts counts.
 const ROUNDS: usize = 5;
 
 /// A task that waits for a timer, in a loop that has seen the deadline.
@@ -49,12 +49,12 @@ impl Waiting {
         Self { context, _dispatch: dispatch, task, wakeup }
     }
 
-    /// As if a callback kept the thread until the deadline has passed.
+    /// Blocks the thread until the deadline has passed, as a slow callback would.
     fn miss_the_deadline(&self) {
         std::thread::sleep(40 * MS);
     }
 
-    /// Iterates until the task is done; how many of these iterations left the eventfd written.
+    /// Iterates until the task is done. Returns how many iterations left the eventfd written.
     fn rings(&self) -> usize {
         let mut rings = 0;
         while !self.task.is_finished() {
@@ -90,7 +90,7 @@ fn a_timer_that_is_late_costs_no_empty_iteration() {
         }
         probe.iterations()
     });
-    assert_eq!(iterations.min(), Some(1), "that of the next timeout, and no other");
+    assert_eq!(iterations.min(), Some(1), "only the one for the next timeout");
 }
 
 /// Ready once, and only after the poll.
@@ -114,8 +114,8 @@ impl Callbacks for Urgent {
 fn a_flag_that_was_armed_when_check_was_skipped_is_disarmed_by_the_next_dispatch() {
     let rings = (0..ROUNDS).map(|_| {
         let waiting = Waiting::new();
-        // `prepare` of `Dispatch` is called, and `check` is not: GLib does not look below the first
-        // priority that is ready.
+        // GLib calls `prepare` of `Dispatch` but not `check`, because it does not look below the
+        // first ready priority.
         let urgent = Source::new("urgent", Urgent);
         urgent.set_priority(-100);
         urgent.attach(&waiting.context);

@@ -15,7 +15,7 @@ use loopnest_tests::{after, dialog_until};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
-/// The threads of this process but for GLib's own: its worker, gio's D-Bus, and the pool.
+/// The threads of this process except GLib's own: its worker, gio's D-Bus, and the pool.
 fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").expect("a process has threads").flatten();
     let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
@@ -25,8 +25,8 @@ fn threads() -> Vec<String> {
     names
 }
 
-/// Whether there are these threads and no others. One that was just started has its starter's name
-/// until it gives itself its own; one of tokio's would stay for ten seconds.
+/// Whether there are exactly these threads. A thread that was just started has its creator's name
+/// until it sets its own; a thread of tokio's would stay for ten seconds.
 fn are_threads(expected: &[String]) -> bool {
     let begun = Instant::now();
     while threads() != expected {
@@ -39,7 +39,7 @@ fn are_threads(expected: &[String]) -> bool {
 }
 
 #[test]
-fn zbus_and_gio_share_a_thread_and_no_other_is_started_for_zbus() {
+fn zbus_and_gio_share_a_thread_and_zbus_starts_no_other() {
     let daemon = PrivateBus::start();
     let path = daemon.address().strip_prefix("unix:path=").expect("a socket in the file system");
     let path = path.split(',').next().unwrap_or(path).to_owned();
@@ -83,7 +83,7 @@ fn zbus_and_gio_share_a_thread_and_no_other_is_started_for_zbus() {
             assert!(are_threads(&before), "after {kind:?}: {:?}", threads());
         });
     }
-    // The count does see a thread: zbus has one of tokio's connect, left to itself.
+    // The count would see a thread: by default zbus connects on one of tokio's.
     let address = daemon.address().to_owned();
     Kind::Dispatch.with(|side| {
         let before = threads().len();

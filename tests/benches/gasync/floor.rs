@@ -10,7 +10,7 @@ use rustix::io::{read, write};
 
 use crate::table::median;
 
-/// Microseconds there and back, the median of `rounds` of `n`.
+/// Microseconds per round trip, the median of `rounds` rounds of `n`.
 pub(crate) fn there_and_back(rounds: u32, n: u32) -> anyhow::Result<f64> {
     let (there, back) = (bell()?, bell()?);
     let total = u64::from(rounds + 1) * u64::from(n);

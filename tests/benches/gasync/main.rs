@@ -1,8 +1,8 @@
 //! What a GAsyncResult call costs as a future, as ratios within one run.
 //!
-//! On the GLib thread: `gasync::call` in `Dispatch`, beside gio's own future in glib's executor.
-//! From a tokio thread: `GlibHandle::gasync`, beside the ways in which it is done by hand; see
-//! [`ways`].
+//! On the GLib thread: `gasync::call` in `Dispatch`, compared with gio's own future in glib's
+//! executor. From a tokio thread: `GlibHandle::gasync`, compared with the ways to do it by hand;
+//! see [`ways`].
 //!
 //! `cargo bench -p loopnest-tests --bench gasync -- --quick`. Needs `dbus-daemon`.
 
@@ -29,13 +29,13 @@ use place::{Place, Processors};
 use table::{Cost, Table};
 use ways::{WAYS, Way};
 
-/// How many calls are made at once, or left to wait.
+/// How many calls are made at once, or left waiting.
 const MANY: u32 = 1_000;
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some(other) = args.iter().find(|a| !matches!(a.as_str(), "--quick" | "--bench")) {
-        eprintln!("error: unknown argument `{other}`; there is only --quick");
+        eprintln!("error: unknown argument `{other}`; the only option is --quick");
         std::process::exit(2);
     }
     let (rounds, n) = if args.iter().any(|a| a == "--quick") { (15, 300) } else { (61, 1_000) };
@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
         processors.put(place, daemon.id())?;
         println!("\none after the other, {}\n", place.name());
         let floor = floor::there_and_back(rounds, n)?;
-        println!("two threads that wake each other: {floor:.1} us there and back");
+        println!("two threads that wake each other: {floor:.1} us per round trip");
         sides.local("GetId", &get_id)?;
         sides.local("a GTask", &Task)?;
         sides.remote("GetId", &get_id, &Manner::InTurn)?;
@@ -77,7 +77,7 @@ fn main() -> anyhow::Result<()> {
 enum Manner<'a> {
     InTurn,
     AtOnce,
-    /// One after the other, while a thousand others, made in the same way, wait for their reply.
+    /// One after the other, while a thousand others of the same kind wait for their reply.
     Beside(&'a Hanging, Call),
 }
 
@@ -124,7 +124,7 @@ impl Sides {
         for round in 0..=self.rounds {
             let (mut costs, mut iterations) = ([Cost::default(); WAYS.len()], [0; WAYS.len()]);
             for i in 0..WAYS.len() {
-                // Another order in each round: whoever goes first may find the caches cold.
+                // A different order in each round: the first one may find the caches cold.
                 let i = (i + round as usize) % WAYS.len();
                 (costs[i], iterations[i]) = self.round(WAYS[i], op, n, manner)?;
             }
@@ -166,7 +166,7 @@ impl Sides {
         if let Manner::Beside(hanging, _) = manner {
             hanging.reply();
             let replies = self.handoff.block_on(waiting.join_all());
-            ensure!(replies.iter().all(|well| *well), "a call that waited failed");
+            ensure!(replies.iter().all(|well| *well), "a waiting call failed");
         }
         Ok((cost, iterations))
     }
@@ -193,7 +193,7 @@ where
     Ok(clock.cost())
 }
 
-/// Two clocks: on a machine with other work the one on the wall says little.
+/// Reads two clocks: on a busy machine wall time says little.
 struct Clock {
     wall: Instant,
     processor: f64,
@@ -209,7 +209,7 @@ impl Clock {
     }
 }
 
-/// Seconds that all threads of this process have run for.
+/// How many seconds all threads of this process have run.
 fn processor() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9

@@ -1,7 +1,7 @@
-//! Asynchronous calls in gio's manner: what is called.
+//! The asynchronous gio calls that are measured.
 //!
-//! `GetId` on a private bus, where most of the time goes to the daemon and to gio's own thread,
-//! and a call that is answered at once, where most of it goes to the way there and back.
+//! `GetId` on a private bus, where most of the time goes to the daemon and to gio's own thread, and
+//! a call that is answered at once, where most of it goes to crossing the threads.
 
 use gio::prelude::InputStreamExt;
 use gio::{Cancellable, DBusCallFlags, DBusConnection, MemoryInputStream};
@@ -10,7 +10,7 @@ use loopnest_tests::calls::{Hanging, Reply, of_daemon, of_hanging, send};
 
 /// A call with a callback, and as gio's future.
 pub(crate) trait Operation: Clone + Send + Sync + 'static {
-    /// Starts it. `done` is called with whether it went well.
+    /// Starts it. `done` is called with whether it succeeded.
     fn start(&self, cancellable: Option<&Cancellable>, done: impl FnOnce(bool) + Send + 'static);
 
     fn future(&self) -> impl Future<Output = bool> + 'static;
@@ -32,7 +32,7 @@ impl Call {
         Self { bus: bus.clone(), service: service.to_owned(), method, patience: -1 }
     }
 
-    /// A call to a service that lets its callers wait.
+    /// A call to a service that does not answer.
     pub(crate) fn hang(bus: &DBusConnection, service: &Hanging) -> Self {
         let [_, method @ ..] = of_hanging("");
         Self { bus: bus.clone(), service: service.name(), method, patience: i32::MAX }

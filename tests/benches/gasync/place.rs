@@ -1,10 +1,10 @@
 //! Which processors the threads may use.
 //!
 //! Most of a single call is two threads that wake each other. On one processor that is a switch
-//! from one to the other. Across processors it is what the machine takes to interrupt an idle one,
-//! a virtual machine takes long, and where the threads stand changes while a table is made. So calls
-//! that follow one another are measured on one processor first, where the ratios hold still, and
-//! then wherever the system puts the threads.
+//! from one to the other. Across processors the machine has to interrupt an idle one, which takes a
+//! virtual machine long, and the threads move while a table is measured. So sequential calls are
+//! measured on one processor first, where the ratios are stable, and then wherever the system puts
+//! the threads.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ impl Place {
     }
 }
 
-/// The processors that this process was given.
+/// The processors that this process may use.
 pub(crate) struct Processors {
     all: CpuSet,
     one: CpuSet,
@@ -43,7 +43,7 @@ impl Processors {
         Ok(Self { all, one })
     }
 
-    /// Moves all threads there are: those of this process and of `child`.
+    /// Moves all existing threads of this process and of `child`.
     pub(crate) fn put(&self, place: Place, child: u32) -> anyhow::Result<()> {
         let set = if place == Place::OneProcessor { &self.one } else { &self.all };
         for process in [std::process::id(), child] {

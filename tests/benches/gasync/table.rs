@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-/// What a round took, in seconds.
+/// The times of a round, in seconds.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cost {
     pub(crate) wall: f64,
@@ -12,7 +12,7 @@ pub(crate) struct Cost {
 /// The rounds of several subjects.
 pub(crate) struct Table<const N: usize> {
     names: [&'static str; N],
-    /// Microseconds a call, on the wall and of the processor; iterations of the context a call.
+    /// Per call: microseconds of wall time and of processor time, and iterations of the context.
     columns: [[Vec<f64>; 3]; N],
 }
 
@@ -21,7 +21,7 @@ impl<const N: usize> Table<N> {
         Self { names, columns: std::array::from_fn(|_| Default::default()) }
     }
 
-    /// Keeps a round of `n` calls.
+    /// Adds a round of `n` calls.
     pub(crate) fn note(&mut self, n: u32, costs: [Cost; N], iterations: [u64; N]) {
         for ((columns, cost), iterations) in self.columns.iter_mut().zip(costs).zip(iterations) {
             columns[0].push(cost.wall * 1e6 / f64::from(n));
@@ -30,7 +30,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Prints every subject, and what `subject` gains over each of the others.
+    /// Prints every subject, and the ratios of `subject` to each of the others.
     pub(crate) fn print(&self, subject: usize, others: &[usize]) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         for (name, [wall, processor, iterations]) in self.names.iter().zip(&self.columns) {
@@ -43,7 +43,7 @@ impl<const N: usize> Table<N> {
             )?;
         }
         for &other in others {
-            // Round by round, so that what else the machine does hits both sides of a ratio.
+            // Round by round, so that other work on the machine affects both sides of a ratio.
             let [wall, processor, iterations] = std::array::from_fn(|i| {
                 let (ours, theirs) = (&self.columns[subject][i], &self.columns[other][i]);
                 median(theirs.iter().zip(ours).map(|(theirs, ours)| theirs / ours).collect())

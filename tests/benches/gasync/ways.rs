@@ -1,16 +1,16 @@
-//! How a tokio task has a call made on the GLib thread and gets its result.
+//! The ways for a tokio task to make a call on the GLib thread and get its result.
 //!
 //! - `GlibHandle::gasync`: the adapter.
-//! - *invoke, callback*: `MainContext::invoke` starts the call, its callback answers by a oneshot.
-//!   The least that crosses both ways. It cannot be cancelled, and nothing says that the GLib side
-//!   is gone.
-//! - *invoke, spawn_local*: `invoke` spawns a task of glib's executor, which awaits gio's future
-//!   and answers by a oneshot. What programs do, because gio's futures are at hand and the tokio
+//! - *invoke, callback*: `MainContext::invoke` starts the call, and its callback answers through a
+//!   oneshot. The minimum for crossing both ways. It cannot be cancelled, and nothing reports that
+//!   the GLib side is gone.
+//! - *invoke, spawn_local*: `invoke` spawns a task on glib's executor, which awaits gio's future
+//!   and answers through a oneshot. Programs do this, because gio has the futures and the tokio
 //!   chapter of the gtk4-rs book has the rest.
-//! - *spawn_from_within*: the same, ready made by glib-rs (`MainContext::spawn_from_within`).
-//! - *there and back*: no call at all, a job on the GLib thread that answers at once, by the same
-//!   queue as the adapter's. With it and the tables of the GLib thread one sees about what part of a
-//!   call is the way and what is the call.
+//! - *spawn_from_within*: the same, ready-made by glib-rs (`MainContext::spawn_from_within`).
+//! - *there and back*: no call at all, only a job on the GLib thread that answers at once, through
+//!   the same queue as the adapter's. Together with the tables for the GLib thread it shows roughly
+//!   how much of a call is the crossing and how much is the call itself.
 
 use gio::Cancellable;
 use glib::MainContext;

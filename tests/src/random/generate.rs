@@ -1,4 +1,4 @@
-//! Makes [`Program`]s, and shrinks them to few sources with few acts.
+//! Generates [`Program`]s, and shrinks them to few sources with few acts.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -46,7 +46,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     ]
 }
 
-/// Few, so that some are equal; one is above the wakeup's.
+/// Few, so that some are equal. One is above the priority of the wakeup.
 fn priority() -> impl Strategy<Value = i32> {
     prop_oneof![4 => Just(0), 1 => Just(-1), 1 => Just(10), 2 => Just(200)]
 }
@@ -59,7 +59,7 @@ fn any_pipe() -> impl Strategy<Value = usize> {
     0..PIPES
 }
 
-/// What changes the poll set under a sleeping poll, more often than not.
+/// Acts that usually change the poll set during a sleeping poll.
 fn outside() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => act(),
@@ -77,7 +77,7 @@ fn any_act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What takes no iterations.
+/// Acts that need no iterations.
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         2 => Just(Act::Nothing),

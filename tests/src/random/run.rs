@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::{Act, Kind, LOOPS, Nest, PIPES, Program, Report};
 use crate::world::{Ask, End, Events, Kind as WorldKind, L, Outside, P, Polled, S, T, When, World};
 
-/// How often a program may sleep for nothing.
+/// How often a program may sleep with nothing left to wake it.
 const SLEEPS: usize = 30;
-/// Rounds of a drain, in case it never ends.
+/// The most rounds of a drain, in case it never ends.
 const ROUNDS: u32 = 8;
 
-/// A program on its way.
+/// A running program.
 struct Run {
     program: Program,
     sources: Vec<S>,
@@ -25,15 +25,15 @@ struct State {
     lines: Vec<String>,
     /// Dispatches of each source so far.
     done: Vec<usize>,
-    /// Questions to each source so far.
+    /// Prepares and checks of each source so far.
     asked: Vec<[usize; 2]>,
-    /// Whether it is in the context, or will be with its parent.
+    /// Whether each is in the context, or will be once its parent is.
     attached: Vec<bool>,
     parent: Vec<Option<usize>>,
-    /// Descriptors of each source.
+    /// The descriptors of each source.
     tags: Vec<Vec<T>>,
     raw: Vec<Option<T>>,
-    /// Loops on the stack.
+    /// The loops on the stack.
     running: Vec<usize>,
 }
 
@@ -52,7 +52,7 @@ impl Program {
         };
         let pipes: Vec<P> = (0..PIPES).map(|_| w.pipe()).collect();
         let loops = (0..LOOPS).map(|_| w.new_loop()).collect();
-        // Sources are numbered by the world in the order they are made.
+        // The world numbers sources in the order of their creation.
         let sources = (0..n).map(S).collect();
         let run = Run { program: self.clone(), sources, loops, pipes, state: Mutex::new(state) };
         let run = Arc::new(run);
@@ -109,7 +109,7 @@ impl Run {
         i % self.sources.len()
     }
 
-    /// Whether GLib's own code is behind it, which neither recurses nor watches.
+    /// Whether it is one of GLib's own sources, which neither recurse nor watch descriptors.
     fn is_theirs(&self, i: usize) -> bool {
         matches!(self.program.sources[i].kind, Kind::Timeout | Kind::Idle)
     }
@@ -163,7 +163,8 @@ impl Run {
         }
     }
 
-    /// An idle below all others. It goes last, so that the numbers of the others are their places.
+    /// An idle below all others. It is created last, so that the numbers of the others are their
+    /// indices.
     fn add_closer(self: &Arc<Self>, w: &dyn World) {
         let run = self.clone();
         let close = move |w: &dyn World, _| {
@@ -177,7 +178,7 @@ impl Run {
         w.attach(s);
     }
 
-    /// Ends the innermost loop, or whatever else sleeps.
+    /// Ends the innermost loop, or whatever else is sleeping.
     fn close(&self, w: &dyn World) {
         let innermost = self.state().running.last().copied();
         self.say(format!("close {innermost:?}"));
@@ -187,7 +188,7 @@ impl Run {
         }
     }
 
-    /// What the program says, and then an end to each sleep.
+    /// Queues the program's outside acts, and after them an end for each sleep.
     fn outside(self: &Arc<Self>, n: usize) -> Outside {
         let run = self.clone();
         Box::new(move |w| match run.program.outside.get(n) {
@@ -203,7 +204,7 @@ impl Run {
         self.pipes[p % PIPES]
     }
 
-    /// A source is asked: how often it was before.
+    /// Performs the aside for the prepare or check of a source. Returns how many it had before.
     fn aside(&self, w: &dyn World, i: usize, question: usize) -> usize {
         let n = {
             let asked = &mut self.state().asked[i][question];
@@ -247,8 +248,8 @@ impl Run {
 
     fn adopt(&self, w: &dyn World, parent: usize, child: usize) {
         let gone = |i: usize| w.is_destroyed(self.sources[i]);
-        // A child may be unblocked while it runs (`children` in the conformance tests). glib-rs keeps
-        // the closure of a timeout or an idle in a `RefCell`, and aborts when it is called again.
+        // A child may be unblocked while it runs (see `children` in the conformance tests). glib-rs
+        // keeps the closure of a timeout or an idle in a `RefCell`, and aborts if it is re-entered.
         if parent == child || self.is_theirs(child) || gone(parent) || gone(child) {
             return;
         }
@@ -292,7 +293,7 @@ impl Run {
                     w.remove_child(self.sources[parent], s(i));
                 }
             }
-            // Only the eldest of a family has one of its own.
+            // Only the root of a family has its own.
             Act::Priority(i, priority) if there(i) && self.is_eldest(i) => {
                 w.set_priority(s(i), priority);
             }
@@ -332,7 +333,7 @@ impl Run {
         }
     }
 
-    /// Whether the eldest of the family is.
+    /// Whether the root of its family is.
     fn is_attached(&self, i: usize) -> bool {
         let state = self.state();
         let mut eldest = self.at(i);

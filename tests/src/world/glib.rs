@@ -20,7 +20,7 @@ use super::{
     Action, Ask, Callback, CheckFn, End, Kind, L, Outside, P, Polled, PrepareFn, S, T, When, World,
 };
 
-/// A context of GLib, and what was made in it.
+/// A GLib context, and what was made in it.
 pub struct GlibWorld {
     context: MainContext,
     began: i64,
@@ -48,7 +48,7 @@ enum Tag {
     Poll(Option<PollFd>),
 }
 
-/// An end that can be polled, and kept, while others use it.
+/// An end that can be polled and kept alive while others use it.
 #[derive(Clone)]
 struct Shared(Arc<File>);
 
@@ -72,7 +72,7 @@ impl Any {
     }
 }
 
-/// What our sources call.
+/// The callbacks of our sources.
 struct Funcs {
     world: Weak<GlibWorld>,
     s: S,
@@ -265,7 +265,7 @@ impl World for GlibWorld {
     }
 
     fn knows_id(&self, id: u32) -> bool {
-        // glib-rs wants an id that it made itself.
+        // glib-rs accepts only an id that it made itself.
         let sources = self.sources.borrow();
         let source = sources.iter().map(Any::glib).find(|s| raw_source::id(s) == Some(id));
         let found = source.is_some_and(raw_source::is_found);

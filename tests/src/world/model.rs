@@ -31,7 +31,7 @@ struct Made {
     invoked: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
-/// Further than anything in a test.
+/// Further away than anything in a test.
 pub const FAR: Duration = Duration::from_secs(1_000_000);
 
 impl ModelWorld {
@@ -39,7 +39,7 @@ impl ModelWorld {
     pub fn new(rules: Rules) -> Arc<Self> {
         let microsecond = Duration::from_micros(1);
         let config = Config {
-            // So that two readings of the clock in two iterations differ, as they really do.
+            // So that the clock differs between two iterations, as it does in reality.
             iteration_cost: microsecond,
             poll_cost: microsecond,
             horizon: FAR,
@@ -51,7 +51,7 @@ impl ModelWorld {
     /// An empty world with costs and limits.
     pub fn with(config: Config, rules: Rules) -> Arc<Self> {
         let clock = Clock::new(config);
-        // GLib's clock has run for long when a program begins: no time but `When::Zero` is zero.
+        // GLib's clock has been running for long when a program begins: only `When::Zero` is zero.
         clock.advance(Duration::from_secs(1));
         let context = Context::with(&clock, Rounding::Millis, rules);
         Arc::new_cyclic(|me| Self { context, clock, made: Mutex::default(), me: me.clone() })
@@ -92,7 +92,7 @@ impl ModelWorld {
     }
 }
 
-/// What the model's sources call.
+/// The callbacks of the model's sources.
 struct Funcs {
     world: Weak<ModelWorld>,
     s: S,
@@ -381,7 +381,7 @@ impl World for ModelWorld {
     }
 
     fn when_asleep(&self, outside: Vec<Outside>) {
-        // Far apart: nothing but a sleep moves the clock so far.
+        // Far apart: only a sleep moves the clock so far.
         let now = self.clock.now();
         for (hour, call) in (1..).zip(outside) {
             let world = self.me.clone();

@@ -1,4 +1,4 @@
-//! Sources by themselves: defaults, ids, priorities.
+//! Single sources: defaults, ids, priorities.
 
 use loopnest_tests::world::{Kind, Log, World};
 
@@ -40,7 +40,7 @@ on_both! {
         }
     }
 
-    fn a_callback_that_says_no_is_called_once(w) {
+    fn a_callback_that_returns_false_is_called_once(w) {
         let log = Log::default();
         for kind in [Kind::Idle, Kind::Timeout(STEP)] {
             let said = log.clone();
@@ -81,7 +81,7 @@ on_both! {
         assert!(!w.pending());
     }
 
-    fn sources_of_one_priority_go_by_age_and_a_changed_one_is_the_youngest(w) {
+    fn sources_of_one_priority_run_oldest_first_and_a_changed_one_is_the_youngest(w) {
         let log = Log::default();
         let idle = |name: &'static str| {
             let said = log.clone();
@@ -121,7 +121,7 @@ on_both! {
         assert_eq!(log.take(), "b");
     }
 
-    fn a_source_destroyed_by_its_neighbour_is_not_called_though_it_is_pending(w) {
+    fn a_pending_source_that_another_one_destroys_is_not_called(w) {
         let log = Log::default();
         let said = log.clone();
         let b = w.source("b", Kind::Idle, Box::new(|_, _| unreachable!()));

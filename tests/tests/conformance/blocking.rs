@@ -1,4 +1,4 @@
-//! A source is out of the game while its own dispatch is on the stack.
+//! A source is blocked while its own dispatch is on the stack.
 
 use loopnest_tests::world::{Action, Ask, End, Events, Kind, L, Log, Read, S, T, When, World};
 
@@ -44,15 +44,15 @@ fn watch(w: &dyn World, log: &Log, depth: u32, recurse: bool) -> S {
 }
 
 on_both! {
-    /// The stall: the descriptor stays readable, and nobody looks at it.
-    fn a_source_that_opened_a_loop_is_deaf_and_the_loop_sleeps(w) {
+    /// The stall: the descriptor stays readable, and nothing polls it.
+    fn a_source_that_opened_a_loop_is_blocked_and_the_loop_sleeps(w) {
         let log = Log::default();
         let s = watch(w, &log, 2, false);
         while log.n() == 0 {
             w.iteration(true);
         }
         assert_eq!(log.take(), "1");
-        // Its own return, the wakeup, the timer: a handful, whatever the time.
+        // Its own return, the wakeup, the timer: a handful, however long it lasts.
         assert!(w.polls() < 10, "{} polls", w.polls());
         w.destroy(s);
     }
@@ -75,7 +75,7 @@ on_both! {
             let tag = w.context_add_poll(End::Read(pipe), Events::IN, 0);
             let before = w.polls();
             for _ in 0..100 {
-                // May sleep, and does not.
+                // It may sleep, but does not.
                 assert!(!w.iteration(true));
             }
             assert_eq!(w.polls() - before, 100);
@@ -104,7 +104,7 @@ on_both! {
             for _ in 0..50 {
                 w.iteration(true);
             }
-            // The second's own blocking and unblocking wakes, but it is ready anyway.
+            // Blocking and unblocking the second source also wakes, but it is ready anyway.
             said.say(format!("{}", counted.n()));
             w.read(pipe, 1);
             true
@@ -124,8 +124,8 @@ on_both! {
         assert_eq!(log.take(), "50");
     }
 
-    /// add_poll descriptors only count through check.
-    fn a_check_that_says_no_leaves_a_ready_descriptor_spinning(w) {
+    /// Descriptors of `add_poll` count only through `check`.
+    fn a_check_that_returns_false_leaves_a_ready_descriptor_spinning(w) {
         let pipe = w.pipe();
         let prepare = Box::new(|_: &dyn World, _| Ask::Wait);
         let check = Box::new(|_: &dyn World, _| false);
@@ -141,8 +141,8 @@ on_both! {
         w.own(&mut || assert_eq!(w.revents(tag), Events::IN));
     }
 
-    /// And unix fds whatever it says.
-    fn a_unix_fd_makes_its_source_ready_though_check_says_no(w) {
+    /// Unix fds count whatever `check` returns.
+    fn a_unix_fd_makes_its_source_ready_even_if_check_returns_false(w) {
         let log = Log::default();
         let pipe = w.pipe();
         let prepare = Box::new(|_: &dyn World, _| Ask::Wait);
@@ -180,13 +180,13 @@ on_both! {
             assert!(w.iteration(true));
         }
         assert_eq!(log.n(), 50);
-        assert_eq!(w.query_fd(s, tag), Events::empty(), "polled anew after each dispatch");
+        assert_eq!(w.query_fd(s, tag), Events::empty(), "polled again after each dispatch");
         assert_eq!(w.read(pipe, 5), Read::Bytes(1));
         assert_eq!(w.read(pipe, 5), Read::End);
     }
 
     /// The ready time of a blocked source is stored, and counts from its return on.
-    fn a_ready_time_set_while_blocked_wakes_nobody_and_is_kept(w) {
+    fn a_ready_time_set_while_blocked_does_not_wake_and_is_kept(w) {
         let log = Log::default();
         let said = log.clone();
         let s = w.source("s", Kind::Plain, Box::new(move |w, s| {
@@ -194,7 +194,7 @@ on_both! {
             w.set_ready_time(s, When::Never);
             if said.n() == 1 {
                 w.set_ready_time(s, When::Zero);
-                // Nothing is ready, and the wakeup was written once, by what made s ready.
+                // Nothing is ready, and the wakeup was written only once, when s became ready.
                 assert!(!w.iteration(false) && !w.iteration(false));
                 said.say("back");
             }
@@ -207,8 +207,8 @@ on_both! {
         assert_eq!(log.take(), "s1 back s1");
     }
 
-    /// A timer that opens a loop does not tick in it, and catches up on nothing afterwards.
-    fn a_timer_that_opened_a_loop_stops_ticking_and_its_sibling_goes_on(w) {
+    /// A timer that opens a loop does not tick in it, and does not catch up afterwards.
+    fn a_timer_that_opened_a_loop_stops_ticking_and_its_sibling_continues(w) {
         let log = Log::default();
         let main_loop = w.new_loop();
         let said = log.clone();
@@ -229,7 +229,7 @@ on_both! {
         assert_eq!(log.take(), "a back a");
     }
 
-    fn what_is_attached_or_watched_inside_of_the_dispatch_is_polled_after_it(w) {
+    fn what_is_attached_or_watched_inside_a_dispatch_is_polled_after_it(w) {
         let log = Log::default();
         let pipe = w.pipe();
         w.write(pipe, 1);

@@ -1,4 +1,4 @@
-//! Child sources. The counts are those of GLib's own tests.
+//! Child sources. The counts are the same as in GLib's own tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use loopnest_tests::world::{Ask, Callback, End, Events, Kind, L, Log, S, World};
 
 use super::on_both;
 
-/// A clock that ticks once an iteration: the first source that is asked.
+/// A clock that ticks once per iteration: the first source whose `prepare` is called.
 #[derive(Clone)]
 struct Counter(Arc<AtomicU64>);
 
@@ -26,7 +26,7 @@ impl Counter {
         this
     }
 
-    /// A source that is ready every so many iterations, by its prepare alone.
+    /// A source that is ready every so many iterations, through its `prepare` alone.
     fn every(&self, w: &dyn World, interval: u64, callback: Callback) -> S {
         let n = self.0.clone();
         let due = Arc::new(AtomicU64::new(n.load(Relaxed) + interval));
@@ -70,8 +70,8 @@ fn count(order: &str, what: &str) -> usize {
 }
 
 on_both! {
-    /// 14: the children make the parent ready, whose callback runs a nested loop in which they are
-    /// blocked; what they missed they do belatedly, and once.
+    /// 14: the children make the parent ready. Its callback runs a nested loop in which they are
+    /// blocked. They catch up on what they missed later, and only once.
     fn children_trigger_their_parent_and_are_blocked_with_it(w) {
         let (log, counter) = (Log::default(), Counter::new(w));
         let outer = w.new_loop();
@@ -117,11 +117,11 @@ on_both! {
         w.run(main_loop);
         let order = log.take();
         assert_eq!(["a", "b", "c"].map(|what| count(&order, what)), [9, 9, 4]);
-        // The youngest generation first: a child stands right before its parent.
+        // The youngest generation first: a child comes right before its parent.
         assert_eq!(order, "b a c b a b a c b a b a c b a b a c b a b a");
     }
 
-    /// 16: one child is removed and another added inside of the parent's dispatch.
+    /// 16: one child is removed and another added inside the parent's dispatch.
     fn a_parent_may_swap_its_children_while_it_is_dispatched(w) {
         let counter = Counter::new(w);
         let main_loop = w.new_loop();
@@ -154,7 +154,7 @@ on_both! {
             if said.n() == 1 {
                 w.add_child(s, child);
                 while w.iteration(false) {}
-                assert_eq!(w.poll_set(i32::MAX).len(), 1, "the wakeup alone");
+                assert_eq!(w.poll_set(i32::MAX).len(), 1, "only the wakeup");
                 said.say("back");
             }
             true
@@ -162,7 +162,7 @@ on_both! {
         w.attach(s);
         assert!(w.iteration(false));
         assert_eq!(log.take(), "parent back");
-        // One more iteration may go to the wakeup; then the child comes before its parent.
+        // The wakeup may cost one more iteration; then the child comes before its parent.
         assert_eq!(w.poll_set(i32::MAX).len(), 2);
         log.say("on");
         w.iteration(false);
@@ -173,7 +173,7 @@ on_both! {
 
     /// A child that is dispatched does not block its parent. If the child's callback nests, the
     /// parent runs inside, GLib complains, and the child is unblocked too early.
-    fn a_parent_dispatched_inside_its_child_is_criticised_and_unblocks_it(w) {
+    fn a_parent_dispatched_inside_its_child_causes_a_critical_and_unblocks_it(w) {
         let log = Log::default();
         let said = log.clone();
         let parent = w.source("parent", Kind::Plain, Box::new(move |w, _| {
@@ -184,10 +184,10 @@ on_both! {
         let child = w.source("child", Kind::Plain, Box::new(move |w, s| {
             said.say(format!("child{}", w.depth()));
             if w.depth() == 1 {
-                // The parent is READY: its child was, in the iteration that called us.
+                // The parent is READY because its child was, in the iteration that called us.
                 assert!(w.iteration(false));
                 assert_ne!(w.complaints(), 0);
-                // The child should be blocked, and is not any more.
+                // The child should be blocked, but no longer is.
                 assert!(w.iteration(false));
                 w.set_ready_time(s, loopnest_tests::world::When::Never);
             }
@@ -201,7 +201,7 @@ on_both! {
         assert_eq!(log.take(), "child1 parent2 child2 parent2");
     }
 
-    fn a_destroyed_parent_takes_its_children_along(w) {
+    fn destroying_a_parent_destroys_its_children(w) {
         let parent = w.source("parent", Kind::Plain, Box::new(|_, _| true));
         let child = w.source("child", Kind::Idle, Box::new(|_, _| unreachable!()));
         let grandchild = w.source("grandchild", Kind::Idle, Box::new(|_, _| unreachable!()));
@@ -213,9 +213,9 @@ on_both! {
         assert!(!w.iteration(false));
     }
 
-    /// Children that were there before the attach stand in the opposite order of those that came
-    /// after it.
-    fn children_of_one_parent_go_by_how_they_came(w) {
+    /// Children that were added before the attach are in the opposite order of those added after
+    /// it.
+    fn the_order_of_children_depends_on_when_they_were_added(w) {
         let log = Log::default();
         let parent = w.source("parent", Kind::Plain, says(&log, "parent"));
         for name in ["a", "b"] {

@@ -7,8 +7,8 @@ use super::on_both;
 const BLOCK: u64 = 1024;
 
 on_both! {
-    /// 24: the more urgent writer keeps the pipe full; never do both run in one iteration.
-    fn a_writer_of_higher_priority_and_a_reader_take_turns(w) {
+    /// 24: the more urgent writer keeps the pipe full; the two never run in the same iteration.
+    fn a_writer_of_higher_priority_and_a_reader_alternate(w) {
         let log = Log::default();
         let pipe = w.pipe();
         let mut left = 1024;
@@ -65,7 +65,7 @@ on_both! {
         }
     }
 
-    /// 26: several descriptors of one source come, change and go while it is attached.
+    /// 26: several descriptors of one source are added, changed and removed while it is attached.
     fn a_source_may_change_what_it_watches_at_any_time(w) {
         let log = Log::default();
         let [a, b] = [w.pipe(), w.pipe()];
@@ -101,7 +101,7 @@ on_both! {
             (write(b), Events::OUT),
         ];
         assert_eq!(ask(), ("second".into(), set.clone()));
-        // To what it is already.
+        // To what it already is.
         w.modify_fd(second, input, Events::IN);
         w.modify_fd(second, output, Events::OUT);
         assert_eq!(ask(), ("second".into(), set));
@@ -140,7 +140,7 @@ on_both! {
     }
 
     /// 29, GLib#1592: a descriptor of low priority and low number hid others.
-    fn a_less_urgent_descriptor_of_a_lower_number_hides_nobody(w) {
+    fn a_less_urgent_descriptor_with_a_lower_number_hides_no_other(w) {
         let log = Log::default();
         let [low, high] = [w.pipe(), w.pipe()];
         let says = |what: &'static str| {
@@ -164,7 +164,7 @@ on_both! {
         assert_eq!(log.take(), "idle high");
     }
 
-    /// 30: one entry a descriptor, events merged; the priority hides records.
+    /// 30: one entry per descriptor, with events merged; the priority hides records.
     fn a_query_merges_records_and_hides_those_of_lower_priority(w) {
         assert_eq!(w.poll_set(i32::MAX), [(Polled::Wakeup, Events::IN)]);
         let pipe = w.pipe();
@@ -179,7 +179,7 @@ on_both! {
         assert_eq!(set(i32::MAX), [(end, Events::IN | Events::OUT)]);
         assert_eq!(set(0), [(end, Events::IN)]);
         assert_eq!(w.poll_set(-1), []);
-        // What nobody asks for is not asked of the kernel.
+        // Events that nothing asks for are not passed to the kernel.
         let s = w.source("s", Kind::Plain, Box::new(|_, _| unreachable!()));
         w.add_unix_fd(s, End::Write(pipe), Events::ALWAYS);
         w.attach(s);
@@ -202,6 +202,6 @@ on_both! {
         w.set_priority(idle, 0);
         w.attach(idle);
         assert!(w.pending());
-        assert_eq!(w.query_fd(s, tag), Events::IN, "hidden by the idle, and so not looked at");
+        assert_eq!(w.query_fd(s, tag), Events::IN, "hidden by the idle, and so not polled");
     }
 }

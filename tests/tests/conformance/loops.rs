@@ -1,4 +1,4 @@
-//! Loops, nested: who ends which, and when.
+//! Nested loops: what ends which, and when.
 
 use loopnest_tests::world::{Kind, L, Log, World};
 
@@ -7,7 +7,7 @@ use super::on_both;
 /// What an idle does once.
 type Step = Box<dyn Fn(&dyn World) + Send + Sync>;
 
-/// Callbacks in turn, one an iteration: each is an idle that runs once.
+/// Runs these callbacks one after the other, one per iteration: each is an idle that runs once.
 fn script(w: &dyn World, steps: Vec<Step>) {
     // Each step attaches the next before it runs, so that a nested loop finds it.
     let mut next = None;
@@ -30,7 +30,7 @@ fn script(w: &dyn World, steps: Vec<Step>) {
     }
 }
 
-/// A step that runs a loop, and says so.
+/// A step that runs a loop, and logs it.
 fn runs(log: &Log, name: &'static str, l: L) -> Step {
     let said = log.clone();
     Box::new(move |w| {
@@ -49,7 +49,7 @@ fn quits(log: &Log, name: &'static str, l: L) -> Step {
 }
 
 on_both! {
-    fn a_new_loop_does_not_run_and_nothing_is_deep(w) {
+    fn a_new_loop_is_not_running_and_the_depth_is_zero(w) {
         let main_loop = w.new_loop();
         assert!(!w.is_running(main_loop));
         assert!(!w.is_owner());
@@ -78,7 +78,7 @@ on_both! {
         assert_eq!(log.take(), "inner( quit-outer quit-inner )inner");
     }
 
-    fn a_quit_before_the_run_is_forgotten(w) {
+    fn a_quit_before_the_run_has_no_effect(w) {
         let log = Log::default();
         let main_loop = w.new_loop();
         w.quit(main_loop);
@@ -118,7 +118,7 @@ on_both! {
         assert_eq!(log.take(), "again( quit-it )again outer");
     }
 
-    fn what_is_pending_runs_after_a_quit(w) {
+    fn pending_sources_still_run_after_a_quit(w) {
         let log = Log::default();
         let main_loop = w.new_loop();
         for name in ["a", "b"] {
@@ -134,7 +134,7 @@ on_both! {
         assert_eq!(log.take(), "a b");
     }
 
-    fn a_quit_of_the_outer_loop_waits_for_a_hand_made_inner_one(w) {
+    fn a_quit_of_the_outer_loop_waits_for_an_inner_one_iterated_by_hand(w) {
         let log = Log::default();
         let main_loop = w.new_loop();
         let (said, done) = (log.clone(), log.clone());
@@ -152,7 +152,7 @@ on_both! {
         assert_eq!(log.take(), "quit-outer done inner");
     }
 
-    fn three_loops_deep_everybody_sees_how_deep(w) {
+    fn three_loops_deep_the_depth_is_three(w) {
         let log = Log::default();
         let loops = [w.new_loop(), w.new_loop(), w.new_loop()];
         let said = log.clone();

@@ -1,14 +1,13 @@
 //! What GLib's main loop does, as tests that run on the model and on the real GLib.
 //!
-//! GLib's own tests of its main loop (glib/tests/mainloop.c of 2.74.6), by the order in which they
-//! stand there:
+//! GLib's own tests of its main loop (glib/tests/mainloop.c of 2.74.6), in their order there:
 //!
 //! | no. | GLib's test | here |
 //! |---|---|---|
 //! | 1 | maincontext/basic | `basics` |
-//! | 2, 3 | nsources, same and different priority | `basics`; 2,000 sources, as the model searches one list |
+//! | 2, 3 | nsources, same and different priority | `basics`; 2,000 sources, because the model searches one list |
 //! | 4 | nsources_threadpool | left out: other threads of the model take no time, so nothing can race |
-//! | 5, 6, 7 | source finalization | left out: the model keeps sources by rules of its own; the wrapper's lifetimes are tested in `source.rs` |
+//! | 5, 6, 7 | source finalization | left out: the model has its own rules for lifetimes; those of the wrapper are tested in `source.rs` |
 //! | 8, 9 | idle-once, timeout-once | `basics` |
 //! | 10 | mainloop/basic | `loops` |
 //! | 11 | timeouts | `time` |
@@ -21,9 +20,9 @@
 //! | 20 | ready-time | `time` |
 //! | 21 | wakeup | `wakeups` |
 //! | 22 | remove-invalid | left out: not about the loop |
-//! | 23 | unref-while-pending | left out, as 5 to 7 |
+//! | 23 | unref-while-pending | left out, like 5 to 7 |
 //! | 24 | unix-fd | `fds`; 1 MiB |
-//! | 25 | unix-fd-source | `fds`, but for a source without a callback, which the safe wrapper cannot make |
+//! | 25 | unix-fd-source | `fds`, except a source without a callback, which the safe wrapper cannot make |
 //! | 26 | source-unix-fd-api | `fds` |
 //! | 27 | wait | left out: two threads that wait for one context |
 //! | 28 | unix-file-poll | `fds`, with a pipe that is ready at once |
@@ -32,8 +31,8 @@
 //! | 31 | ownerless-polling | left out: the flag is not modelled |
 //! | 32 | steal-fd | left out: not about the loop |
 //!
-//! And what is known of blocking (`blocking`), of the pending list (`pending`), of quits (`loops`)
-//! and of the wakeup (`wakeups`) beyond GLib's own tests.
+//! There are also tests of blocking (`blocking`), the pending list (`pending`), quits (`loops`) and
+//! the wakeup (`wakeups`) that go beyond GLib's own.
 
 mod basics;
 mod blocking;
@@ -71,5 +70,5 @@ macro_rules! on_both {
 }
 use on_both;
 
-/// Far enough apart for a machine that is busy.
+/// Far enough apart for a busy machine.
 const STEP: Duration = Duration::from_millis(20);

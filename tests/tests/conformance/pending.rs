@@ -1,10 +1,10 @@
-//! The list of what is to be dispatched, and what nested iterations do to it.
+//! The list of pending dispatches, and what nested iterations do to it.
 
 use loopnest_tests::world::{Ask, End, Events, Kind, Log, S, World};
 
 use super::on_both;
 
-/// An idle that says its name, and then does something.
+/// An idle that logs its name, and then does something.
 fn idle(
     w: &dyn World,
     log: &Log,
@@ -38,8 +38,8 @@ on_both! {
         assert_eq!(log.take(), "a1 b2 back");
     }
 
-    /// The list was dropped, but READY is sticky: nobody is asked again, and nobody is lost.
-    fn a_sibling_that_was_ready_stays_so_though_its_descriptor_is_drained(w) {
+    /// The list was dropped, but READY is sticky: no source is asked again, and none is lost.
+    fn a_ready_sibling_stays_ready_although_its_descriptor_is_drained(w) {
         let log = Log::default();
         let pipe = w.pipe();
         for name in ["a", "b"] {
@@ -58,7 +58,7 @@ on_both! {
         assert_eq!(log.take(), "a1 Bytes(1) b2 Empty");
     }
 
-    fn of_two_sources_on_one_descriptor_both_are_dispatched(w) {
+    fn two_sources_on_one_descriptor_are_both_dispatched(w) {
         let log = Log::default();
         let pipe = w.pipe();
         for name in ["a", "b"] {
@@ -76,7 +76,7 @@ on_both! {
         assert_eq!(log.take(), "a Bytes(1) b Empty");
     }
 
-    fn an_idle_that_is_ready_waits_for_a_more_urgent_descriptor(w) {
+    fn a_ready_idle_waits_for_a_more_urgent_descriptor(w) {
         let log = Log::default();
         let pipe = w.pipe();
         idle(w, &log, "idle", |_| ());
@@ -97,7 +97,7 @@ on_both! {
     }
 
     /// The second finds READY already set.
-    fn of_two_pendings_in_a_row_only_the_first_asks(w) {
+    fn only_the_first_of_two_pending_calls_asks_the_sources(w) {
         let log = Log::default();
         let (asked, checked, said) = (log.clone(), log.clone(), log.clone());
         let prepare = Box::new(move |_: &dyn World, _| {
@@ -122,8 +122,9 @@ on_both! {
         assert_eq!(log.take(), "prepare check");
     }
 
-    /// `pending` fills the list that the outer dispatch works off, from the start; the outer one
-    /// goes on at the second. What stands first starves, and a reference to it is lost each time.
+    /// `pending` refills, from the start, the list that the outer dispatch is working through, and
+    /// the outer one continues at the second entry. The first source starves, and each time a
+    /// reference to it is leaked.
     fn a_bare_pending_in_a_callback_starves_a_sibling(w) {
         let log = Log::default();
         idle(w, &log, "a", |w| assert!(w.pending()));
@@ -136,11 +137,11 @@ on_both! {
             assert_eq!(log.take(), "a1 c1 d1");
         }
         assert_eq!(w.n_refs(b) - before, 5);
-        // Not called when it is dropped either.
+        // Dropping it does not call it either.
         w.destroy(b);
     }
 
-    fn a_pending_before_each_iteration_starves_nobody(w) {
+    fn a_pending_call_before_each_iteration_starves_no_source(w) {
         let log = Log::default();
         let said = log.clone();
         idle(w, &log, "a", move |w| {
@@ -155,8 +156,8 @@ on_both! {
         assert_eq!(log.take(), "a1 b2 c2 back");
     }
 
-    /// GLib warns, and does nothing but dispatch what is in the list.
-    fn an_iteration_inside_of_a_prepare_is_refused(w) {
+    /// GLib warns, and only dispatches what is in the list.
+    fn an_iteration_inside_a_prepare_is_refused(w) {
         let log = Log::default();
         let prepare = Box::new(|w: &dyn World, _| {
             assert!(!w.iteration(false));

@@ -1,4 +1,4 @@
-//! Timeouts, ready times, and the one reading of the clock an iteration.
+//! Timeouts, ready times, and the clock, which is read once per iteration.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use loopnest_tests::world::{Action, Kind, Log, When, World};
 use super::{STEP, on_both};
 
 on_both! {
-    /// 11: nothing is caught up. The real one may be delayed by anything; the model is exact.
+    /// 11: missed timeouts are not caught up. Anything may delay the real ones; the model is exact.
     fn timeouts_do_not_catch_up(w) {
         let log = Log::default();
         let main_loop = w.new_loop();
@@ -33,8 +33,8 @@ on_both! {
         }
     }
 
-    /// 18: the time stands still within an iteration, and after a destroy.
-    fn the_time_of_a_source_is_one_for_all_in_an_iteration(w) {
+    /// 18: the time does not change within an iteration, or after a destroy.
+    fn all_sources_see_the_same_time_in_an_iteration(w) {
         let log = Log::default();
         let said = log.clone();
         let first = w.source("first", Kind::Idle, Box::new(move |w, s| {
@@ -61,7 +61,7 @@ on_both! {
         assert_ne!(log.take(), times[0], "another iteration, another time");
     }
 
-    /// A nested iteration reads the clock anew, for its outer one, too.
+    /// A nested iteration reads the clock again, also for the outer one.
     fn a_nested_iteration_moves_the_time_of_the_outer_one(w) {
         let log = Log::default();
         let said = log.clone();
@@ -78,8 +78,8 @@ on_both! {
         assert_eq!(log.take(), "done");
     }
 
-    /// 20: what is a ready time, and what is none.
-    fn a_ready_time_that_is_over_fires_and_is_not_reset(w) {
+    /// 20: which values are a ready time, and which are not.
+    fn a_ready_time_in_the_past_fires_and_is_not_reset(w) {
         let log = Log::default();
         let said = log.clone();
         let s = w.source("s", Kind::Plain, Box::new(move |_, _| {
@@ -104,7 +104,7 @@ on_both! {
         assert!(w.has_ready_time(s));
     }
 
-    /// 20, the other half: from another thread it wakes a loop that sleeps.
+    /// 20, the other half: set from another thread, it wakes a sleeping loop.
     fn a_ready_time_set_by_another_thread_ends_the_sleep(w) {
         let s = w.source("s", Kind::Plain, Box::new(|_, _| false));
         w.attach(s);
@@ -115,7 +115,7 @@ on_both! {
         assert!(w.is_destroyed(s));
     }
 
-    /// The time of a timeout runs from when it is made, not from when it is attached.
+    /// The interval of a timeout counts from its creation, not from when it is attached.
     fn a_timeout_that_is_attached_late_is_due_at_once(w) {
         let log = Log::default();
         let said = log.clone();
@@ -129,7 +129,7 @@ on_both! {
         assert_eq!(log.take(), "s");
     }
 
-    /// Attached in that order, too: on a machine that stood still all may be due at once.
+    /// They are attached in that order too: after a pause of the machine all may be due at once.
     fn timeouts_fire_in_the_order_of_their_times(w) {
         let log = Log::default();
         let main_loop = w.new_loop();

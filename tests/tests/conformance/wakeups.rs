@@ -1,4 +1,4 @@
-//! The wakeup: who writes it, who reads it, what it costs.
+//! The wakeup: what writes it, what reads it, and what it costs.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use loopnest_tests::world::{Action, Ask, End, Events, Kind, Log, Outside, World}
 
 use super::{STEP, on_both};
 
-/// Iterations for nothing, before the context can sleep.
+/// The number of empty iterations before the context can sleep.
 fn idle_iterations(w: &dyn World) -> u32 {
     let mut n = 0;
     while w.wakeup_is_set() {
@@ -17,7 +17,7 @@ fn idle_iterations(w: &dyn World) -> u32 {
 }
 
 on_both! {
-    /// 21, and A5: it is a flag, however often it is set.
+    /// 21: it is a flag, however often it is set.
     fn many_wakeups_end_one_sleep(w) {
         for _ in 0..100 {
             w.wakeup();
@@ -41,8 +41,8 @@ on_both! {
         assert_eq!(idle_iterations(w), 0);
     }
 
-    /// One event of a descriptor costs two iterations, because blocking and unblocking its source
-    /// change the poll set; one that may recurse is not blocked.
+    /// One event on a descriptor costs two iterations, because blocking and unblocking its source
+    /// change the poll set. A source that may recurse is not blocked.
     fn an_event_costs_two_polls_and_one_if_the_source_may_recurse(w) {
         for (recurse, cost) in [(false, 1), (true, 0)] {
             let pipe = w.pipe();
@@ -53,14 +53,14 @@ on_both! {
             w.set_can_recurse(s, recurse);
             w.add_unix_fd(s, End::Read(pipe), Events::IN);
             w.attach(s);
-            assert_eq!(idle_iterations(w), 1, "a new descriptor wakes, too");
+            assert_eq!(idle_iterations(w), 1, "a new descriptor wakes too");
             for _ in 0..3 {
                 w.write(pipe, 1);
                 assert!(w.iteration(true));
                 assert_eq!(idle_iterations(w), cost);
             }
             w.destroy(s);
-            assert_eq!(idle_iterations(w), 1, "and one that goes");
+            assert_eq!(idle_iterations(w), 1, "and so does a removed one");
         }
     }
 
@@ -89,8 +89,8 @@ on_both! {
         }
     }
 
-    /// A timeout is blocked as well, but has nothing in the poll set, and its new ready time is
-    /// set while it is blocked.
+    /// A timeout is blocked too, but it has nothing in the poll set, and its new ready time is set
+    /// while it is blocked.
     fn a_timeout_costs_one_poll(w) {
         let s = w.source("tick", Kind::Timeout(STEP), Box::new(|_, _| true));
         w.attach(s);
@@ -112,7 +112,7 @@ on_both! {
         assert_eq!(idle_iterations(w), 1);
     }
 
-    /// Modified to what it was.
+    /// Even if the modify changes nothing.
     fn every_modify_of_a_descriptor_costs_an_iteration(w) {
         let pipe = w.pipe();
         let s = w.source("s", Kind::Plain, Box::new(|_, _| unreachable!()));
@@ -123,8 +123,8 @@ on_both! {
         assert_eq!(idle_iterations(w), 1);
     }
 
-    /// With something ready all the time at a higher priority than the wakeup's, nothing is left
-    /// to poll, and poll is not called at all.
+    /// If a source of higher priority than the wakeup is always ready, nothing is left to poll, and
+    /// poll is not called at all.
     fn a_source_of_higher_priority_that_is_always_ready_starves_the_poll(w) {
         let log = Log::default();
         let (pipe, said) = (w.pipe(), log.clone());
@@ -148,7 +148,7 @@ on_both! {
         assert_eq!(w.polls(), 1);
     }
 
-    fn attaching_by_the_owner_wakes_nobody(w) {
+    fn attaching_by_the_owner_does_not_wake(w) {
         w.own(&mut || {
             let s = w.source("s", Kind::Plain, Box::new(|_, _| true));
             w.attach(s);
@@ -164,12 +164,12 @@ on_both! {
             false
         }));
         w.thread(STEP, Action::Attach(s));
-        assert!(w.iteration(true), "its check finds it, though its prepare was not called");
+        assert!(w.iteration(true), "its check finds it, although its prepare was not called");
         assert_eq!(log.take(), "s");
     }
 
-    /// Descriptors came while it polled: the iteration ends with nothing dispatched, though a
-    /// source was ready by its ready time.
+    /// Descriptors were added while it polled: the iteration ends without a dispatch, although a
+    /// source was ready through its ready time.
     fn a_poll_set_that_changes_during_the_poll_ends_the_iteration(w) {
         let log = Log::default();
         let pipe = w.pipe();
@@ -195,12 +195,12 @@ on_both! {
         // Long enough to be asleep by then.
         w.thread(10 * STEP, Action::Attach(s));
         assert!(!w.iteration(true));
-        assert_eq!(log.take(), "prepare", "no check was asked");
+        assert_eq!(log.take(), "prepare", "no check was called");
         assert!(w.iteration(true));
         assert_eq!(log.take(), "prepare check watch");
     }
 
-    /// 13: at once by the owner, in an idle source by any other thread.
+    /// 13: the owner calls it at once; any other thread attaches an idle source.
     fn an_invoke_is_direct_for_the_owner_and_queued_for_others(w) {
         let log = Log::default();
         let (said, me) = (log.clone(), std::thread::current().id());
@@ -224,7 +224,7 @@ on_both! {
 
     fn a_quit_and_a_wakeup_by_another_thread_end_the_sleep(w) {
         let main_loop = w.new_loop();
-        // Not before it runs: that would be forgotten.
+        // Not before it runs: that quit would have no effect.
         let s = w.source("s", Kind::Idle, Box::new(move |w, _| {
             w.thread(STEP, Action::Quit(main_loop));
             false

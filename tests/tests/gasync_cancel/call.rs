@@ -1,4 +1,4 @@
-//! A call: what is planned, and what came of it.
+//! A call: the plan, and the outcome.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,31 +15,31 @@ use crate::lock;
 pub(crate) enum Operation {
     /// A method of the bus daemon.
     GetId,
-    /// A method that is answered only when the case is over.
+    /// A method that gets its answer only when the case is over.
     Hang,
     /// A `GTask` that is done at once.
     Stream,
-    /// A file, by gio's threads.
+    /// A file, read by gio's threads.
     File,
 }
 
-/// Where it is cancelled, and how.
+/// When and how it is cancelled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Point {
     Never,
-    /// The future is dropped before it was polled.
+    /// The future is dropped before it is polled.
     Unpolled,
-    /// It is dropped when it was polled so often. A remote call may not have begun by then.
+    /// It is dropped after this many polls. A remote call may not have started by then.
     Polls(u8),
-    /// `tokio::time::timeout`, after so many microseconds.
+    /// `tokio::time::timeout`, after this many microseconds.
     Timeout(u16),
     /// It is dropped in the call's own callback, before there is a result.
     InCallback,
-    /// It is dropped when there is a result, before anybody has seen that.
+    /// It is dropped when there is a result that has not been seen yet.
     AfterCallback,
-    /// It is dropped in a nested loop, so many microseconds after the start.
+    /// It is dropped in a nested loop, this many microseconds after the start.
     Dialog(u16),
-    /// Somebody else cancels the `GCancellable`, so many microseconds after the start.
+    /// Other code cancels the `GCancellable`, this many microseconds after the start.
     Cancellable(u16),
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// How the call came out.
+/// The outcome of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
@@ -95,16 +95,16 @@ impl<T> From<Result<T, glib::Error>> for Outcome {
     }
 }
 
-/// How the future came out.
+/// The outcome of the future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Dropped,
     Resolved(Outcome),
-    /// An error of the adapter's, which none of these calls must have.
+    /// An error of the adapter, which none of these calls must have.
     CallError,
 }
 
-/// What is known of a call.
+/// What is known about a call.
 pub(crate) struct Call {
     pub(crate) plan: Plan,
     pub(crate) started: AtomicU32,
@@ -130,7 +130,7 @@ impl fmt::Debug for Call {
     }
 }
 
-/// Stands in the data of a call's closures.
+/// Part of the data of a call's closures.
 pub(crate) struct Held(pub(crate) Arc<Call>);
 
 impl Drop for Held {
@@ -158,7 +158,8 @@ impl Call {
         self.freed.load(Ordering::SeqCst) > 0 && !lives
     }
 
-    /// Whether it was cancelled before it had a result: it said so, or its future was dropped.
+    /// Whether it was cancelled before it had a result: it returned that error, or its future was
+    /// dropped.
     pub(crate) fn was_cancelled(&self) -> bool {
         let dropped = !matches!(self.plan.point, Point::AfterCallback);
         match lock(&self.ends)[..] {
@@ -168,7 +169,7 @@ impl Call {
         }
     }
 
-    /// Whether it went as it must, once it is over.
+    /// Whether everything about it is correct, once it is over.
     pub(crate) fn went_well(&self, local: bool) -> bool {
         let started = self.started.load(Ordering::SeqCst);
         // GTask's contract, whether it is cancelled or not.
@@ -184,7 +185,7 @@ impl Call {
             (Point::Cancellable(_), End::Resolved(Outcome::Done)) => !hangs,
             (Point::Cancellable(_), end) => end == End::Resolved(Outcome::Cancelled),
             (_, End::Dropped) => true,
-            // On another thread the task may have been quicker.
+            // On another thread the task may have been faster.
             (Point::AfterCallback, End::Resolved(Outcome::Done)) => !local,
             (_, end) => end == End::Resolved(Outcome::Done) && !hangs,
         };

@@ -1,8 +1,9 @@
 //! Ten thousand GAsyncResult calls on every strategy, cancelled at random points.
 //!
-//! Some end before they can be cancelled and some are left alone, so more are made, until ten
-//! thousand were. Each call must end once, give its closure and its cancellable back, and leave the
-//! references to the connection as they were; and GLib must not say a word.
+//! Some end before they can be cancelled, and some are not cancelled on purpose, so the test makes
+//! calls until ten thousand were cancelled. Each call must end once, free its closure and its
+//! cancellable, and leave the references to the connection as they were. GLib must not log
+//! anything.
 
 mod call;
 mod slot;
@@ -30,16 +31,16 @@ use tokio::time::timeout;
 use call::{Call, Held, Operation, Outcome, Plan, Point, plan};
 use slot::{Elsewhere, Here, Slot, drive};
 
-/// Calls in a case, all begun at once.
+/// Calls in a case, all started at once.
 const CALLS: usize = 200;
 
-/// Cases at a time, until enough calls were cancelled.
+/// Cases per round. There are rounds until enough calls were cancelled.
 const CASES: u32 = 5;
 
 /// Calls of a strategy that were cancelled before they had a result.
 const CANCELLED: usize = 10_000;
 
-/// For a machine that is busy with other things; a call that never ends is told by it, no more.
+/// Long enough for a busy machine; it only has to detect a call that never ends.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the adapter runs on the GLib thread.
@@ -97,7 +98,7 @@ fn start<F: Future + Unpin + 'static>(
     }
 }
 
-/// What calls need, on any thread.
+/// What calls on any thread need.
 struct Shared {
     bus: DBusConnection,
     service: String,
@@ -149,10 +150,10 @@ impl<'a> World<'a> {
         });
         let hanging = Hanging::serve(&served);
         let shared = Arc::new(Shared { bus, service: hanging.name() });
-        // The connection's own start holds it for a moment.
+        // Starting the connection holds a reference for a moment.
         let bus = shared.clone();
         let is_ours = move || bus.bus.ref_count() == 1;
-        assert!(dialog_until(&side.context, is_ours), "somebody else keeps the connection");
+        assert!(dialog_until(&side.context, is_ours), "something else holds the connection");
         let sources = n_sources(&side.context);
         Self { side, shared, hanging, sources, cancelled: Cell::new(0), _bus: daemon }
     }
@@ -178,7 +179,7 @@ impl<'a> World<'a> {
             }));
             self.side.elsewhere(async move { timeout(PATIENCE, all).await.is_ok() })
         };
-        // Before those that hang get their reply: being cancelled is enough for them to end.
+        // Before the hanging calls get their reply: cancelling must be enough to end them.
         let settled = if in_time { self.settle(&calls, PATIENCE) } else { Ok(()) };
         self.hanging.reply();
         prop_assert!(in_time, "a call never ended: {calls:#?}");
@@ -191,8 +192,8 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Iterates until nothing of the calls is left: cancelled ones give back what they hold with
-    /// the next iterations.
+    /// Iterates until nothing is left of the calls: cancelled ones free what they hold in the next
+    /// iterations.
     fn settle(&self, calls: &[Arc<Call>], patience: Duration) -> Result<(), TestCaseError> {
         let begun = Instant::now();
         loop {
@@ -225,7 +226,7 @@ fn ten_thousand_calls_on(kind: Kind, test: &str) {
                 failure_persistence: Some(Box::new(FileFailurePersistence::WithSource(
                     "regressions",
                 ))),
-                // A case that fails may take all of the patience.
+                // A failing case may take the whole patience.
                 max_shrink_time: 30_000,
                 ..Config::default()
             };
@@ -285,9 +286,9 @@ fn gtk_rs_ends_each_of_ten_thousand_cancelled_calls_once_and_leaks_nothing() {
     );
 }
 
-/// The detectors find what they are there for.
+/// The detectors find what they are meant to find.
 #[test]
-fn a_closure_that_is_leaked_is_found() {
+fn a_leaked_closure_is_found() {
     Kind::Dispatch.with(|side| {
         let world = World::new(side);
         let plan = Plan { operation: Operation::Stream, point: Point::Never };
@@ -306,8 +307,8 @@ fn a_closure_that_is_leaked_is_found() {
 }
 
 #[test]
-fn a_warning_of_glib_is_heard() {
-    let said = child::run("a_warning_of_glib_is_heard", || {
+fn a_warning_of_glib_is_noticed() {
+    let said = child::run("a_warning_of_glib_is_noticed", || {
         glib::g_warning!("loopnest", "an old one");
         glib::log_structured!("loopnest", glib::LogLevel::Critical, {"MESSAGE" => "a new one"});
     });

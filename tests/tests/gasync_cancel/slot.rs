@@ -1,4 +1,4 @@
-//! Awaiting a call that others may cancel.
+//! Awaiting a call that other code may cancel.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::{lock, micros};
 pub(crate) type Here = Pin<Box<dyn Future<Output = Result<Outcome, CallError>>>>;
 pub(crate) type Elsewhere = Pin<Box<dyn Future<Output = Result<Outcome, CallError>> + Send>>;
 
-/// A future that anybody can drop while somebody awaits it.
+/// A future that other code can drop while a task awaits it.
 pub(crate) struct Slot<F>(Mutex<(Option<F>, Option<Waker>)>);
 
 impl<F: Future + Unpin> Slot<F> {
@@ -26,7 +26,7 @@ impl<F: Future + Unpin> Slot<F> {
         lock(&self.0).0 = Some(future);
     }
 
-    /// Drops it, and wakes whoever awaits it.
+    /// Drops it, and wakes the task that awaits it.
     pub(crate) fn clear(&self) {
         let (future, waker) = {
             let mut slot = lock(&self.0);
@@ -56,7 +56,7 @@ impl<F: Future + Unpin> Slot<F> {
     }
 }
 
-/// Awaits the call, or cancels it from the side of the task.
+/// Awaits the call, or cancels it from the task's side.
 pub(crate) async fn drive<F: Future<Output = Result<Outcome, CallError>> + Unpin>(
     call: Arc<Call>,
     slot: Arc<Slot<F>>,
@@ -70,7 +70,7 @@ pub(crate) async fn drive<F: Future<Output = Result<Outcome, CallError>> + Unpin
                 Poll::Pending if left == 0 => Poll::Ready(None),
                 Poll::Pending => {
                     left -= 1;
-                    // To be polled again in the next round of the executor.
+                    // Makes the executor poll again in its next round.
                     cx.waker().wake_by_ref();
                     Poll::Pending
                 }
