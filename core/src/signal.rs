@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// Set once, awaited by any number of tasks.
+/// Set once, awaited by any number of tasks: clones are one signal, and each task awaits its own.
 #[derive(Clone, Debug, Default)]
 pub struct Signal(Arc<Mutex<State>>);
 
@@ -29,7 +29,7 @@ impl Signal {
         }
     }
 
-    /// Whether it was set.
+    /// Whether it has been set.
     pub fn is_set(&self) -> bool {
         self.lock().set
     }

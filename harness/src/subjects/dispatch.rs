@@ -1,4 +1,4 @@
-//! The row of [`Dispatch`].
+//! How the harness runs [`Dispatch`]: its row of the matrix, and how a program's tasks get to it.
 
 use glib::MainContext;
 use loopnest_core::loops::{BoxFuture, Canceller, Refused};
@@ -37,7 +37,8 @@ impl Strategy for DispatchRow {
     }
 }
 
-/// Runs the root on `dispatch`. The controls plant their faults around it.
+/// Runs a program on `dispatch`; `start` makes its root future. Controls, the strategies that are
+/// broken on purpose, use this too.
 pub(super) fn run_on(dispatch: &Dispatch, start: Start) {
     let root = start(HostLoops::new(DispatchTasks::of(dispatch)));
     dispatch.block_on(root);

@@ -1,4 +1,4 @@
-//! The row of [`GtkRs`], the status quo.
+//! How the harness runs [`GtkRs`], the status quo.
 
 use glib::MainContext;
 use loopnest_core::loops::{BoxFuture, Canceller, Home, Job, Refused};

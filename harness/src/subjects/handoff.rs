@@ -1,4 +1,4 @@
-//! The row of [`Handoff`].
+//! How the harness runs [`Handoff`].
 
 use glib::MainContext;
 use loopnest_core::loops::{BoxFuture, Canceller, Home};

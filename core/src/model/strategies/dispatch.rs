@@ -1,5 +1,9 @@
-//! `dispatch`: GLib drives async. One source that can recurse makes turns of tokio and polls our
-//! own tasks, a slice at a time; what is left continues at the priority of idles.
+//! The model of `dispatch`, in virtual time: GLib drives async.
+//!
+//! One source ([`Main`]) runs tokio until it would wait, and polls our own tasks, a slice at a time.
+//! A second one ([`Later`]) continues unfinished work at idle priority. Both can be dispatched again
+//! inside themselves. They are the sources of the real `Dispatch`, in the same order, with the same
+//! [`Backlog`] and [`WakeFlag`].
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -31,15 +35,18 @@ struct Shared {
     clock: Clock,
     runtime: Runtime,
     ready: RunQueue,
-    /// Armed while the loop sleeps.
+    /// Armed while the loop sleeps: a wake then rings the loop.
     flag: WakeFlag,
+    /// Turns of tokio on the stack. In a nested loop inside one, tokio refuses another.
     turns: AtomicU32,
+    /// Whether GLib polls tokio's descriptor. If not, tokio's deadline does not count either.
     watching: AtomicBool,
     tag: OnceLock<FdTag>,
-    /// When tokio needs another turn even if no descriptor is ready.
+    /// The moment at which tokio needs another turn even if no descriptor is ready.
     deadline: Mutex<Option<Duration>>,
+    /// Whether the last slice left work, since when, and how many iterations have passed it over.
     backlog: Mutex<Backlog<Duration>>,
-    /// Two faults that a test can switch on.
+    /// Faults that a test can switch on while it runs.
     leaves_descriptor: bool,
     keeps_deadline: bool,
 }
