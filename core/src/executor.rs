@@ -27,7 +27,7 @@ use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use async_task::{Builder, FallibleTask};
+use async_task::{FallibleTask, Runnable};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
@@ -55,9 +55,6 @@ struct Shared {
     /// A waker of every task that has not ended, to reach them when the executor is dropped.
     alive: Mutex<Slab<Waker>>,
 }
-
-/// A task that is ready. With it: whether it was aborted.
-type Runnable = async_task::Runnable<Arc<AtomicBool>>;
 
 #[derive(Default)]
 struct Queue {
@@ -94,9 +91,8 @@ impl Executor {
         F::Output: 'static,
     {
         let (entry, body) = Shared::enter(&self.shared, future);
-        let aborted = Arc::new(AtomicBool::new(false));
-        let builder = Builder::new().metadata(aborted.clone());
-        let (runnable, task) = builder.spawn_local(|_| body, Shared::schedule(&self.shared));
+        let aborted = body.aborted.clone();
+        let (runnable, task) = async_task::spawn_local(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
         JoinHandle { task: Some(task.fallible()), waker, aborted }
     }
@@ -124,12 +120,7 @@ impl Executor {
             let Some(runnable) = lock(&self.shared.queue).ready.pop_front() else {
                 return Slice::Empty;
             };
-            if runnable.metadata().load(Ordering::Acquire) {
-                // Dropping it cancels the task, and tells the handle once the future is dropped.
-                drop(runnable);
-            } else {
-                runnable.run();
-            }
+            runnable.run();
             polls += 1;
             let look = polls.is_multiple_of(POLLS_PER_CLOCK) || matches!(polls, 2 | 4);
             if look && Instant::now() >= end {
@@ -202,7 +193,7 @@ impl Shared {
     fn enter<F>(this: &Arc<Self>, future: F) -> (usize, Body<F>) {
         let index = this.alive().insert(Waker::noop().clone());
         let entry = Entry { shared: this.clone(), index };
-        (index, Body { future: Some(future), entry })
+        (index, Body { future: Some(future), aborted: Arc::new(AtomicBool::new(false)), entry })
     }
 
     /// Queues a task for the first time. Gives a waker of it.
@@ -241,6 +232,8 @@ pin_project! {
     struct Body<F> {
         #[pin]
         future: Option<F>,
+        // Set by the handle.
+        aborted: Arc<AtomicBool>,
         // Dropped after the future: a task counts until its destructors have run.
         entry: Entry,
     }
@@ -253,17 +246,24 @@ pin_project! {
 }
 
 impl<F: Future> Future for Body<F> {
-    type Output = Result<Output<F::Output>, Panic>;
+    type Output = Result<Output<F::Output>, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             unreachable!("async-task does not poll a task that has ended")
         };
+        // Not before the poll: a wake between a look there and the poll would be lost, because the
+        // task is still queued and is not queued twice.
+        // Read and modified, because loom does not see that async-task orders this after the wake.
+        if this.aborted.swap(false, Ordering::AcqRel) {
+            clear(this.future);
+            return Poll::Ready(Err(JoinError::Cancelled));
+        }
         let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(Output(Some(output))),
-            Err(panic) => Err(Panic::new(panic)),
+            Err(panic) => Err(JoinError::Panicked(Panic::new(panic))),
         };
         clear(this.future);
         Poll::Ready(result)
@@ -303,9 +303,8 @@ impl Spawner {
         F::Output: Send + 'static,
     {
         let (entry, body) = Shared::enter(&self.shared, future);
-        let aborted = Arc::new(AtomicBool::new(false));
-        let builder = Builder::new().metadata(aborted.clone());
-        let (runnable, task) = builder.spawn(|_| body, Shared::schedule(&self.shared));
+        let aborted = body.aborted.clone();
+        let (runnable, task) = async_task::spawn(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
         JoinHandle { task: Some(task.fallible()), waker, aborted }
     }
@@ -369,7 +368,7 @@ pub struct JoinHandle<T> {
     aborted: Arc<AtomicBool>,
 }
 
-type Joining<T> = FallibleTask<Result<Output<T>, Panic>, Arc<AtomicBool>>;
+type Joining<T> = FallibleTask<Result<Output<T>, JoinError>>;
 
 /// Why a task has no result.
 #[derive(Debug, thiserror::Error)]
@@ -446,7 +445,7 @@ impl<T> Future for JoinHandle<T> {
         };
         Pin::new(task).poll(cx).map(|output| match output {
             None => Err(JoinError::Cancelled),
-            Some(Err(panic)) => Err(JoinError::Panicked(panic)),
+            Some(Err(error)) => Err(error),
             Some(Ok(output)) => output.take().ok_or(JoinError::Cancelled),
         })
     }

@@ -5,7 +5,7 @@
 //! tokio runs on its own thread, GLib on this one.
 //! Work for GLib crosses through a bounded queue and one `GSource`; results come back through
 //! futures.
-//! [`JobQueue`](crate::JobQueue) is this half by itself.
+//! [`JobQueue`] is this half by itself.
 //!
 //! # Under a nested loop
 //!

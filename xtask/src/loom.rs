@@ -35,7 +35,7 @@ mod tests {
     fn the_models_are_built_separately_with_their_own_cfg() {
         let line = "RUSTFLAGS='--cfg loopnest_loom' LOOM_MAX_PREEMPTIONS=3 \
                     LOOM_MAX_PERMUTATIONS=5000 cargo test --release --package loopnest-core \
-                    --test loom --target-dir target/loom";
+                    --features lab --test loom --target-dir target/loom";
         assert_eq!(command(QUICK, None).to_string(), line);
         assert_eq!(command(QUICK, Some("depth")).to_string(), format!("{line} -- depth"));
     }

@@ -25,7 +25,8 @@ pub const DEEP: Width = Width { preemptions: 4, executions: 30_000 };
 /// step would build it again.
 pub fn command(width: Width, model: Option<&str>) -> Cmd {
     let cmd = Cmd::line(
-        "cargo test --release --package loopnest-core --test loom --target-dir target/loom",
+        "cargo test --release --package loopnest-core --features lab --test loom \
+         --target-dir target/loom",
     )
     .env("RUSTFLAGS", "--cfg loopnest_loom")
     .env("LOOM_MAX_PREEMPTIONS", &width.preemptions.to_string())
