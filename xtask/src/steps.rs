@@ -90,7 +90,7 @@ impl Step {
                 one(cmd.env("RUSTDOCFLAGS", "-D warnings"))
             }
             Self::Loom | Self::Mutants if !site.loom_models => {
-                Work::Skip("core/tests/loom.rs is not there; the models are to stand in it".into())
+                Work::Skip("core/tests/loom.rs is missing; it holds the models".into())
             }
             // The mutants have a step of their own.
             Self::Loom => {
