@@ -2,8 +2,6 @@
 //!
 //! METHODOLOGY.md has this text between markers, so that each rule is written only once.
 
-use std::fmt::Write as _;
-
 use super::catalogue::{RULES, Rule};
 
 /// Every rule under its name as a heading, which `explain` links to.
@@ -14,7 +12,6 @@ pub fn page() -> String {
 
 fn section(rule: &Rule) -> String {
     let mut text = format!("## {}\n\n**{}.** {}\n\n", rule.name, capital(rule.title), rule.text);
-    let mut item = |label: &str, what: &str| writeln!(text, "- *{label}* {what}.");
     let seen: Vec<_> = rule.seen.iter().map(|issue| link(issue)).collect();
     let items = [
         ("Recognised when", rule.when),
@@ -22,7 +19,7 @@ fn section(rule: &Rule) -> String {
         ("What to try:", rule.try_this),
     ];
     for (label, what) in items.into_iter().filter(|(_, what)| !what.is_empty()) {
-        item(label, what).expect("a string takes everything");
+        text += &format!("- *{label}* {what}.\n");
     }
     text
 }
