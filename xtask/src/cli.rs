@@ -3,6 +3,7 @@
 //! Kept apart from the code that does the work, so that the whole interface fits on one page.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -188,6 +189,10 @@ pub struct ReadmeArgs {
     /// Measure the whole matrix again first, and record it
     #[arg(long, conflicts_with = "check")]
     pub record: bool,
+
+    /// A harness that is already built, in place of `cargo run --package harness`
+    #[arg(long, value_name = "FILE")]
+    pub harness: Option<PathBuf>,
 }
 
 /// Pack the published packages, unpack them outside the workspace, and compile them there.

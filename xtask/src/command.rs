@@ -28,6 +28,11 @@ impl Cmd {
         Self { env: Vec::new(), program, args: words.collect() }
     }
 
+    /// A program by its path.
+    pub fn program(path: impl Into<OsString>) -> Self {
+        Self { env: Vec::new(), program: path.into(), args: Vec::new() }
+    }
+
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
@@ -144,6 +149,15 @@ pub fn ending(status: ExitStatus) -> String {
         Some(code) => format!("exit code {code}"),
         None => "ended without an exit code".into(),
     }
+}
+
+/// `cargo COMMAND` for the whole workspace, or for all of it that can be built without GTK.
+///
+/// Features are unified over what is selected, so a smaller selection compiles the dependencies
+/// again.
+pub fn cargo_of_workspace(command: &str, gtk: bool) -> Cmd {
+    let cmd = Cmd::line(&format!("cargo {command} --workspace"));
+    if gtk { cmd } else { cmd.args(["--exclude", "gui-demo"]) }
 }
 
 /// The root of the workspace.

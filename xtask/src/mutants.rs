@@ -16,7 +16,7 @@
 //!    of ten, so that it does not go stale with every change. Anything else is copied unchanged:
 //!    write `-` if the number differs between runs, as it does with random seeds.
 //! 3. If none of [`sources`] runs the test, add a command that runs it and shows its output, such
-//!    as `cargo test --package P --test T -- --nocapture`. The loom models are selected by name: those
+//!    as `cargo test --workspace --test T -- --nocapture`. The loom models are selected by name: those
 //!    of mutants have `mutant` in it.
 //! 4. Run `cargo xtask mutants --record`, and commit the result. CI checks it.
 //!
@@ -30,9 +30,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cli::MutantsArgs;
-use crate::command::{Cmd, ending, workspace};
+use crate::command::{Cmd, cargo_of_workspace, ending, workspace};
+use crate::machine::Machine;
 use crate::markers::{first_difference, splice};
 use crate::protocols;
+use crate::site::has_gtk;
 
 const DOCUMENT: &str = "PROTOCOLS.md";
 /// The name in the markers.
@@ -41,11 +43,10 @@ const TABLE: &str = "mutants";
 const MARK: &str = "mutant: ";
 
 /// The commands that catch mutants.
-fn sources() -> Vec<Cmd> {
+fn sources(gtk: bool) -> Vec<Cmd> {
     let shown = |test: &str, only: &str| {
-        let line =
-            format!("cargo test --package loopnest-tests --test {test} -- {only} --nocapture");
-        Cmd::line(line.trim())
+        let run = cargo_of_workspace("test", gtk).args(["--test", test]);
+        run.args(["--", only, "--nocapture"])
     };
     vec![
         protocols::command(protocols::QUICK, Some("mutant")),
@@ -58,7 +59,7 @@ fn sources() -> Vec<Cmd> {
 pub fn run(args: &MutantsArgs) -> Result<ExitCode> {
     let root = workspace();
     let mut lines = Vec::new();
-    for cmd in sources() {
+    for cmd in sources(has_gtk(&Machine::this())) {
         eprintln!("==> mutants: {cmd}");
         let (status, text) = cmd.stdout(&root)?;
         if !status.success() {

@@ -38,7 +38,7 @@ const PARTS: [Part; 2] = [
 pub fn run(args: &ReadmeArgs) -> Result<ExitCode> {
     let root = workspace();
     if args.record {
-        record(&root)?;
+        record(&root, args)?;
     }
     ensure!(
         root.join(RECORD).is_file(),
@@ -46,7 +46,7 @@ pub fn run(args: &ReadmeArgs) -> Result<ExitCode> {
     );
     let mut stale = Vec::new();
     for part in &PARTS {
-        let text = printed(&root, part)?;
+        let text = printed(&root, args, part)?;
         for name in part.documents {
             stale.extend(fill_in(&root.join(name), name, part.name, &text, args.check)?);
         }
@@ -82,11 +82,18 @@ fn fill_in(
     Ok(None)
 }
 
-fn record(root: &Path) -> Result<()> {
-    let cmd = Cmd::line(
-        "cargo run --quiet --package harness -- run --strategy all --repeat 5 --format json",
-    )
-    .args(["--output", RECORD]);
+/// The harness, without arguments.
+fn harness(args: &ReadmeArgs) -> Cmd {
+    match &args.harness {
+        Some(file) => Cmd::program(file),
+        None => Cmd::line("cargo run --quiet --package harness --"),
+    }
+}
+
+fn record(root: &Path, args: &ReadmeArgs) -> Result<()> {
+    let cmd = harness(args)
+        .args("run --strategy all --repeat 5 --format json --output".split(' '))
+        .arg(RECORD);
     eprintln!("==> record: {cmd}");
     let status = cmd.status(root)?;
     ensure!(
@@ -99,8 +106,8 @@ fn record(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn printed(root: &Path, part: &Part) -> Result<String> {
-    let cmd = Cmd::line("cargo run --quiet --package harness --").args(part.args.iter().copied());
+fn printed(root: &Path, args: &ReadmeArgs, part: &Part) -> Result<String> {
+    let cmd = harness(args).args(part.args.iter().copied());
     let (status, text) = cmd.stdout(root)?;
     if !status.success() {
         bail!("`{cmd}` failed ({}); see its message above", ending(status));

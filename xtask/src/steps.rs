@@ -4,9 +4,11 @@
 //! why it cannot be done here. That is a pure function, so `--list`, the run and the tests of this
 //! file all look at the same thing.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 
-use crate::command::Cmd;
+use crate::command::{Cmd, cargo_of_workspace};
 use crate::protocols;
 use crate::published::{Package, Published};
 use crate::site::Site;
@@ -70,7 +72,7 @@ impl Step {
             Self::Format => one(Cmd::line("cargo fmt --all --check")),
             Self::Clippy if !site.clippy => component("clippy"),
             Self::Clippy => {
-                let cmd = workspace("cargo clippy", site).arg("--all-targets");
+                let cmd = workspace("clippy", site).arg("--all-targets");
                 one(cmd.args(["--", "-D", "warnings"]))
             }
             Self::Tests => tests(site),
@@ -84,9 +86,9 @@ impl Step {
                 Work::Skip(format!("{names} not installed; `cargo xtask setup` gets it"))
             }
             Self::Gui => gui(site),
-            Self::DocTests => one(workspace("cargo test", site).args(["--doc", "--no-fail-fast"])),
+            Self::DocTests => one(workspace("test", site).args(["--doc", "--no-fail-fast"])),
             Self::Doc => {
-                let cmd = workspace("cargo doc", site).arg("--no-deps");
+                let cmd = workspace("doc", site).arg("--no-deps");
                 one(cmd.env("RUSTDOCFLAGS", "-D warnings"))
             }
             Self::Loom | Self::Mutants if !site.loom_models => {
@@ -104,14 +106,19 @@ impl Step {
             Self::Features | Self::Package | Self::Minimal | Self::Msrv => packaging(self, site),
             Self::Matrix => Work::Do {
                 // A harness that misjudges a planted subject has nothing to say of the others.
-                prepare: vec![Cmd::line("cargo run --quiet --package harness -- doctor")],
+                prepare: vec![build_harness(site), Cmd::program(harness(site)).arg("doctor")],
                 // Three times: one cell in a hundred may be caught by whatever else runs here.
-                commands: vec![Cmd::line(
-                    "cargo run --quiet --package harness -- \
-                     run --strategy all --repeat 3 --format human",
-                )],
+                commands: vec![
+                    Cmd::program(harness(site))
+                        .args("run --strategy all --repeat 3 --format human".split(' ')),
+                ],
             },
-            Self::Readme => one(Cmd::line("cargo xtask readme --check")),
+            Self::Readme => Work::Do {
+                prepare: vec![build_harness(site)],
+                commands: vec![
+                    Cmd::line("cargo xtask readme --check --harness").arg(harness(site)),
+                ],
+            },
             Self::Valgrind if !site.valgrind => {
                 Work::Skip("valgrind is not installed; `cargo xtask setup` gets it".into())
             }
@@ -154,10 +161,8 @@ fn component(name: &str) -> Work {
     Work::Skip(format!("{name} is not installed; {remedy}"))
 }
 
-/// The whole workspace, or all of it that can be built here.
 fn workspace(command: &str, site: &Site) -> Cmd {
-    let cmd = Cmd::line(command).arg("--workspace");
-    if site.gtk { cmd } else { cmd.args(["--exclude", "gui-demo"]) }
+    cargo_of_workspace(command, site.gtk)
 }
 
 /// Kinds of targets are named because benchmarks must not run here, and because the two runners
@@ -170,7 +175,7 @@ fn tests(site: &Site) -> Work {
     // nextest builds the whole workspace for both steps, so that nothing is compiled twice.
     let run = match (site.nextest, site.gtk) {
         (true, true) => nextest("not package(gui-demo)"),
-        (true, false) => workspace("cargo nextest run", site).args(TARGETS),
+        (true, false) => workspace("nextest run", site).args(TARGETS),
         (false, _) => Cmd::line("cargo test --workspace --exclude gui-demo").args(TARGETS),
     };
     Work::Do { prepare: vec![build_examples(site)], commands: vec![run] }
@@ -193,7 +198,17 @@ fn nextest(filter: &str) -> Cmd {
 /// Of the whole workspace wherever examples are needed: features are unified over what is built, so
 /// a smaller selection would compile the dependencies again.
 fn build_examples(site: &Site) -> Cmd {
-    workspace("cargo build", site).arg("--examples")
+    workspace("build", site).arg("--examples")
+}
+
+/// The harness as the tests have built it: `cargo run --package harness` would compile its
+/// dependencies again, with fewer features.
+fn build_harness(site: &Site) -> Cmd {
+    workspace("build", site).arg("--bins")
+}
+
+fn harness(site: &Site) -> PathBuf {
+    site.target.join("debug/harness")
 }
 
 /// Only definite leaks count, and only they are shown: GLib keeps many blocks for the life of the

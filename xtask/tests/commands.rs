@@ -269,11 +269,14 @@ fn run_dies_of_the_signal_that_killed_the_harness() {
 fn test_continues_after_a_failure_and_ends_with_the_table() {
     let cargo =
         r#"case "$1 $2" in "clippy --workspace") exit 101;; "deny --version") exit 1;; esac"#;
-    let machine = Bare::complete("test").with("cargo", cargo);
+    let harness = "target/debug/harness";
+    let machine = Bare::complete("test").with("cargo", cargo).with_file(harness, "#!/bin/sh\n");
+    let harness = machine.folder.join("workspace").join(harness);
+    fs::set_permissions(harness, fs::Permissions::from_mode(0o755)).unwrap();
     let seen = machine.xtask(&["test"]);
     assert_eq!(seen.code, Some(1), "{seen:?}");
     assert!(seen.err.contains("==> format: cargo fmt --all --check\n"), "{seen:?}");
-    assert!(seen.err.contains("==> readme: cargo xtask readme --check\n"), "{seen:?}");
+    assert!(seen.err.contains("==> readme: cargo xtask readme --check --harness "), "{seen:?}");
     assert!(seen.err.contains("==> deny: skipped: cargo-deny is not installed"), "{seen:?}");
     let again = "exit code 101; again: cargo xtask test --only clippy\n";
     assert!(seen.out.contains(again), "{seen:?}");
@@ -364,7 +367,7 @@ fn a_record_with_an_unexpected_verdict_does_not_change_the_documents() {
 fn mutants_writes_the_table_and_check_finds_a_stale_one() {
     let page = "top\n<!-- BEGIN mutants: cargo xtask mutants -->\n<!-- END mutants -->\n";
     // Each command catches a different mutant.
-    let cargo = "case \"$*\" in *loopnest-core*) n=flag::late;; *) n=other::$5;; esac\n\
+    let cargo = "case \"$*\" in *loopnest-core*) n=flag::late;; *) n=other::$4;; esac\n\
                  echo \"mutant: $n | it comes late | loom | 6\"";
     let machine = Bare::complete("mutants").with("cargo", cargo).with_file("PROTOCOLS.md", page);
     let row = "| `flag::late` | it comes late | loom | up to 10 |\n";
