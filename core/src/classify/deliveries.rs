@@ -98,7 +98,9 @@ impl Case<'_> {
                 None => self.outside(event, at, cut),
             };
             let Some(blame) = judged else { continue };
-            let count = counts.entry((inside, key.kind)).or_default();
+            let held = at.filter(|_| inside.is_none() && blame == Some(Blame::Deferred));
+            let window = inside.or_else(|| self.held(event, held?));
+            let count = counts.entry((window, key.kind)).or_default();
             count.due += 1;
             match blame {
                 Some(_) => drop(count.first_bad.get_or_insert(event.at)),
@@ -225,6 +227,20 @@ impl Case<'_> {
         );
         let overtaken = |&latest: &Duration| latest >= ideal.at + OVERTAKEN;
         !again && self.latest_due.get(at).is_some_and(overtaken)
+    }
+
+    /// The nested loop that opened when an event was already due, but not yet late, and held it until
+    /// it closed. What becomes of such an event is decided there, not outside.
+    fn held(&self, ideal: &Event, at: usize) -> Option<Window> {
+        let levels = 0..self.levels.len() as u16;
+        let held = levels.filter_map(|level| {
+            let (open, close) =
+                (self.real.find(What::Open(level))?, self.real.find(What::Close(level))?);
+            let opened_late = self.latest_due[open] >= ideal.at + OVERTAKEN;
+            let after = self.real.events[open].at >= ideal.at;
+            (after && close < at && !opened_late).then_some((open, Window::Level(level)))
+        });
+        held.min().map(|(_, window)| window)
     }
 
     /// Whether the supervisor's clock ran from `due` until the event at index `at`.

@@ -93,6 +93,17 @@ fn what_was_delivered_at_the_moment_of_opening_but_before_it_is_due_outside() {
 }
 
 #[test]
+fn what_was_due_just_before_a_dialog_and_was_held_by_it_stalls_with_the_rest_of_its_side() {
+    let ideal = dialog().reached(95, Kind::Timer).every(50, 150..=900, Kind::Wake);
+    let ideal = ideal.reached(50, Kind::Wake);
+    // The dialog opened before the event that was due 5 ms earlier; the other kind was in time then.
+    let real = ideal.clone().late(Kind::Timer, 95..=900, 1001).late(Kind::Wake, 150..=900, 1001);
+    judge(&ideal, real)
+        .says("stall")
+        .because(&[Finding::Frozen(Side::Async), Finding::Deferred(Side::Async)]);
+}
+
+#[test]
 fn ticks_outside_the_dialog_do_not_excuse_those_inside() {
     let ideal = dialog().every(10, 1010..=3000, Kind::Timer);
     let real = ideal.clone().late(Kind::Timer, 150..=900, 1001);
