@@ -5,19 +5,23 @@
 //! `METHODOLOGY.md` has the formulae; [`RULES_VERSION`] changes with them, and with the numbers in
 //! [`measure`](crate::measure).
 
-mod deliveries;
+mod able;
 mod endings;
+mod fates;
 mod figures;
+mod places;
+mod stalls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::program::{ActorKind, How, Program, Step};
-use crate::trace::{Event, FIRED, Key, Kind, Meter, Trace, What};
+use self::places::Span;
+use crate::program::{How, Program, Step};
+use crate::trace::{Key, Meter, Trace};
 use crate::verdict::{Finding, Judgement, WindowFigures, Word};
 
 /// Version of the rules below, and of the measurements that they depend on.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
 /// Iterations that any window may use. In a quiet window a correct loop used 1, and the slowest
 /// millisecond ticker used 227.
@@ -31,6 +35,9 @@ pub const ITERATIONS_PER_EVENT: u64 = 8;
 /// the window closes.
 pub const MARGIN: Duration = Duration::from_millis(100);
 
+/// Time to run that is enough to deliver an event that is due.
+pub const CHANCE: Duration = Duration::from_millis(50);
+
 /// Outside nested loops, an event is starved if one that was due this much later comes first.
 pub const OVERTAKEN: Duration = Duration::from_millis(200);
 
@@ -41,22 +48,29 @@ pub const FLOOD_SHARE: usize = 8;
 /// stood still and a stall proves nothing.
 pub const TICKS_PERCENT: u64 = 25;
 
+/// However little of the time the subject got, its iterations count for at most this many times as
+/// many. A correct loop stays below the limit even then.
+const STRETCHED: u64 = 4;
+
 /// Judges one run of `program`.
 pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
     let mut case = Case {
+        program,
         ideal,
         real,
-        latest_due: latest_due(ideal, real),
+        latest_due: fates::latest_due(ideal, real),
+        positions: fates::positions(real),
         levels: program.levels(),
         drained: drained(program),
-        floods: floods(program),
+        spans: places::spans(program, ideal),
         words: BTreeSet::new(),
+        doubts: BTreeSet::new(),
         findings: BTreeSet::new(),
         message: None,
-        stood_still: false,
     };
     let windows = case.windows();
-    let tallies = case.deliveries();
+    let deliveries = case.fates(&windows);
+    let tallies = case.deliveries(&deliveries);
     case.iterations(&windows);
     case.levels_in_order();
     case.end(&tallies);
@@ -68,6 +82,7 @@ pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
     Judgement {
         words,
         findings: case.findings,
+        deliveries,
         tallies: tallies.into_iter().collect(),
         windows,
         figures,
@@ -76,19 +91,22 @@ pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
 }
 
 struct Case<'a> {
+    program: &'a Program,
     ideal: &'a Trace,
     real: &'a Trace,
     /// By index of the real trace: the latest due time of all earlier events.
     latest_due: Vec<Duration>,
+    /// By key, the index of the event of the real trace that delivered it.
+    positions: BTreeMap<Key, usize>,
     levels: Vec<String>,
     /// The levels that run as [`How::Drain`].
     drained: BTreeSet<u16>,
-    floods: Vec<(Key, Duration)>,
+    spans: Vec<Span>,
     words: BTreeSet<Word>,
+    /// What may be true as well, if the subject could have run.
+    doubts: BTreeSet<Word>,
     findings: BTreeSet<Finding>,
     message: Option<String>,
-    /// Something could not be judged because the machine stood still.
-    stood_still: bool,
 }
 
 impl Case<'_> {
@@ -99,32 +117,22 @@ impl Case<'_> {
 
     /// Finds busy loops.
     fn iterations(&mut self, windows: &[WindowFigures]) {
-        for window in windows.iter().filter(|w| w.busy) {
-            self.words.insert(Word::BusyLoop);
-            let spin = window.switches < window.iterations / 2;
-            self.findings.insert(if spin { Finding::Spin } else { Finding::Tick });
+        for window in windows {
+            if window.busy {
+                self.words.insert(Word::BusyLoop);
+                let spin = window.switches < window.iterations / 2;
+                self.findings.insert(if spin { Finding::Spin } else { Finding::Tick });
+            } else if would_be_busy(window) {
+                self.doubts.insert(Word::BusyLoop);
+            }
         }
     }
 }
 
-/// The floods of a program: the key of the end of each, and how long it is.
-fn floods(program: &Program) -> Vec<(Key, Duration)> {
-    let mut floods = Vec::new();
-    for (actor, a) in program.actors.iter().enumerate() {
-        let mut flood = |step, kind, ms| {
-            let key = Key { actor: actor as u16, step, n: 0, kind };
-            floods.push((key, Duration::from_millis(ms)));
-        };
-        if let ActorKind::Flood { for_ms, .. } = a.kind {
-            flood(FIRED, Kind::Idle, for_ms);
-        }
-        for (i, step) in a.steps.iter().enumerate() {
-            if let Step::Yield { for_ms } = step {
-                flood(i as u16, Kind::Task, *for_ms);
-            }
-        }
-    }
-    floods
+/// Whether a window would be over its limit if the subject had run all the time.
+fn would_be_busy(window: &WindowFigures) -> bool {
+    let ran = u64::from(1000 - window.kept_permille.min(1000)).max(1000 / STRETCHED);
+    window.iterations * 1000 > window.limit * ran
 }
 
 /// The levels that run as [`How::Drain`].
@@ -133,18 +141,4 @@ fn drained(program: &Program) -> BTreeSet<u16> {
     let drains = |step: &Step| matches!(step, Step::Dialog { how: How::Drain, .. });
     let drained = opening.enumerate().filter(|(_, step)| drains(step));
     drained.map(|(level, _)| level as u16).collect()
-}
-
-/// For each event of the real trace, the latest due time of all events before it.
-fn latest_due(ideal: &Trace, real: &Trace) -> Vec<Duration> {
-    let due: BTreeMap<Key, Duration> = ideal.reached().map(|(at, key)| (key, at)).collect();
-    let mut latest = Duration::ZERO;
-    let before = |event: &Event| {
-        let so_far = latest;
-        if let What::Reached(key) = event.what {
-            latest = latest.max(due.get(&key).copied().unwrap_or_default());
-        }
-        so_far
-    };
-    real.events.iter().map(before).collect()
 }

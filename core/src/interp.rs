@@ -462,6 +462,8 @@ impl Drop for Opened<'_> {
     fn drop(&mut self) {
         self.run.record(What::Close(self.level));
         self.run.0.depth.fetch_sub(1, Ordering::AcqRel);
+        // For the loops around it, a loop that ends is a thing done.
+        self.run.0.recorder.useful();
     }
 }
 

@@ -86,6 +86,9 @@ pub enum What {
     QuietEnd,
     /// The strategy refused to open this level.
     Refused(u16),
+    /// A thread of the subject runs, or waits for a processor, at the moment of a poke, so it will look
+    /// for work anyway. Recorded just before the poke begins.
+    Awake,
     /// The rescue thread begins a poke: it wakes everything, because something is overdue.
     PokeBegin(u16),
     /// The time for that poke to show an effect is over.
@@ -111,7 +114,7 @@ pub struct Event {
 
 /// Counters since the run began.
 ///
-/// `switches` and `cpu` are read only where a window begins or ends; elsewhere they are zero.
+/// `switches` is read only where a window or a poke begins or ends; elsewhere it is zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meter {
     /// Iterations of the GLib context, counted by a probe source that is never ready.
@@ -122,6 +125,9 @@ pub struct Meter {
     pub switches: u64,
     /// Processor time of the loop thread.
     pub cpu: Duration,
+    /// How long the threads of the subject, all together, could run and did not, because the
+    /// processors were busy with other work.
+    pub delay: Duration,
     /// The supervisor's clock, which stands still when the machine does.
     pub ticks: u64,
 }
@@ -136,6 +142,7 @@ impl Meter {
             useful: self.useful.saturating_sub(earlier.useful),
             switches: self.switches.saturating_sub(earlier.switches),
             cpu: self.cpu.saturating_sub(earlier.cpu),
+            delay: self.delay.saturating_sub(earlier.delay),
             ticks: self.ticks.saturating_sub(earlier.ticks),
         }
     }
@@ -229,11 +236,12 @@ mod tests {
             useful: 2 * n,
             switches: 3 * n,
             cpu: Duration::from_nanos(4 * n),
+            delay: Duration::from_nanos(6 * n),
             ticks: 5 * n,
         };
         assert_eq!(meter(7).saturating_sub(meter(4)), meter(3));
         assert_eq!(meter(4).saturating_sub(meter(7)), Meter::default());
-        // The kernel's counters are read only at the edges of windows.
+        // Some of the kernel's counters are read only at the edges of windows.
         let earlier = Meter { switches: 0, cpu: Duration::ZERO, ..meter(4) };
         let counted = meter(7).saturating_sub(earlier);
         assert_eq!((counted.ticks, counted.switches), (15, 21));

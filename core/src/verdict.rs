@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::program::Side;
-use crate::trace::Kind;
+use crate::trace::{Key, Kind};
 
 /// What was found in a cell. A finding, not a pass or a fail.
 ///
@@ -27,6 +28,8 @@ pub enum Word {
     Split,
     /// Due well inside a window, delivered only after it closed, or not before the deadline.
     Stall,
+    /// A loop that was told to end ran on until other work had ended.
+    HeldOpen,
     /// Never delivered, although every window closed and the program ended.
     Lost,
     /// A quit ended a loop that it was not meant for.
@@ -43,13 +46,14 @@ pub enum Word {
 
 impl Word {
     /// All of them, from good to bad.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Progress,
         Self::NotApplicable,
         Self::Refused,
         Self::BusyLoop,
         Self::Split,
         Self::Stall,
+        Self::HeldOpen,
         Self::Lost,
         Self::WrongLevel,
         Self::Livelock,
@@ -67,6 +71,7 @@ impl Word {
             Self::BusyLoop => "busy-loop",
             Self::Split => "split",
             Self::Stall => "stall",
+            Self::HeldOpen => "held-open",
             Self::Lost => "lost",
             Self::WrongLevel => "wrong-level",
             Self::Livelock => "livelock",
@@ -90,6 +95,7 @@ impl Word {
             Self::BusyLoop => "iterations out of proportion to what was done",
             Self::Split => "some kinds of one side stalled while others went on",
             Self::Stall => "due well inside the window, delivered only after it closed or never",
+            Self::HeldOpen => "a loop that was told to end ran on until other work had ended",
             Self::Lost => "never delivered, although the window closed and the program ended",
             Self::WrongLevel => "a quit ended a loop that it was not meant for",
             Self::Livelock => "iterates for ever, although nothing is left to do",
@@ -131,6 +137,73 @@ pub enum Finding {
     PanicCaught,
 }
 
+/// Where it is decided whether an event came in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// Outside all windows: it must not be overtaken by what is due much later.
+    Outside,
+    /// A nested loop, by the index of its level.
+    Level(u16),
+    /// A flood, by the event that ends it.
+    Flood(Key),
+}
+
+/// What became of an event that the ideal run delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It came before its window closed.
+    InTime,
+    /// It came, but whether in time is not decided; see [`Unjudged`].
+    NotJudged(Unjudged),
+    /// It came only after its window had closed, or after what was due much later.
+    Late,
+    /// It came only with a poke, which woke what slept.
+    Cured,
+    /// It never came.
+    Never,
+}
+
+impl Fate {
+    /// Whether a side that owed it failed to deliver it in time.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Late | Self::Cured | Self::Never)
+    }
+}
+
+/// Why it is not decided whether an event came in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unjudged {
+    /// It was due too near to the end of its window.
+    NearTheEnd,
+    /// Its window was not opened, or was refused.
+    NoWindow,
+    /// It came before its window opened.
+    BeforeTheWindow,
+    /// Its window closed before it was due, or at once then.
+    ClosedEarly,
+    /// The run was cut short, or its task was cancelled, before it could come.
+    CutShort,
+    /// What owed it could not run: the processors were busy with other work.
+    CouldNotRun,
+}
+
+/// An event that the ideal run delivers, and what became of it in the real one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The event.
+    pub key: Key,
+    /// When it was due.
+    pub due: Duration,
+    /// Where it is decided whether it came in time; `None` if nowhere, because it was due too near to
+    /// the end of a window, or because the real run had no such window.
+    pub place: Option<Place>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
 /// What one kind of event did in the windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -140,6 +213,9 @@ pub struct Tally {
     pub starved: u32,
     /// Of all events of the program, never delivered.
     pub lost: u32,
+    /// Of those due, not judged because what owed them could not run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsure: u32,
 }
 
 /// One stretch of a run: a nested loop, a quiet window, or the run outside all nested loops.
@@ -157,8 +233,18 @@ pub struct WindowFigures {
     pub switches: u64,
     /// Share of the time that the loop thread ran on a processor, in thousandths.
     pub cpu_permille: u32,
+    /// Share of the time that the subject could run and did not, in thousandths; at most 1000.
+    #[serde(default)]
+    pub kept_permille: u32,
+    /// The most iterations that it may use.
+    #[serde(default)]
+    pub limit: u64,
     /// Whether its iterations are over the limit.
     pub busy: bool,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Figures of a cell, for the JSON contract.
@@ -197,6 +283,10 @@ pub struct Judgement {
     pub words: Vec<Word>,
     /// What exactly went wrong, for the rules.
     pub findings: BTreeSet<Finding>,
+    /// What became of every event that the ideal run delivers, in the order in which they are due.
+    /// The tallies and the words are made from it. Reports that are stored do not have it.
+    #[serde(skip)]
+    pub deliveries: Vec<Delivery>,
     /// Per kind of event.
     pub tallies: Vec<(Kind, Tally)>,
     /// Per stretch of the run.

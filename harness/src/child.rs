@@ -8,7 +8,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use loopnest_core::trace::{Event, Meter, Recorder, What};
 use crate::parent::die_with;
 use crate::probe::Probe;
 use crate::shm::{Counter, Page};
-use crate::threads;
+use crate::threads::{self, Scheduled, Subject};
 
 /// Exit code of a cell that could not begin.
 pub const CANNOT_BEGIN: u8 = 75;
@@ -104,7 +104,8 @@ fn watch_panics(recorder: &Arc<PageRecorder>) {
 /// Writes events into the page.
 struct PageRecorder {
     page: Arc<Page>,
-    pid: u32,
+    /// Locked while an event is written, so that the events are in the order of their counters.
+    subject: Mutex<Subject>,
     /// The last waker of every task, for the poke.
     wakers: Wakers,
     loops: Mutex<Option<Arc<dyn Loops>>>,
@@ -112,8 +113,10 @@ struct PageRecorder {
 
 impl PageRecorder {
     fn new(page: Arc<Page>) -> Self {
-        let pid = std::process::id();
-        Self { page, pid, wakers: Wakers::default(), loops: Mutex::default() }
+        let mut subject = Subject::default();
+        subject.look();
+        let subject = Mutex::new(subject);
+        Self { page, subject, wakers: Wakers::default(), loops: Mutex::default() }
     }
 
     fn now(&self) -> Duration {
@@ -121,16 +124,33 @@ impl PageRecorder {
         loops.as_ref().map_or(Duration::ZERO, |loops| loops.now())
     }
 
-    fn meter(&self, with_thread: bool) -> Meter {
-        let (meter, tid) = (self.page.meter(), self.page.get(Counter::Tid));
-        if with_thread { threads::with_thread(meter, self.pid, tid) } else { meter }
+    /// Looks for new threads, and tells the supervisor for how long all were kept from running.
+    fn look(&self) {
+        let mut subject = self.subject();
+        subject.look();
+        self.meter(&mut subject, false);
+    }
+
+    fn subject(&self) -> MutexGuard<'_, Subject> {
+        self.subject.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The counters now. How often the thread slept is read from a file that costs more.
+    fn meter(&self, subject: &mut Subject, with_switches: bool) -> Meter {
+        let tid = self.page.get(Counter::Tid);
+        let Scheduled { cpu, delay } = subject.read(tid);
+        self.page.set(Counter::Delay, delay.as_nanos() as u64);
+        let switches =
+            if with_switches { threads::voluntary_switches(std::process::id(), tid) } else { 0 };
+        Meter { cpu, switches, ..self.page.meter() }
     }
 }
 
 impl Recorder for PageRecorder {
     fn record(&self, at: Duration, depth: u16, what: What) {
         let edge = !matches!(what, What::Reached(_) | What::Quit(_));
-        self.page.push(&Event { at, depth, what, meter: self.meter(edge) });
+        let mut subject = self.subject();
+        self.page.push(&Event { at, depth, what, meter: self.meter(&mut subject, edge) });
         if what == What::Done {
             self.page.set(Counter::Done, 1);
         }
@@ -156,8 +176,10 @@ fn rescue(program: &Program, loops: Arc<dyn Loops>, recorder: Arc<PageRecorder>,
     thread::spawn(move || {
         let (mut owed, mut read) = (owed, 0);
         let clock = || time_of(recorder.page.get(Counter::Ticks));
+        recorder.subject().leave_out(threads::this_thread());
         while recorder.page.get(Counter::Done) == 0 {
             thread::sleep(TICK);
+            recorder.look();
             while let Some(event) = recorder.page.event(read) {
                 if let What::Reached(key) = event.what {
                     owed.deliver(key, clock());
@@ -174,6 +196,9 @@ fn rescue(program: &Program, loops: Arc<dyn Loops>, recorder: Arc<PageRecorder>,
 }
 
 fn poke(recorder: &PageRecorder, loops: &dyn Loops, n: u16) {
+    if recorder.subject().is_awake() {
+        recorder.record(loops.now(), 0, What::Awake);
+    }
     recorder.record(loops.now(), 0, What::PokeBegin(n));
     MainContext::default().wakeup();
     thread::sleep(POKE_EFFECT);

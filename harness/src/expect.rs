@@ -20,7 +20,7 @@ use std::{fs, io};
 use loopnest_core::verdict::Word;
 use toml::Spanned;
 
-use crate::result::RunResult;
+use crate::result::{CellResult, RunResult};
 
 /// The comment at the top of the file.
 const HEADER: &str = "\
@@ -158,6 +158,12 @@ impl Expectations {
         }
     }
 
+    /// The same cell, with its expectation.
+    pub fn of(&self, cell: CellResult) -> CellResult {
+        let expected = self.get(&cell.strategy, &cell.scenario).map(<[Word]>::to_vec);
+        CellResult { expected, ..cell }
+    }
+
     /// Expects the verdicts of a run from now on. Cells that were not run stay as they are.
     ///
     /// Returns the names of the cells that it left alone: inconclusive ones, and those whose
@@ -284,7 +290,8 @@ mod tests {
         assert_eq!(
             message,
             "expected.toml:3: no such verdict, `stuck`; the words are progress, n/a, refused, \
-             busy-loop, split, stall, lost, wrong-level, livelock, deadlock, abort, inconclusive"
+             busy-loop, split, stall, held-open, lost, wrong-level, livelock, deadlock, abort, \
+             inconclusive"
         );
     }
 

@@ -36,7 +36,7 @@ pub fn explanation(
     blocks
         .push(section("Scenario", &[program.about.clone(), format!("Source: {}", program.source)]));
     blocks.push(happened(program, about, judgement, real));
-    blocks.push(strip::strip(program, ideal, real));
+    blocks.push(strip::strip(judgement, ideal, real));
     blocks.push(figures::table(program, judgement, &reference, ideal, real));
     blocks.extend(said(real));
     let harmless = judgement.words.iter().all(|word| *word == Word::Progress);
@@ -179,6 +179,7 @@ mod tests {
                 useful: n,
                 switches: n,
                 cpu: ms(n / 10) + Duration::from_micros(spun * 2),
+                delay: Duration::ZERO,
                 ticks: event.at.as_millis() as u64 / 10,
             };
         }

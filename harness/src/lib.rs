@@ -31,6 +31,7 @@ pub mod formats;
 pub mod machine;
 pub mod matrix;
 pub mod parent;
+pub mod patience;
 pub mod probe;
 pub mod registry;
 pub mod result;

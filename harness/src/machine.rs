@@ -22,6 +22,12 @@ pub fn describe() -> Machine {
     }
 }
 
+/// The load average over a minute, where the system gives it.
+pub fn load() -> Option<f32> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
 /// The version of a package in the lock file that this was built with.
 fn locked(package: &str) -> String {
     let lock = include_str!("../../Cargo.lock");

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use loopnest_core::Word;
 use loopnest_core::classify::RULES_VERSION;
 
+use crate::expect::Expectations;
 use crate::machine;
 use crate::registry::{Registry, Unknown};
-use crate::result::{RunResult, SCHEMA};
+use crate::result::{CellResult, RunResult, SCHEMA};
 use crate::supervisor::Launch;
 use crate::trial::{Attempt, Trial};
 
@@ -20,6 +22,8 @@ pub struct Plan {
     pub cells: Vec<(String, String)>,
     /// How many times to run each.
     pub repeat: u32,
+    /// What they are expected to do. A cell that does something else is run again by itself.
+    pub expectations: Option<Expectations>,
     /// Seed of the order.
     pub seed: u64,
     /// How many to run at a time.
@@ -34,14 +38,24 @@ pub trait Progress: Sync {
     fn begin(&self, id: &str);
     /// A cell has ended.
     fn end(&self, id: &str, verdict: &str);
+    /// So many cells are run again, each by itself.
+    fn again(&self, n: usize) {
+        let _ = n;
+    }
 }
+
+/// A cell is run again at most this many times, until [`ENOUGH`] runs agree.
+const AGAIN: usize = 4;
+
+/// So many runs by itself, with one verdict, decide.
+const ENOUGH: usize = 2;
 
 /// Everything that a run found, with the traces.
 #[derive(Debug)]
 pub struct Found {
     /// The values for the reports.
     pub result: RunResult,
-    /// The attempts of each cell, in the order of `result.cells`.
+    /// The attempts of each cell, in the order of `result.cells`, and then those made by itself.
     pub attempts: Vec<Vec<Attempt>>,
     /// Why it ended early, if a child could not be started. The results until then are here all
     /// the same.
@@ -88,7 +102,7 @@ pub fn run(
                     };
                     let cell = &cells[index];
                     progress.begin(&cell.id());
-                    match cell.run(&plan.launch, interrupted) {
+                    match cell.run_once(&plan.launch, interrupted) {
                         Ok(Some(attempt)) => {
                             progress.end(&cell.id(), &attempt.judgement.text());
                             lock(&attempts)[index].push(attempt);
@@ -100,25 +114,69 @@ pub fn run(
             });
         }
     });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let attempts = attempts.into_inner().unwrap_or_else(PoisonError::into_inner);
     let partial = attempts.iter().any(|attempts| attempts.len() < plan.repeat as usize);
-    let (results, attempts): (Vec<_>, Vec<_>) = cells
+    let expect = |result: CellResult| match (registry.known(&result), &plan.expectations) {
+        (Some(known), _) => CellResult { expected: Some(known.to_vec()), ..result },
+        (None, Some(expectations)) => expectations.of(result),
+        (None, None) => result,
+    };
+    let mut found: Vec<(&Trial, CellResult, Vec<Attempt>)> = cells
         .iter()
         .zip(attempts)
         .filter(|(_, attempts)| !attempts.is_empty())
-        .map(|(cell, attempts)| (cell.result(&attempts), attempts))
-        .unzip();
+        .map(|(cell, attempts)| (cell, expect(cell.result(&attempts, &[])), attempts))
+        .collect();
+    let doubtful = |(_, result, _): &&mut (_, CellResult, _)| result.is_doubtful();
+    progress.again(found.iter_mut().filter(doubtful).count());
+    for (cell, result, attempts) in found.iter_mut().filter(doubtful) {
+        if failed.is_some() || interrupted.load(Ordering::Relaxed) {
+            break;
+        }
+        match again(cell, plan, progress, interrupted) {
+            Ok(alone) => {
+                *result = expect(cell.result(attempts, &alone));
+                attempts.extend(alone);
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    let (results, attempts) = found.into_iter().map(|(_, cell, attempts)| (cell, attempts)).unzip();
     let result = RunResult {
         schema: SCHEMA,
         rules: RULES_VERSION,
         machine: machine::describe(),
+        load: machine::load(),
         seed: format!("{:x}", plan.seed),
         repeat: plan.repeat,
         partial,
         cells: results,
     };
     Ok(Found { result, attempts, failed })
+}
+
+/// Runs a cell by itself until enough of these runs agree.
+fn again(
+    cell: &Trial,
+    plan: &Plan,
+    progress: &dyn Progress,
+    interrupted: &AtomicBool,
+) -> io::Result<Vec<Attempt>> {
+    let mut alone: Vec<Attempt> = Vec::new();
+    while alone.len() < AGAIN {
+        progress.begin(&cell.id());
+        let Some(attempt) = cell.run_once(&plan.launch, interrupted)? else { break };
+        progress.end(&cell.id(), &attempt.judgement.text());
+        let words = attempt.judgement.words.clone();
+        let sure = !attempt.judgement.has(Word::Inconclusive);
+        alone.push(attempt);
+        let votes = alone.iter().filter(|attempt| attempt.judgement.words == words).count();
+        if sure && votes == ENOUGH {
+            break;
+        }
+    }
+    Ok(alone)
 }
 
 /// ABCABC, each round in a new order, so that drift of the machine affects all cells alike.

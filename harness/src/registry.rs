@@ -4,6 +4,7 @@ use loopnest_core::program::ProgramError;
 use loopnest_core::strategy::Strategy;
 use loopnest_core::{Program, Word};
 
+use crate::result::CellResult;
 use crate::scenarios;
 use crate::subjects::{self, controls};
 
@@ -91,6 +92,12 @@ impl Registry {
     /// All scenarios of the matrix.
     pub fn scenarios(&self) -> &[Program] {
         &self.scenarios
+    }
+
+    /// The verdict that a planted subject must get; `None` for every other cell.
+    pub fn known(&self, cell: &CellResult) -> Option<&[Word]> {
+        let mut controls = self.controls.iter().filter(|_| cell.scenario == "control");
+        controls.find(|(name, _)| *name == cell.strategy).map(|(_, known)| known.as_slice())
     }
 
     /// The planted subjects with the verdicts they must get.

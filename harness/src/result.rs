@@ -21,6 +21,10 @@ pub struct RunResult {
     pub rules: u32,
     /// What it ran on.
     pub machine: Machine,
+    /// The load average, over a minute, when the run ended. Above the number of processors, cells wait
+    /// for each other and for other work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<f32>,
     /// Seed of the order of the cells, in hexadecimal.
     pub seed: String,
     /// How many times each cell was meant to run.
@@ -68,22 +72,44 @@ pub struct CellResult {
     pub repeats: u32,
     /// How many of the repeats had this verdict.
     pub agree: u32,
+    /// How many times it was run again, by itself, because the repeats were unexpected, mixed or
+    /// inconclusive.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
+    /// How many of all runs had another verdict than this one. Inconclusive runs do not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub odd: u32,
     /// Figures of the first repeat with this verdict.
     pub figures: Figures,
     /// The verdict in the expectation file, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Vec<Word>>,
-    /// Every repeat, in order. Left out of the JSON unless `--full` is given.
+    /// Every repeat, in order, and then every further run. Left out of the JSON unless `--full` is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judgements: Vec<Judgement>,
 }
 
 impl CellResult {
-    /// The result of a cell from the judgements of its repeats.
-    pub fn of(about: &About, program: &Program, judgements: Vec<Judgement>) -> Self {
-        let verdict = majority(&judgements);
-        let agreeing = || judgements.iter().filter(|judgement| judgement.words == verdict);
-        let shown = agreeing().next();
+    /// The result of a cell from the judgements of its repeats, and of its runs by itself.
+    pub fn of(
+        about: &About,
+        program: &Program,
+        repeats: Vec<Judgement>,
+        again: Vec<Judgement>,
+    ) -> Self {
+        let (n_repeats, n_again) = (repeats.len(), again.len());
+        let judgements = [repeats, again].concat();
+        let sure: Vec<&Judgement> =
+            judgements.iter().filter(|judgement| !judgement.has(Word::Inconclusive)).collect();
+        // What is sure outvotes what is not only if the cell was run by itself.
+        let verdict = if n_again > 0 && !sure.is_empty() {
+            majority(&sure)
+        } else {
+            majority(&judgements.iter().collect::<Vec<_>>())
+        };
+        let odd = sure.iter().filter(|judgement| judgement.words != verdict).count();
+        let agree = judgements[..n_repeats].iter().filter(|j| j.words == verdict).count();
+        let shown = judgements.iter().find(|judgement| judgement.words == verdict);
         let (why, rule) = shown.map_or((String::new(), "inconclusive"), |judgement| {
             rules::why(program, about, judgement)
         });
@@ -92,8 +118,10 @@ impl CellResult {
             scenario: program.name.clone(),
             why,
             rule: rule.to_owned(),
-            repeats: judgements.len() as u32,
-            agree: agreeing().count() as u32,
+            repeats: n_repeats as u32,
+            agree: agree as u32,
+            again: n_again as u32,
+            odd: odd as u32,
             figures: shown.map(|judgement| judgement.figures.clone()).unwrap_or_default(),
             expected: None,
             verdict,
@@ -116,9 +144,20 @@ impl CellResult {
         self.expected.as_ref().is_none_or(|words| *words == self.verdict)
     }
 
-    /// Whether the repeats disagree.
+    /// Whether the repeats disagree, or disagree with the runs by itself.
     pub fn is_mixed(&self) -> bool {
         self.agree != self.repeats
+    }
+
+    /// Whether it has to be run again by itself before it is reported.
+    pub fn is_doubtful(&self) -> bool {
+        !self.is_expected() || self.is_mixed() || self.is_inconclusive()
+    }
+
+    /// `flaky 1 of 3` if it was run again by itself and some run had another verdict.
+    pub fn flaky(&self) -> Option<String> {
+        let runs = self.repeats + self.again;
+        (self.again > 0 && self.odd > 0).then(|| format!("flaky {} of {runs}", self.odd))
     }
 
     /// Whether the measurement could not tell.
@@ -149,8 +188,12 @@ impl RunResult {
     }
 }
 
-/// The verdict that most repeats agree on; if tied, the worst.
-fn majority(judgements: &[Judgement]) -> Vec<Word> {
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// The verdict that most agree on; if tied, the worst.
+fn majority(judgements: &[&Judgement]) -> Vec<Word> {
     let votes = |words: &[Word]| judgements.iter().filter(|j| j.words == words).count();
     judgements
         .iter()

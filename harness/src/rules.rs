@@ -31,5 +31,4 @@ pub(crate) mod tests;
 
 pub use catalogue::{RULES, Rule, by_name, recognise};
 pub use page::page;
-pub(crate) use why::limit;
 pub use why::why;

@@ -19,7 +19,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 /// How many events fit. More are counted but not kept.
 const MAX_EVENTS: usize = 1 << 16;
 /// Words of a record.
-const RECORD: usize = 8;
+const RECORD: usize = 9;
 /// Words before the first record.
 const HEADER: usize = 16;
 /// Bytes for notes.
@@ -46,6 +46,8 @@ pub enum Counter {
     Done,
     /// Bytes of notes.
     Notes,
+    /// Nanoseconds for which threads of the subject could run and did not.
+    Delay,
 }
 
 /// A mapping of the page.
@@ -116,6 +118,7 @@ impl Page {
             iterations: self.get(Counter::Iterations),
             useful: self.get(Counter::Useful),
             ticks: self.get(Counter::Ticks),
+            delay: Duration::from_nanos(self.get(Counter::Delay)),
             ..Meter::default()
         }
     }
@@ -135,6 +138,7 @@ impl Page {
         record[5].store(event.meter.switches, Ordering::Relaxed);
         record[6].store(event.meter.cpu.as_nanos() as u64, Ordering::Relaxed);
         record[7].store(event.meter.ticks, Ordering::Relaxed);
+        record[8].store(event.meter.delay.as_nanos() as u64, Ordering::Relaxed);
         // Last, and never zero: the record is whole.
         record[0].store(code, Ordering::Release);
     }
@@ -156,6 +160,7 @@ impl Page {
                 useful: get(4),
                 switches: get(5),
                 cpu: Duration::from_nanos(get(6)),
+                delay: Duration::from_nanos(get(8)),
                 ticks: get(7),
             },
         })
@@ -244,6 +249,7 @@ fn encode(what: What) -> (u64, u32) {
         What::PokeEnd(n) => code(9, n),
         What::Panicked => code(10, 0),
         What::Done => code(11, 0),
+        What::Awake => code(12, 0),
     }
 }
 
@@ -266,6 +272,7 @@ fn decode(code: u64, n: u32) -> Option<What> {
         9 => What::PokeEnd(argument),
         10 => What::Panicked,
         11 => What::Done,
+        12 => What::Awake,
         _ => return None,
     })
 }
@@ -278,15 +285,22 @@ mod tests {
     fn what_one_mapping_writes_another_reads() -> io::Result<()> {
         let ours = Page::create()?;
         let theirs = Page::open(Path::new(&ours.path()))?;
-        let mut all = vec![What::QuietBegin, What::QuietEnd, What::Panicked, What::Done];
+        let mut all =
+            vec![What::QuietBegin, What::QuietEnd, What::Panicked, What::Done, What::Awake];
         for n in [0, 1, u16::MAX] {
             all.extend([What::Open(n), What::Close(n), What::Quit(n), What::Refused(n)]);
             all.extend([What::PokeBegin(n), What::PokeEnd(n)]);
             let key = |kind| Key { actor: n, step: n, n: u32::from(n) * 7, kind };
             all.extend(KINDS.map(|kind| What::Reached(key(kind))));
         }
-        let meter =
-            Meter { iterations: 1, useful: 2, switches: 3, cpu: Duration::from_nanos(4), ticks: 5 };
+        let meter = Meter {
+            iterations: 1,
+            useful: 2,
+            switches: 3,
+            cpu: Duration::from_nanos(4),
+            delay: Duration::from_nanos(5),
+            ticks: 6,
+        };
         let events: Vec<Event> = (0..)
             .zip(all)
             .map(|(i, what)| Event { at: Duration::from_nanos(i), depth: 3, what, meter })

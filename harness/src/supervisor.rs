@@ -2,7 +2,7 @@
 //!
 //! The supervisor shares no runtime with what it watches.
 //! Its clock counts *opportunity ticks*: sleeps of 10 ms that ended in time. While the machine is
-//! frozen it counts none, so a deadline in ticks waits with the machine.
+//! frozen it counts none, so [patience](crate::patience) waits with the machine.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,23 +14,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loopnest_core::Trace;
-use loopnest_core::measure::TICK;
+use loopnest_core::measure::{TICK, time_of};
 use loopnest_core::trace::{End, Meter};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::child::CANNOT_BEGIN;
+use crate::patience::Patience;
 use crate::shm::{Counter, Page};
 use crate::threads;
 
-/// A cell with no new event for this many ticks is over.
-const DEADLINE_TICKS: u64 = 150;
-
-/// Over how many of the last ticks it is judged whether the cell still iterates.
-const LAST_TICKS: u64 = 20;
-
-/// A cell whose actors are done gets this many ticks to return.
-const RETURN_TICKS: u64 = 100;
+/// Over how much of the last stretch it is judged whether the cell still iterates.
+const LAST: Duration = Duration::from_millis(200);
 
 /// No cell takes longer than this, whatever the machine does.
 const WALL_CAP: Duration = Duration::from_secs(60);
@@ -60,11 +55,11 @@ pub struct Outcome {
     pub interrupted: bool,
 }
 
-/// Runs a child to its end.
+/// Runs a child to its end; `ideal` says when something is due in it.
 ///
 /// # Errors
 /// When it cannot be started or its page cannot be created.
-pub fn supervise(launch: &Launch, interrupted: &AtomicBool) -> io::Result<Outcome> {
+pub fn supervise(launch: &Launch, ideal: &Trace, interrupted: &AtomicBool) -> io::Result<Outcome> {
     let page = Page::create()?;
     let mut stderr = File::from(memfd_create("loopnest-stderr", MemfdFlags::CLOEXEC)?);
     let child = Command::new(&launch.program)
@@ -83,7 +78,7 @@ pub fn supervise(launch: &Launch, interrupted: &AtomicBool) -> io::Result<Outcom
         .process_group(0)
         .spawn()?;
     let mut watch = Watch::new(child, &page);
-    let stop = watch.until_over(interrupted)?;
+    let stop = watch.until_over(Patience::new(ideal), interrupted)?;
     drop(watch);
     let stderr = head_and_tail(&mut stderr)?;
     let end = match stop {
@@ -127,7 +122,6 @@ enum Stop {
 }
 
 /// The state of the child at one moment.
-#[derive(Default)]
 struct Sample {
     meter: Meter,
     in_lock: bool,
@@ -144,10 +138,12 @@ impl<'a> Watch<'a> {
         Self { child, page }
     }
 
-    fn until_over(&mut self, interrupted: &AtomicBool) -> io::Result<Stop> {
+    fn until_over(&mut self, mut patience: Patience, interrupted: &AtomicBool) -> io::Result<Stop> {
         let begun = Instant::now();
-        let (mut ticks, mut news, mut news_at) = (0u64, 0u64, 0u64);
-        let mut before = Sample::default();
+        let (mut ticks, mut read, mut heard) = (0u64, 0, 0);
+        // When the cell was last heard of: our clock, and how long it had been kept from running.
+        let mut news = (0u64, Duration::ZERO);
+        let mut before: Option<Sample> = None;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(Stop::Exited(status));
@@ -165,16 +161,22 @@ impl<'a> Watch<'a> {
             }
             ticks += 1;
             self.page.set(Counter::Ticks, ticks);
+            let kept = Duration::from_nanos(self.page.get(Counter::Delay));
+            while let Some(event) = self.page.event(read) {
+                patience.hear(event.what);
+                read += 1;
+            }
+            // Also those that did not fit.
             let events = self.page.get(Counter::Events);
-            if events != news {
-                (news, news_at) = (events, ticks);
+            if events != heard {
+                (heard, news, before) = (events, (ticks, kept), None);
             }
-            let done = self.page.get(Counter::Done) != 0;
-            let patience = if done { RETURN_TICKS } else { DEADLINE_TICKS };
-            if ticks == news_at + patience - LAST_TICKS {
-                before = self.sample();
+            let silent = time_of(ticks - news.0).saturating_sub(kept.saturating_sub(news.1));
+            if silent + LAST < patience.silence() {
+                continue;
             }
-            if ticks >= news_at + patience {
+            let before = before.get_or_insert_with(|| self.sample());
+            if silent >= patience.silence() {
                 let now = self.sample();
                 let last = now.meter.saturating_sub(before.meter);
                 // Asleep on a lock at both ends, and never awake between them.

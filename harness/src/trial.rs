@@ -78,6 +78,26 @@ impl Trial {
     /// # Errors
     /// When the child cannot be started.
     pub fn run(&self, launch: &Launch, interrupted: &AtomicBool) -> io::Result<Option<Attempt>> {
+        let mut tries = 0;
+        loop {
+            let attempt = self.run_once(launch, interrupted)?;
+            let unsure = |attempt: &Attempt| attempt.judgement.has(Word::Inconclusive);
+            if !attempt.as_ref().is_some_and(unsure) || tries == RETRIES {
+                return Ok(attempt);
+            }
+            tries += 1;
+        }
+    }
+
+    /// Runs it once; `None` if interrupted.
+    ///
+    /// # Errors
+    /// When the child cannot be started.
+    pub fn run_once(
+        &self,
+        launch: &Launch,
+        interrupted: &AtomicBool,
+    ) -> io::Result<Option<Attempt>> {
         let mut launch = launch.clone();
         launch.args.extend(["--strategy".to_owned(), self.about.name.to_owned()]);
         launch.args.extend(match &self.text {
@@ -89,23 +109,16 @@ impl Trial {
                 ["--program".to_owned(), path]
             }
         });
-        let mut tries = 0;
-        loop {
-            let Outcome { trace, stderr, interrupted } = supervise(&launch, interrupted)?;
-            if interrupted {
-                return Ok(None);
-            }
-            let judgement = classify(&self.program, &self.ideal, &trace);
-            if !judgement.has(Word::Inconclusive) || tries == RETRIES {
-                return Ok(Some(Attempt { judgement, trace, stderr }));
-            }
-            tries += 1;
-        }
+        let Outcome { trace, stderr, interrupted } = supervise(&launch, &self.ideal, interrupted)?;
+        let judgement = classify(&self.program, &self.ideal, &trace);
+        Ok((!interrupted).then_some(Attempt { judgement, trace, stderr }))
     }
 
-    /// The result of several attempts.
-    pub fn result(&self, attempts: &[Attempt]) -> CellResult {
-        let judgements = attempts.iter().map(|attempt| attempt.judgement.clone()).collect();
-        CellResult::of(&self.about, &self.program, judgements)
+    /// The result of several attempts, and of those that were made again, by themselves.
+    pub fn result(&self, attempts: &[Attempt], again: &[Attempt]) -> CellResult {
+        let judgements = |attempts: &[Attempt]| {
+            attempts.iter().map(|attempt| attempt.judgement.clone()).collect()
+        };
+        CellResult::of(&self.about, &self.program, judgements(attempts), judgements(again))
     }
 }

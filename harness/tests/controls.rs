@@ -6,9 +6,10 @@ use common::{harness, run};
 use loopnest_core::Word;
 
 /// Each with the verdict that it must get.
-const CONTROLS: [(&str, &[Word]); 9] = [
+const CONTROLS: [(&str, &[Word]); 10] = [
     ("control-correct", &[Word::Progress]),
     ("control-lost-wake-up", &[Word::Stall]),
+    ("control-held-open", &[Word::HeldOpen]),
     ("control-starved", &[Word::Stall, Word::BusyLoop]),
     ("control-busy-idle", &[Word::BusyLoop]),
     ("control-busy-high", &[Word::Stall, Word::BusyLoop]),

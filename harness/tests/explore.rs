@@ -263,7 +263,7 @@ fn a_file_judged_by_other_rules_runs_with_a_warning() {
     old.save(&file).expect("room");
     let ran = run(harness(["replay"]).arg(&file)).exits(0);
     let said =
-        format!("warning: {} was judged by rules 0; this harness has rules 1\n", file.display());
+        format!("warning: {} was judged by rules 0; this harness has rules 2\n", file.display());
     assert_eq!(ran.stderr, said);
 }
 

@@ -1,10 +1,15 @@
 //! Verdicts from the end of a run: how the process ended, and how its nested loops ended.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::{Case, ITERATIONS_FREE, ITERATIONS_PER_EVENT};
-use crate::trace::{End, Kind, What};
+use super::{CHANCE, Case, ITERATIONS_FREE, ITERATIONS_PER_EVENT, OVERTAKEN};
+use crate::program::{Actor, ActorKind};
+use crate::trace::{End, Event, Kind, What};
 use crate::verdict::{Finding, Tally, Word};
+
+/// Why something is in doubt.
+const KEPT: &str = "because other work kept the processors busy, or the machine stood still";
 
 impl Case<'_> {
     /// Finds a nested loop that ended although nothing had quit it.
@@ -21,9 +26,36 @@ impl Case<'_> {
             if self.real.find(What::Panicked).is_some_and(|panic| panic < close) {
                 continue;
             }
-            if self.real.find(What::Quit(level)).is_none_or(|quit| quit > close) {
-                self.words.insert(Word::WrongLevel);
+            match self.real.find(What::Quit(level)).filter(|&quit| quit < close) {
+                None => drop(self.words.insert(Word::WrongLevel)),
+                Some(quit) => self.held_open(level, quit, close),
             }
+        }
+    }
+
+    /// Finds a nested loop that went on after it was told to end, until something that was due much
+    /// later than its end had come.
+    fn held_open(&mut self, level: u16, quit: usize, close: usize) {
+        let ideal = self.ideal.find(What::Close(level)).map(|i| self.ideal.events[i].at);
+        // It can end only when the loops inside it have ended.
+        let inner = |event: &Event| matches!(event.what, What::Close(other) if other != level);
+        let inner = self.real.events[..close].iter().rposition(inner);
+        let quit = inner.map_or(quit, |inner| inner.max(quit));
+        let until = self.real.events[quit].at;
+        // Nobody can drain a loop in which the program itself keeps a source ready.
+        let flooded = |actor: &Actor| {
+            let ActorKind::Flood { for_ms, .. } = actor.kind else { return false };
+            Duration::from_millis(for_ms) > until
+        };
+        let overtaker = ideal.and_then(|ideal| self.first_past(ideal + OVERTAKEN));
+        let overtaken = overtaker.is_some_and(|i| quit < i && i < close);
+        if !overtaken || self.program.actors.iter().any(flooded) {
+            return;
+        }
+        if self.could_run(until, overtaker, Some(close), CHANCE) {
+            self.words.insert(Word::HeldOpen);
+        } else {
+            self.doubts.insert(Word::HeldOpen);
         }
     }
 
@@ -39,9 +71,7 @@ impl Case<'_> {
         match &self.real.end {
             End::Finished => {
                 self.lost(tallies);
-                if self.stood_still {
-                    self.unsure("the machine stood still while a window was open");
-                } else if !self.words.contains(&Word::Refused) && self.missed_a_window() {
+                if !self.words.contains(&Word::Refused) && self.missed_a_window() {
                     self.unsure("a window of the program is missing from the trace");
                 }
             }
@@ -80,6 +110,12 @@ impl Case<'_> {
                 }
             }
             End::Unknown { reason } => self.unsure(reason),
+        }
+        let died = matches!(self.real.end, End::Died { .. });
+        let doubts: Vec<_> = self.doubts.difference(&self.words).map(|word| word.name()).collect();
+        if !died && !doubts.is_empty() {
+            self.words.insert(Word::Inconclusive);
+            self.message = Some(format!("it may be {}, {KEPT}", doubts.join(" or ")));
         }
     }
 

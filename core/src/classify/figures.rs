@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::deliveries::positions;
 use super::{Case, ITERATIONS_FREE, ITERATIONS_PER_EVENT};
 use crate::measure::DRAIN_PAUSE;
 use crate::program::Side;
@@ -109,7 +108,6 @@ impl Case<'_> {
 
     /// Median lateness and greatest earliness of async timers, in microseconds.
     pub(super) fn lateness(&self) -> (i64, i64) {
-        let positions = positions(self.real);
         let mut late: Vec<i64> = self
             .ideal
             .events
@@ -118,7 +116,7 @@ impl Case<'_> {
                 let What::Reached(key) = due.what else {
                     return None;
                 };
-                let at = self.real.events[*positions.get(&key)?].at;
+                let at = self.real.events[*self.positions.get(&key)?].at;
                 (key.kind == Kind::Timer).then(|| at.as_micros() as i64 - due.at.as_micros() as i64)
             })
             .collect();
@@ -131,14 +129,22 @@ impl Case<'_> {
 
 /// Figures of a window from what was counted in it.
 fn window(name: String, time: Duration, counted: Meter, paced: u64) -> WindowFigures {
-    let Meter { iterations, useful: justified, switches, cpu, .. } = counted;
+    let Meter { iterations, useful: justified, switches, cpu, delay, .. } = counted;
+    let limit = ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified + paced;
     WindowFigures {
         name,
         ms: time.as_millis() as u64,
         iterations,
         justified,
         switches,
-        cpu_permille: (cpu.as_micros() * 1000 / time.as_micros().max(1)) as u32,
-        busy: iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * justified + paced,
+        cpu_permille: permille(cpu, time),
+        kept_permille: permille(delay, time).min(1000),
+        limit,
+        busy: iterations > limit,
     }
+}
+
+/// A part of a time, in thousandths.
+fn permille(part: Duration, time: Duration) -> u32 {
+    (part.as_micros() * 1000 / time.as_micros().max(1)) as u32
 }

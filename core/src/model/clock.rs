@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -109,6 +109,9 @@ struct Inner {
     iterations: AtomicU64,
     stuck: AtomicU8,
     next_fd: AtomicU32,
+    /// How long the modelled thread has run, in microseconds.
+    busy: AtomicU64,
+    asleep: AtomicBool,
     events: Mutex<Events>,
 }
 
@@ -139,6 +142,8 @@ impl Clock {
             stuck: AtomicU8::new(0),
             // 0, 1 and 2 are used in every process.
             next_fd: AtomicU32::new(3),
+            busy: AtomicU64::new(0),
+            asleep: AtomicBool::new(false),
             events: Mutex::default(),
         }))
     }
@@ -151,6 +156,16 @@ impl Clock {
     /// Time since the run began, in GLib's unit.
     pub(super) fn micros(&self) -> u64 {
         self.0.now.load(Relaxed)
+    }
+
+    /// How long the modelled thread has run: everything but its sleep.
+    pub fn busy(&self) -> Duration {
+        Duration::from_micros(self.0.busy.load(Relaxed))
+    }
+
+    /// Whether the modelled thread sleeps. For an event: it runs while that thread sleeps.
+    pub fn is_asleep(&self) -> bool {
+        self.0.asleep.load(Relaxed)
     }
 
     /// What things cost, and the limits.
@@ -199,8 +214,9 @@ impl Clock {
     /// Does nothing inside an event, which takes no time.
     pub fn advance(&self, by: Duration) {
         if self.thread() == Thread::MAIN {
-            let to = self.micros().saturating_add(micros(by));
-            self.advance_to(to);
+            let from = self.micros();
+            self.advance_to(from.saturating_add(micros(by)));
+            self.0.busy.fetch_add(self.micros() - from, Relaxed);
         }
     }
 
@@ -220,7 +236,13 @@ impl Clock {
     ) -> (Wait, bool) {
         let mut slept = false;
         loop {
+            if self.thread() == Thread::MAIN {
+                self.0.asleep.store(slept, Relaxed);
+            }
             self.run_due();
+            if self.thread() == Thread::MAIN {
+                self.0.asleep.store(false, Relaxed);
+            }
             if ready() {
                 return (Wait::Ready, slept);
             }

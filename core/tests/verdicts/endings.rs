@@ -194,13 +194,14 @@ fn a_failed_measurement_does_not_hide_what_was_proven_before() {
     judge(&dialog(), real).says("stall").message("the wall cap was hit");
 }
 
+const KEPT: &str =
+    "it may be stall, because other work kept the processors busy, or the machine stood still";
+
 #[test]
 fn a_machine_that_stood_still_proves_no_stall() {
     let late = || dialog().late(Kind::Timer, 150..=900, 1001);
     // 90 ticks are nominal for the dialog of 900 ms; a quarter of them is 22.5.
-    judge(&dialog(), late().stood_still(230..=909))
-        .says("inconclusive")
-        .message("the machine stood still while a window was open");
+    judge(&dialog(), late().stood_still(230..=909)).says("inconclusive").message(KEPT);
     judge(&dialog(), late().stood_still(240..=909)).says("stall");
 }
 
@@ -212,7 +213,8 @@ fn a_machine_that_stood_still_does_not_disprove_progress() {
 #[test]
 fn a_machine_that_stood_still_does_not_hide_what_was_proven() {
     let real = dialog().late(Kind::Timer, 150..=900, 1001).stood_still(110..=990);
-    judge(&dialog(), real.clone().turns(500, 1000, 0)).says("busy-loop");
+    // Whatever the clock says, a loop that iterates for nothing could have done what was due.
+    judge(&dialog(), real.clone().turns(500, 1000, 0)).says("stall+busy-loop");
     // A refusal does not change that either.
     let ideal = dialog().level(1, 1200, 1300);
     judge(&ideal, real.at(1200, What::Open(1)).refuses(1200, 1, "no").at(1200, What::Close(1)))

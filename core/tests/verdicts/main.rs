@@ -5,4 +5,5 @@ mod busy;
 mod delivery;
 mod endings;
 mod figures;
+mod kept;
 mod tape;

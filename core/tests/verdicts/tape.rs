@@ -19,6 +19,8 @@ pub struct Tape {
     items: Vec<(u64, Item)>,
     numbers: BTreeMap<Kind, u32>,
     stood_still: Vec<RangeInclusive<u64>>,
+    kept: Vec<RangeInclusive<u64>>,
+    computes: Vec<RangeInclusive<u64>>,
     end: End,
     notes: Vec<String>,
 }
@@ -34,6 +36,8 @@ pub fn tape() -> Tape {
         items: Vec::new(),
         numbers: BTreeMap::new(),
         stood_still: Vec::new(),
+        kept: Vec::new(),
+        computes: Vec::new(),
         end: End::Finished,
         notes: Vec::new(),
     }
@@ -119,6 +123,24 @@ impl Tape {
         self
     }
 
+    /// Other work keeps the subject from running.
+    pub fn kept(mut self, times: RangeInclusive<u64>) -> Self {
+        self.kept.push(times);
+        self
+    }
+
+    /// The kernel counts a wait of `length` milliseconds at `ms`, when it is over.
+    pub fn kept_at(mut self, ms: u64, length: usize) -> Self {
+        self.kept.extend(std::iter::repeat_n(ms..=ms, length));
+        self
+    }
+
+    /// The loop thread computes.
+    pub fn computes(mut self, times: RangeInclusive<u64>) -> Self {
+        self.computes.push(times);
+        self
+    }
+
     pub fn refuses(mut self, ms: u64, level: u16, why: &str) -> Self {
         self.notes.push(why.to_owned());
         self.at(ms, What::Refused(level))
@@ -145,8 +167,12 @@ impl Tape {
         let mut meter = Meter::default();
         let mut depth = 0;
         for (ms, item) in self.items {
-            let still = self.stood_still.iter().flat_map(Clone::clone);
-            meter.ticks = (ms - still.filter(|still| *still <= ms).count() as u64) / 10;
+            let passed = |stretches: &[RangeInclusive<u64>]| {
+                stretches.iter().flat_map(Clone::clone).filter(|at| *at <= ms).count() as u64
+            };
+            meter.ticks = (ms - passed(&self.stood_still)) / 10;
+            meter.delay = Duration::from_millis(passed(&self.kept));
+            meter.cpu = Duration::from_millis(passed(&self.computes));
             let what = match item {
                 Item::What(what) => what,
                 Item::Work(work) => {
@@ -235,7 +261,7 @@ impl Verdict {
     #[track_caller]
     pub fn tally(self, kind: Kind, due: u32, starved: u32, lost: u32) -> Self {
         let tally = self.0.tallies.iter().find(|(k, _)| *k == kind).map(|(_, tally)| *tally);
-        assert_eq!(tally, Some(Tally { due, starved, lost }), "{kind:?}");
+        assert_eq!(tally, Some(Tally { due, starved, lost, unsure: 0 }), "{kind:?}");
         self
     }
 

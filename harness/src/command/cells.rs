@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::Context as _;
-use loopnest_core::{Program, Trace, Word};
+use loopnest_core::{Program, Trace};
 
 use crate::matrix::Found;
 use crate::registry::Registry;
@@ -44,22 +44,13 @@ pub(super) fn misjudged<'a>(
     registry: &Registry,
     result: &'a RunResult,
 ) -> Vec<(&'a CellResult, String)> {
-    let wrong = |cell: &&CellResult, known: &[Word]| cell.verdict != known || cell.is_mixed();
-    let known = |cell: &CellResult| {
-        let mut controls = registry.controls().iter();
-        controls.find(|(name, _)| *name == cell.strategy).map(|(_, known)| known)
+    let missed = |cell: &'a CellResult| {
+        let known = registry.known(cell)?;
+        let mixed = cell.is_mixed() && cell.again == 0;
+        let names: Vec<_> = known.iter().map(|word| word.name()).collect();
+        (cell.verdict != known || mixed).then(|| (cell, names.join("+")))
     };
-    result
-        .cells
-        .iter()
-        .filter(|cell| cell.scenario == "control")
-        .filter_map(|cell| Some((cell, known(cell)?)))
-        .filter(|(cell, known)| wrong(cell, known))
-        .map(|(cell, known)| {
-            let names: Vec<_> = known.iter().map(|word| word.name()).collect();
-            (cell, names.join("+"))
-        })
-        .collect()
+    result.cells.iter().filter_map(missed).collect()
 }
 
 /// Writes the first repeat of each cell as a Chrome trace.

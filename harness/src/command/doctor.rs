@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::machine;
 use crate::matrix::{self, Plan, Silent};
 use crate::registry::Registry;
-use crate::text::{WIDTH, wrap};
+use crate::text::{WIDTH, wrap, wrap_after};
 use crate::threads;
 
 pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
@@ -21,18 +21,27 @@ pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
     let (pid, tid) = (std::process::id(), threads::this_thread());
     // A process this young may not have given up the processor yet, nor been charged for it.
     thread::sleep(Duration::from_millis(1));
-    let readable =
-        threads::voluntary_switches(pid, tid) > 0 && !threads::cpu_time(pid, tid).is_zero();
-    if readable {
-        writeln!(text, "ok    /proc reports context switches and processor time of a thread")?;
+    if threads::voluntary_switches(pid, tid) > 0 {
+        writeln!(text, "ok    /proc reports how often a thread slept")?;
     } else {
         able = false;
         writeln!(text, "fail  /proc reports nothing about threads: cannot tell spin from tick")?;
     }
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().next().and_then(|n| n.parse::<f32>().ok());
-    if let Some(load) = load.filter(|load| *load > m.cpus as f32) {
-        writeln!(text, "note  load {load} on {} cpus: counts stay valid, times do not", m.cpus)?;
+    if threads::scheduled(pid, tid).is_some_and(|scheduled| !scheduled.cpu.is_zero()) {
+        writeln!(text, "ok    the kernel says how long a thread waited for a processor")?;
+    } else {
+        able = false;
+        let line = "fail  this kernel does not say how long a thread waited for a processor \
+                    (CONFIG_SCHED_INFO): a busy machine would be taken for a stall";
+        writeln!(text, "{}", wrap_after(line, WIDTH, "", 6))?;
+    }
+    if let Some(load) = machine::load().filter(|load| *load > m.cpus as f32) {
+        let line = format!(
+            "note  load {load} on {} cpus: what could not run in time is not judged, so expect \
+             cells that are run again, and some that stay inconclusive",
+            m.cpus
+        );
+        writeln!(text, "{}", wrap_after(&line, WIDTH, "", 6))?;
     }
     let plan = Plan {
         cells: registry
@@ -41,6 +50,7 @@ pub(super) fn doctor(registry: &Registry, repeat: u32) -> anyhow::Result<Exit> {
             .map(|(name, _)| (name.clone(), "control".to_owned()))
             .collect(),
         repeat,
+        expectations: None,
         seed: 0,
         jobs: jobs(),
         launch: launch()?,

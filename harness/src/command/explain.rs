@@ -16,6 +16,7 @@ pub(super) fn explain(registry: &Registry, cell: &CellId) -> anyhow::Result<Exit
     let plan = Plan {
         cells: vec![(cell.strategy.clone(), cell.scenario.clone())],
         repeat: 1,
+        expectations: None,
         seed: 0,
         jobs: 1,
         launch: launch()?,

@@ -146,7 +146,7 @@ impl Explorer<'_> {
                 break;
             }
         }
-        Ok(Some(trial.result(&attempts)))
+        Ok(Some(trial.result(&attempts, &[])))
     }
 }
 

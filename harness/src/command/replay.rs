@@ -69,6 +69,7 @@ fn of_cell(
     let plan = Plan {
         cells: vec![(cell.strategy.clone(), cell.scenario.clone())],
         repeat: args.repeat,
+        expectations: None,
         seed: args.seed,
         jobs: 1,
         launch: launch()?,
@@ -107,5 +108,5 @@ fn of_file(
     if let (Some(path), Some(attempt)) = (&args.timeline, attempts.first()) {
         write_timeline(&[(trial.id(), &trial.program, &attempt.trace)], path)?;
     }
-    Ok(Some(CellResult { expected: Some(file.verdict), ..trial.result(&attempts) }))
+    Ok(Some(CellResult { expected: Some(file.verdict), ..trial.result(&attempts, &[]) }))
 }

@@ -14,6 +14,7 @@ use crate::formats::render;
 use crate::matrix::{self, Found, Plan};
 use crate::registry::Registry;
 use crate::result::{CellResult, RunResult};
+use crate::text::plural;
 
 pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let cells = select(registry, &args.strategy, &args.scenario)?;
@@ -34,6 +35,7 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let interrupted = on_interrupt()?;
     let plan = Plan {
         repeat: args.repeat,
+        expectations: expectations.clone(),
         seed: args.seed,
         jobs: args.jobs.map_or_else(jobs, usize::from),
         launch: launch()?,
@@ -43,11 +45,7 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let progress = OfCells::new(args.progress, n);
     let found = matrix::run(registry, &plan, &progress, &interrupted);
     progress.finish();
-    let mut found = found?;
-    if let Some(expectations) = &expectations {
-        expectations.apply(&mut found.result);
-    }
-    finish(registry, args, found, expectations)
+    finish(registry, args, found?, expectations)
 }
 
 fn finish(
@@ -65,6 +63,7 @@ fn finish(
         say("this machine cannot measure: its verdicts mean nothing");
         return Ok(Exit::CannotMeasure);
     }
+    warn_if_busy(&found.result);
     let style = style(args.color, args.output.is_some(), args.full);
     let text = render(&found.result, args.format, &style)?;
     write_out(args.output.as_deref(), &text)?;
@@ -78,6 +77,21 @@ fn finish(
     match (&args.expect, expectations) {
         (Some(path), Some(all)) if args.write_expectations => learn(all, path, result),
         _ => Ok(exit(&result, args.fail_on)),
+    }
+}
+
+/// Says what a busy machine has done to a run.
+fn warn_if_busy(result: &RunResult) {
+    let again = result.cells.iter().filter(|cell| cell.again > 0).count();
+    let unsure = result.cells.iter().filter(|cell| cell.is_inconclusive()).count();
+    let busy = result.load.filter(|load| *load > result.machine.cpus as f32);
+    if let (Some(load), true) = (busy, again > 0) {
+        say(format_args!(
+            "warning: this machine is busy (load {load} on {}): {} run again, {unsure} of them \
+             inconclusive",
+            plural(u64::from(result.machine.cpus), "processor"),
+            plural(again as u64, "cell"),
+        ));
     }
 }
 

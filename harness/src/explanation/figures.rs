@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use loopnest_core::program::Program;
 use loopnest_core::trace::{Kind, Trace, What};
-use loopnest_core::verdict::{Judgement, WindowFigures};
+use loopnest_core::verdict::{Fate, Judgement, Unjudged, WindowFigures};
 
-use super::strip::{cured, nested};
-use crate::rules::limit;
+use super::strip::nested;
 use crate::text::{WIDTH, grouped};
 
 /// Columns of a figure.
@@ -29,7 +28,7 @@ pub(super) fn table(
 ) -> String {
     let mut rows = Rows(Vec::new());
     rows.push("Evidence", ["measured", "limit", "reference"].map(str::to_owned));
-    deliveries(&mut rows, judgement, reference, (ideal, real));
+    deliveries(&mut rows, judgement, reference, real);
     let calm = judgement.windows.iter().filter(|w| !w.busy).take(CALM);
     for shown in judgement.windows.iter().filter(|w| w.busy).chain(calm) {
         window(&mut rows, program, shown, ideal);
@@ -62,12 +61,7 @@ fn none() -> String {
 }
 
 /// What was owed.
-fn deliveries(
-    rows: &mut Rows,
-    judgement: &Judgement,
-    reference: &Judgement,
-    (ideal, real): (&Trace, &Trace),
-) {
+fn deliveries(rows: &mut Rows, judgement: &Judgement, reference: &Judgement, real: &Trace) {
     for (kind, tally) in judgement.tallies.iter().filter(|(_, tally)| tally.due > 0) {
         let came = tally.due - tally.starved.min(tally.due);
         let best = reference.tallies.iter().find(|(other, _)| other == kind);
@@ -84,19 +78,15 @@ fn deliveries(
     if lost > 0 {
         rows.add("events never delivered", lost.to_string(), "0".into(), "0".into());
     }
-    if let Some(cured) = poked(ideal, real) {
-        rows.add("overdue events that came with a poke", cured.to_string(), "0".into(), "0".into());
+    let count = |fate| judgement.deliveries.iter().filter(|d| d.fate == fate).count();
+    if real.events.iter().any(|e| matches!(e.what, What::PokeBegin(_))) {
+        let cured = count(Fate::Cured).to_string();
+        rows.add("overdue events that came with a poke", cured, "0".into(), "0".into());
     }
-}
-
-/// How many overdue events came while a poke was in effect, if there was one.
-fn poked(ideal: &Trace, real: &Trace) -> Option<usize> {
-    real.events.iter().find(|e| matches!(e.what, What::PokeBegin(_)))?;
-    let due = ideal.events.iter().filter_map(|event| match event.what {
-        What::Reached(key) => Some((event, real.position(key)?)),
-        _ => None,
-    });
-    Some(due.filter(|(event, at)| cured(real, event, *at)).count())
+    let unsure = count(Fate::NotJudged(Unjudged::CouldNotRun));
+    if unsure > 0 {
+        rows.add("events that could not run in time", unsure.to_string(), none(), "0".into());
+    }
 }
 
 /// How often the loop iterated in a window, and if that was too often, what else the thread did.
@@ -107,12 +97,10 @@ fn window(rows: &mut Rows, program: &Program, window: &WindowFigures, ideal: &Tr
         "run" => "the rest of the run".to_owned(),
         level => format!("`{level}`"),
     };
-    let limit = limit(program, window);
     rows.add(
         &format!("iterations in {place}, {} ms", grouped(window.ms)),
         grouped(window.iterations),
-        // The limit of a loop inside it is not known here.
-        if window.busy || window.iterations <= limit { grouped(limit) } else { none() },
+        grouped(window.limit),
         none(),
     );
     if !window.busy {

@@ -1,13 +1,13 @@
 //! A strip of time: a column is a stretch of milliseconds, a row is a side.
 //!
-//! What it judges, it judges by order: `x` marks what was due in a nested loop and not delivered
-//! before that loop closed, however long that took.
+//! It judges nothing: the judgement says what became of every event.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use loopnest_core::classify::MARGIN;
-use loopnest_core::program::{Program, Side};
-use loopnest_core::trace::{End, Event, Key, Trace, What};
+use loopnest_core::program::Side;
+use loopnest_core::trace::{End, Trace, What};
+use loopnest_core::verdict::{Delivery, Fate, Judgement, Unjudged};
 
 /// Columns of the strip itself.
 const COLUMNS: usize = 70;
@@ -19,7 +19,7 @@ const NAMES: usize = 7;
 const SCALE: usize = 10;
 
 /// Draws both runs.
-pub(super) fn strip(program: &Program, ideal: &Trace, real: &Trace) -> String {
+pub(super) fn strip(judgement: &Judgement, ideal: &Trace, real: &Trace) -> String {
     let step = step(ideal, real);
     let mut sketch = Sketch { step, rows: Vec::new(), used: Vec::new() };
     sketch.scale(end(ideal, real));
@@ -27,7 +27,7 @@ pub(super) fn strip(program: &Program, ideal: &Trace, real: &Trace) -> String {
         let cells = sketch.side(real, side);
         sketch.row(name, &cells);
     }
-    let due = sketch.due(program, ideal, real);
+    let due = sketch.due(&judgement.deliveries, real, end(ideal, real));
     sketch.row("due", &due);
     if let Some(marks) = sketch.marks(real) {
         sketch.row("mark", &marks);
@@ -124,16 +124,21 @@ impl Sketch {
     }
 
     /// What the ideal run delivers, and what became of it.
-    fn due(&self, program: &Program, ideal: &Trace, real: &Trace) -> Vec<char> {
-        let end = end(ideal, real);
+    fn due(&self, deliveries: &[Delivery], real: &Trace, end: Duration) -> Vec<char> {
         let mut cells = vec![' '; self.column(end) + 1];
-        // If a run was cut short, what was due in its last moment means nothing.
-        let shown = |event: &&Event| event.at < end || real.end == End::Finished;
-        for event in ideal.events.iter().filter(shown) {
-            let What::Reached(key) = event.what else { continue };
-            let Some(cell) = cells.get_mut(self.column(event.at)) else { continue };
-            if *cell != 'x' {
-                *cell = if came(program, ideal, real, event, key) { 'o' } else { 'x' };
+        let came: BTreeSet<_> = real.reached().map(|(_, key)| key).collect();
+        for delivery in deliveries.iter().filter(|delivery| delivery.due <= end) {
+            let sign = match delivery.fate {
+                Fate::NotJudged(Unjudged::CutShort) if !came.contains(&delivery.key) => continue,
+                Fate::NotJudged(Unjudged::CouldNotRun) => '?',
+                fate if fate.is_failure() => 'x',
+                _ => 'o',
+            };
+            let Some(cell) = cells.get_mut(self.column(delivery.due)) else { continue };
+            // The worst of a column.
+            let rank = |sign: char| " o?x".find(sign);
+            if rank(sign) > rank(*cell) {
+                *cell = sign;
             }
         }
         cells
@@ -165,6 +170,7 @@ impl Sketch {
             ('(', "( ) quiet window"),
             ('o', "o due, came"),
             ('x', "x due, did not come in time"),
+            ('?', "? due, could not run in time"),
             ('P', "P poke"),
             ('!', "! panic"),
             ('R', "R refused"),
@@ -180,38 +186,6 @@ impl Sketch {
         }
         self.rows.push(line.trim_end().to_owned());
     }
-}
-
-/// Whether an event came, and before the nested loop that it was due in closed.
-fn came(program: &Program, ideal: &Trace, real: &Trace, due: &Event, key: Key) -> bool {
-    let Some(at) = real.position(key) else { return false };
-    if cured(real, due, at) {
-        return false;
-    }
-    let mut inside: Option<(Duration, u16)> = None;
-    for level in 0..program.levels().len() as u16 {
-        let time = |what| ideal.find(what).map(|i| ideal.events[i].at);
-        let Some(open) = time(What::Open(level)) else { continue };
-        let close = time(What::Close(level)).unwrap_or(Duration::MAX);
-        let innermost = inside.is_none_or(|(since, _)| open > since);
-        if due.at > open && due.at.saturating_add(MARGIN) <= close && innermost {
-            inside = Some((open, level));
-        }
-    }
-    match inside.and_then(|(_, level)| real.find(What::Close(level))) {
-        Some(close) => at < close,
-        None => true,
-    }
-}
-
-/// Whether an event, at index `at` of the real run, was overdue and came only with a poke.
-pub(super) fn cured(real: &Trace, due: &Event, at: usize) -> bool {
-    let mut before = real.events[..at].iter().rev();
-    let last = before
-        .find(|event| matches!(event.what, What::PokeBegin(_) | What::PokeEnd(_) | What::Close(_)));
-    last.is_some_and(|event| {
-        matches!(event.what, What::PokeBegin(_)) && event.at >= due.at + MARGIN
-    })
 }
 
 /// A nested loop of a run.

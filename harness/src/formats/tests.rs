@@ -22,6 +22,7 @@ pub(crate) fn run(cells: Vec<CellResult>) -> RunResult {
             cpus: 2,
             profile: "release".to_owned(),
         },
+        load: None,
         seed: "5eed".to_owned(),
         repeat: 5,
         partial: false,
@@ -40,6 +41,8 @@ pub(crate) fn cell(strategy: &str, scenario: &str, verdict: &[Word]) -> CellResu
         rule: if good { "progress" } else { "cause-not-recognised" }.to_owned(),
         repeats: 5,
         agree: 5,
+        again: 0,
+        odd: 0,
         figures: Figures {
             async_due: 28,
             glib_due: 4,
@@ -133,6 +136,7 @@ fn judgement(words: &[Word]) -> Judgement {
     Judgement {
         words: words.to_vec(),
         findings: BTreeSet::new(),
+        deliveries: Vec::new(),
         tallies: Vec::new(),
         windows: Vec::new(),
         figures: Figures::default(),
@@ -156,7 +160,9 @@ pub(crate) fn full_sample() -> RunResult {
         [Kind::Timer, Kind::Io, Kind::Wake, Kind::Task, Kind::Timeout, Kind::Idle, Kind::Fd];
     let judgement = Judgement {
         findings: findings.into(),
-        tallies: kinds.map(|kind| (kind, Tally { due: 3, starved: 2, lost: 1 })).to_vec(),
+        tallies: kinds
+            .map(|kind| (kind, Tally { due: 3, starved: 2, lost: 1, unsure: 0 }))
+            .to_vec(),
         windows: vec![WindowFigures {
             name: "run".to_owned(),
             ms: 1200,
@@ -164,6 +170,8 @@ pub(crate) fn full_sample() -> RunResult {
             justified: 0,
             switches: 3,
             cpu_permille: 980,
+            kept_permille: 0,
+            limit: 16,
             busy: true,
         }],
         message: Some("because".to_owned()),

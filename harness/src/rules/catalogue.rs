@@ -344,6 +344,18 @@ pub const RULES: &[Rule] = &[
         fires: |e| e.has(Word::Lost),
     },
     Rule {
+        name: "work-holds-loop-open",
+        title: "work that is always ready keeps a loop from ending",
+        text: "The loop was told to end, and went on until other work had ended. A loop that is \
+               drained by hand, `while pending() { iteration(false) }`, looks whether it was told to \
+               end only when nothing is ready, and tasks that are always ready kept a source ready.",
+        seen: &[],
+        try_this: "run a `MainLoop`, which ends after the iteration in which it is quit, or let the \
+                   work pause",
+        when: "the verdict is held-open",
+        fires: |e| e.has(Word::HeldOpen),
+    },
+    Rule {
         name: "always-ready-source",
         title: "a source is ready though nothing is due",
         text: "While nothing was due on either side, the loop iterated without sleeping: there is \

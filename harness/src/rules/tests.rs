@@ -14,6 +14,7 @@ pub(crate) fn case(words: &[Word]) -> Case {
     Case(Judgement {
         words: words.to_vec(),
         findings: [].into(),
+        deliveries: Vec::new(),
         tallies: Vec::new(),
         windows: Vec::new(),
         figures: Figures::default(),
@@ -28,7 +29,7 @@ impl Case {
     }
 
     pub(crate) fn tally(mut self, kind: Kind, due: u32, starved: u32) -> Self {
-        self.0.tallies.push((kind, Tally { due, starved, lost: 0 }));
+        self.0.tallies.push((kind, Tally { due, starved, ..Tally::default() }));
         let figures = &mut self.0.figures;
         if kind.side() == Side::Glib {
             figures.glib_due += due;
@@ -41,7 +42,7 @@ impl Case {
     }
 
     fn never(mut self, kind: Kind, lost: u32) -> Self {
-        self.0.tallies.push((kind, Tally { due: 0, starved: 0, lost }));
+        self.0.tallies.push((kind, Tally { lost, ..Tally::default() }));
         if kind.side() == Side::Glib {
             self.0.figures.glib_lost += lost;
         } else {
@@ -64,6 +65,8 @@ impl Case {
             justified,
             switches,
             cpu_permille: 980,
+            kept_permille: 0,
+            limit: 16 + 8 * justified,
             busy: iterations > 16 + 8 * justified,
         });
         self
@@ -264,6 +267,13 @@ fn what_never_ends() {
     fires("drain-never-ends", &drain, Owner::Async, case(&[Word::Livelock]));
     fires("loop-ignores-quit", &p, Owner::Async, case(&[Word::Livelock]));
     misses("drain-never-ends", &drain, Owner::Async, frozen_and_busy("d"));
+}
+
+#[test]
+fn a_loop_that_other_work_holds_open() {
+    let p = program("callback");
+    fires("work-holds-loop-open", &p, Owner::Glib, case(&[Word::HeldOpen]));
+    misses("work-holds-loop-open", &p, Owner::Glib, case(&[Word::Stall]));
 }
 
 #[test]

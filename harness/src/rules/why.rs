@@ -1,8 +1,6 @@
 //! Explains a verdict in one or two sentences, with the figures that prove it.
 
-use loopnest_core::classify::{ITERATIONS_FREE, ITERATIONS_PER_EVENT};
-use loopnest_core::measure::DRAIN_PAUSE;
-use loopnest_core::program::{How, Program, Side, Step};
+use loopnest_core::program::{Program, Side, Step};
 use loopnest_core::strategy::About;
 use loopnest_core::verdict::{Finding, Judgement, WindowFigures, Word};
 
@@ -23,6 +21,7 @@ pub fn why(program: &Program, about: &About, judgement: &Judgement) -> (String, 
     sentences.extend(ending(judgement));
     sentences.extend(levels(judgement));
     sentences.extend(owed(program, judgement));
+    sentences.extend(held_open(judgement));
     sentences.extend(hung(judgement));
     sentences.extend(lost(judgement));
     sentences.extend(iterated(program, judgement));
@@ -35,15 +34,6 @@ pub fn why(program: &Program, about: &About, judgement: &Judgement) -> (String, 
     }
     sentences.truncate(2);
     (sentences.join(" "), rule.name)
-}
-
-/// How many iterations a window may have, including those that the program itself asks for.
-pub(crate) fn limit(program: &Program, window: &WindowFigures) -> u64 {
-    let drained = program.steps().any(
-        |step| matches!(step, Step::Dialog { level, how: How::Drain, .. } if *level == window.name),
-    );
-    let paced = if drained { window.ms / DRAIN_PAUSE.as_millis() as u64 } else { 0 };
-    ITERATIONS_FREE + ITERATIONS_PER_EVENT * window.justified + paced
 }
 
 /// What ended the run, if it did not end by itself.
@@ -84,6 +74,11 @@ fn levels(judgement: &Judgement) -> Option<String> {
     judgement
         .has(Word::WrongLevel)
         .then(|| "A nested loop ended though nothing had asked it to.".to_owned())
+}
+
+fn held_open(judgement: &Judgement) -> Option<String> {
+    let text = "A nested loop was told to end, and went on until other work had ended.";
+    judgement.has(Word::HeldOpen).then(|| text.to_owned())
 }
 
 /// What the stalled sides owed.
@@ -161,7 +156,7 @@ fn iterated(program: &Program, judgement: &Judgement) -> Option<String> {
     if !judgement.has(Word::BusyLoop) {
         return None;
     }
-    let over = |w: &&WindowFigures| w.iterations * 1000 / limit(program, w);
+    let over = |w: &&WindowFigures| w.iterations * 1000 / w.limit.max(1);
     let busy = judgement.windows.iter().filter(|w| w.busy).max_by_key(over);
     let Some(window) = busy else {
         return Some("GLib iterated without sleeping until the run was ended.".to_owned());
@@ -177,7 +172,7 @@ fn iterated(program: &Program, judgement: &Judgement) -> Option<String> {
         "GLib iterated {}{place} for {} done (limit {}) and {}.",
         times(window.iterations),
         plural(window.justified, "thing"),
-        grouped(limit(program, window)),
+        grouped(window.limit),
         match window.switches {
             0 => "never slept".to_owned(),
             n => format!("slept {}", times(n)),
@@ -350,15 +345,11 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_that_is_drained_may_iterate_more_often() {
-        let judgement = case(&[Word::BusyLoop]).window("d", 5000, 0, 0).judgement();
-        let mut drained = program("callback");
-        let (text, _) = why(&drained, &strategy(Owner::Glib), &judgement);
-        assert!(text.contains("(limit 16)"), "{text}");
-        if let Step::Dialog { how, .. } = &mut drained.actors[0].steps[0] {
-            *how = How::Drain;
-        }
-        let (text, _) = why(&drained, &strategy(Owner::Glib), &judgement);
+    fn the_limit_is_that_of_the_judgement() {
+        let mut judgement = case(&[Word::BusyLoop]).window("d", 5000, 0, 0).judgement();
+        // A loop that is drained by hand may iterate more often.
+        judgement.windows[0].limit = 76;
+        let (text, _) = why(&program("callback"), &strategy(Owner::Glib), &judgement);
         assert!(text.contains("(limit 76)"), "{text}");
     }
 

@@ -1,9 +1,9 @@
 //! One side is never idle: does the other make progress?
 
 use loopnest_core::Program;
-use loopnest_core::program::{ActorKind, PRIORITY_DEFAULT, PRIORITY_IDLE, Step};
+use loopnest_core::program::{ActorKind, How, PRIORITY_DEFAULT, PRIORITY_IDLE, Step};
 
-use super::build::{TICK_MS, TICKS, With, program, tick};
+use super::build::{OPEN_MS, TICK_MS, TICKS, With, dialog_for, program, tick};
 
 /// On a busy machine an iteration may take longer than a fast ticker's period. Then the ticker is
 /// due in every iteration, and GLib itself runs no idle callback.
@@ -13,7 +13,7 @@ const SLOW_TICKS: u32 = 10;
 
 /// All of them, in the order of the matrix.
 pub(super) fn all() -> Vec<Program> {
-    vec![async_flood(), glib_flood()]
+    vec![async_flood(), glib_flood(), drain_beside_work()]
 }
 
 fn async_flood() -> Program {
@@ -37,6 +37,20 @@ fn async_flood() -> Program {
     .task("ticker", vec![tick(SLOW_MS, SLOW_TICKS)])
     .every("glib-ticker", SLOW_MS, SLOW_TICKS, vec![])
     .with("idle", ActorKind::Flood { for_ms: 100, priority: PRIORITY_IDLE }, vec![])
+}
+
+fn drain_beside_work() -> Program {
+    let work = || vec![Step::Yield { for_ms: 800 }];
+    program(
+        "drain-beside-work",
+        &["dialog", "flood"],
+        "GTK's events are drained by hand for 250 ms while tasks are ready for 800 ms: it must end.",
+        "czkawka#625, gramps#1165",
+    )
+    .task("busy-1", work())
+    .task("busy-2", work())
+    .after("opener", OPEN_MS, vec![dialog_for("drain", How::Drain, 250)])
+    .every("glib-ticker", SLOW_MS, 2 * SLOW_TICKS, vec![])
 }
 
 fn glib_flood() -> Program {

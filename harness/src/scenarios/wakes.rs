@@ -1,10 +1,11 @@
 //! What wakes what: callbacks, threads, timers, descriptors; and quiet.
 
 use loopnest_core::Program;
-use loopnest_core::program::{ActorKind, Step};
+use loopnest_core::program::{ActorKind, How, Step};
 
 use super::build::{
-    TICK_MS, With, close, program, read, receive, resolve, send, sleep, tick, wait_for, write,
+    TICK_MS, With, close, dialog_for, program, read, receive, resolve, send, sleep, tick, wait_for,
+    write,
 };
 
 /// All of them, in the order of the matrix.
@@ -106,15 +107,16 @@ fn pipe_hup() -> Program {
     .after("end", 400, vec![Step::QuietEnd])
 }
 
-/// A quiet window at top level, ticks before it, and a wake from a thread after it.
+/// A quiet window at top level, a dialog and ticks before it, and a wake from a thread after it.
 pub(super) fn control() -> Program {
     program(
         "control",
         &["control"],
-        "Ticks, a quiet window, then a wake from another thread and nothing else.",
+        "A short dialog, a quiet window, then a wake from another thread and nothing else.",
         "planted subjects for the verdict rules",
     )
     .task("ticker", vec![tick(TICK_MS, 5)])
+    .after("opener", 20, vec![dialog_for("dialog", How::Run, 40)])
     .after("begin", 100, vec![Step::QuietBegin])
     .after("end", 400, vec![Step::QuietEnd])
     .task("waiter", vec![wait_for("answer")])

@@ -15,6 +15,7 @@ use loopnest_strategies::Dispatch;
 use super::deaf::Deaf;
 use super::dispatch::{DispatchTasks, run_on};
 use super::host::{HostLoops, set_up};
+use super::late_quit::LateQuit;
 
 /// When the one-time faults strike: after the program's quiet window has begun.
 const STRIKE: Duration = Duration::from_millis(150);
@@ -28,7 +29,15 @@ pub struct Control {
     /// The verdict that it must get, worst first.
     pub verdict: &'static [Word],
     plant: fn(&MainContext, &Dispatch),
-    deaf: bool,
+    loops: Faulty,
+}
+
+/// What is wrong with the loops that the program sees.
+#[derive(Clone, Copy)]
+enum Faulty {
+    Nothing,
+    Deaf,
+    LateQuit,
 }
 
 impl std::fmt::Debug for Control {
@@ -44,7 +53,7 @@ impl Control {
         verdict: &'static [Word],
         plant: fn(&MainContext, &Dispatch),
     ) -> Self {
-        Self { name, summary, verdict, plant, deaf: false }
+        Self { name, summary, verdict, plant, loops: Faulty::Nothing }
     }
 }
 
@@ -53,11 +62,20 @@ pub fn all() -> Vec<Control> {
     vec![
         Control::new("control-correct", "nothing is wrong", &[Word::Progress], |_, _| {}),
         Control {
-            deaf: true,
+            loops: Faulty::Deaf,
             ..Control::new(
                 "control-lost-wake-up",
                 "a wake from another thread queues the task but does not wake the loop",
                 &[Word::Stall],
+                |_, _| {},
+            )
+        },
+        Control {
+            loops: Faulty::LateQuit,
+            ..Control::new(
+                "control-held-open",
+                "a nested loop goes on for half a second after it is told to end",
+                &[Word::HeldOpen],
                 |_, _| {},
             )
         },
@@ -162,11 +180,16 @@ impl Strategy for Control {
         let context = MainContext::default();
         let dispatch = Dispatch::new(&context).map_err(set_up)?;
         (self.plant)(&context, &dispatch);
-        if self.deaf {
-            let (tasks, _hears) = Deaf::new(DispatchTasks::of(&dispatch));
-            dispatch.block_on(start(HostLoops::new(tasks)));
-        } else {
-            run_on(&dispatch, start);
+        match self.loops {
+            Faulty::Nothing => run_on(&dispatch, start),
+            Faulty::Deaf => {
+                let (tasks, _hears) = Deaf::new(DispatchTasks::of(&dispatch));
+                dispatch.block_on(start(HostLoops::new(tasks)));
+            }
+            Faulty::LateQuit => {
+                let loops = HostLoops::new(DispatchTasks::of(&dispatch));
+                dispatch.block_on(start(Arc::new(LateQuit(loops))));
+            }
         }
         Ok(())
     }

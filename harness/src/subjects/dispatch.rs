@@ -24,8 +24,12 @@ impl Strategy for DispatchRow {
             extra_threads: "none",
             needs_send: false,
             platforms: "Linux",
-            limits: &["a nested loop opened by a task on tokio's own queue stops tokio's I/O and \
-                       timers until it closes"],
+            limits: &[
+                "a nested loop opened by a task on tokio's own queue stops tokio's I/O and timers \
+                 until it closes",
+                "a loop that is drained by hand (`while pending() { iteration(false) }`) does not \
+                 end while a task is always ready",
+            ],
             control: false,
         }
     }

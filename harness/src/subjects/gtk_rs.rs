@@ -24,7 +24,11 @@ impl Strategy for GtkRsRow {
             extra_threads: "one or more",
             needs_send: false,
             platforms: "Linux",
-            limits: &["a nested loop inside a task aborts the process"],
+            limits: &[
+                "a nested loop inside a task aborts the process",
+                "a loop that is drained by hand (`while pending() { iteration(false) }`) does not \
+                 end while a task is always ready",
+            ],
             control: false,
         }
     }

@@ -12,6 +12,7 @@ mod call;
 pub mod controls;
 mod deaf;
 pub mod host;
+mod late_quit;
 mod remote;
 
 use loopnest_core::strategy::Strategy;

@@ -48,13 +48,13 @@ impl Tape {
 
     fn meter(&self) -> Meter {
         let counters = self.context.counters();
-        let config = self.clock.config();
         Meter {
             iterations: counters.iterations,
             useful: self.useful.load(Relaxed),
             switches: counters.sleeps,
-            cpu: config.iteration_cost * u32::try_from(counters.iterations).unwrap_or(u32::MAX),
-            // In the model, the machine never stands still.
+            cpu: self.clock.busy(),
+            // In the model, nothing else uses the machine, and it never stands still.
+            delay: Duration::ZERO,
             ticks: ticks_in(self.clock.now()),
         }
     }
@@ -160,6 +160,9 @@ impl Rescue {
         if at > clock.now() {
             self.later(clock, at, |rescue, clock, tape| rescue.look(clock, tape));
             return;
+        }
+        if !clock.is_asleep() {
+            tape.record(clock.now(), 0, What::Awake);
         }
         tape.record(clock.now(), 0, What::PokeBegin(self.owed.n_pokes()));
         tape.context.wakeup();

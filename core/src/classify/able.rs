@@ -1,0 +1,138 @@
+//! Whether the subject could have done what it did not do.
+//!
+//! "It did not come in time" may be said only of time in which what owed it could run. Linux says for
+//! how long a thread was runnable and did not run, and the supervisor's clock says whether the whole
+//! machine stood still. A loop that iterates for nothing runs, whatever the clocks say.
+
+use std::time::Duration;
+
+use super::{CHANCE, Case, ITERATIONS_FREE, ITERATIONS_PER_EVENT, MARGIN, TICKS_PERCENT};
+use crate::measure::ticks_in;
+use crate::program::Side;
+use crate::trace::{Event, Meter, What};
+use crate::verdict::{Place, WindowFigures};
+
+/// What a poke did to an event that came with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Poke {
+    /// Nothing: the event would have come without it.
+    Idle,
+    /// It brought the event.
+    Cured,
+    /// It cannot be known, because what owed the event could not run.
+    Unknown,
+}
+
+impl Case<'_> {
+    /// The counters at a time: those of the last event until then.
+    fn meter_at(&self, time: Duration) -> Meter {
+        let events = &self.real.events;
+        let after = events.partition_point(|event| event.at <= time);
+        after.checked_sub(1).map_or_else(Meter::default, |last| events[last].meter)
+    }
+
+    /// Whether what is due at `due` could run for at least `least` until `end`. What `end` lacks is
+    /// only known from the counters at a later event, `seen`, because the kernel counts a wait when it
+    /// is over. `None` is the end of the run.
+    pub(super) fn could_run(
+        &self,
+        due: Duration,
+        end: Option<usize>,
+        seen: Option<usize>,
+        least: Duration,
+    ) -> bool {
+        let events = &self.real.events;
+        let until = end.map_or_else(|| self.last().0, |i| events[i].at);
+        let seen = seen.map_or(self.real.meter, |i| events[i].meter);
+        let kept = seen.saturating_sub(self.meter_at(due)).delay;
+        until.saturating_sub(due).saturating_sub(kept) >= least
+    }
+
+    /// Whether an event that came too late for its window could have come before it closed.
+    pub(super) fn could_come_inside(
+        &self,
+        place: Place,
+        side: Side,
+        due: Duration,
+        windows: &[WindowFigures],
+    ) -> bool {
+        let (open, close) = self.edges(place);
+        let events = &self.real.events;
+        let Some(end) = close else { return true };
+        if self.is_busy(place, windows) {
+            return true;
+        }
+        if !clock_ran(open.map(|open| &events[open]), &events[end]) {
+            return false;
+        }
+        let from = open.map_or(due, |open| events[open].at.max(due));
+        // The first sign of life of the side after the window shows for how long it was kept.
+        let alive =
+            |event: &Event| matches!(event.what, What::Reached(key) if key.kind.side() == side);
+        let seen = events[end..].iter().position(alive).map_or(end, |n| end + n);
+        self.could_run(from, close, Some(seen), CHANCE)
+    }
+
+    /// Whether the loop iterated for nothing in a nested loop.
+    pub(super) fn is_busy(&self, place: Place, windows: &[WindowFigures]) -> bool {
+        let Place::Level(level) = place else { return false };
+        let name = self.levels.get(usize::from(level));
+        windows.iter().any(|window| window.busy && Some(&window.name) == name)
+    }
+
+    /// Whether a poke brought the event at index `at`: it came during a poke, no window had closed
+    /// since the poke began, it was already late then, its side had delivered nothing since it was
+    /// due, and all the while the loop slept, or iterated for nothing.
+    ///
+    /// A side that delivers something is late, but not asleep. What runs, or waits for a processor,
+    /// will come anyway.
+    pub(super) fn poke(&self, side: Side, due: Duration, at: usize) -> Poke {
+        let before = &self.real.events[..at];
+        let edge = before.iter().rposition(|event| {
+            matches!(event.what, What::PokeBegin(_) | What::PokeEnd(_) | What::Close(_))
+        });
+        let Some(begin) = edge.filter(|&i| matches!(before[i].what, What::PokeBegin(_))) else {
+            return Poke::Idle;
+        };
+        let poke = &before[begin];
+        let came = before[..begin].iter().any(|event| {
+            let What::Reached(other) = event.what else { return false };
+            other.kind.side() == side && event.at > due
+        });
+        if came || poke.at < due + MARGIN {
+            return Poke::Idle;
+        }
+        let since = poke.meter.saturating_sub(self.meter_at(due));
+        let paced = self.paced(due, poke.at);
+        if since.iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * since.useful + paced {
+            return Poke::Cured;
+        }
+        let mut states = before[..begin].iter().rev();
+        let state = states.find(|e| matches!(e.what, What::Awake | What::PokeEnd(_)));
+        if state.is_some_and(|event| event.what == What::Awake) {
+            return Poke::Idle;
+        }
+        let idle = poke.at.saturating_sub(due).saturating_sub(since.cpu);
+        if idle.saturating_sub(since.delay) >= MARGIN {
+            Poke::Cured
+        } else if idle >= MARGIN {
+            Poke::Unknown
+        } else {
+            Poke::Idle
+        }
+    }
+
+    /// Whether the supervisor's clock ran from `due` until the event at index `at`.
+    pub(super) fn machine_ran(&self, due: Duration, at: usize) -> bool {
+        let events = &self.real.events;
+        let before = events[..at].iter().rev().find(|event| event.at <= due);
+        clock_ran(before, &events[at])
+    }
+}
+
+/// Whether the supervisor's clock ran from one event, or from the beginning, until another.
+fn clock_ran(from: Option<&Event>, to: &Event) -> bool {
+    let (at, meter) = from.map_or_else(Default::default, |event| (event.at, event.meter));
+    let ticks = to.meter.saturating_sub(meter).ticks;
+    ticks * 100 >= ticks_in(to.at.saturating_sub(at)) * TICKS_PERCENT
+}
