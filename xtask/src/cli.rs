@@ -44,6 +44,7 @@ pub enum Task {
     Bench(BenchArgs),
     Readme(ReadmeArgs),
     Package(PackageArgs),
+    Steady(SteadyArgs),
 }
 
 /// Install the system packages that are missing.
@@ -204,6 +205,36 @@ pub struct PackageArgs {
     /// Use the lowest versions that the manifests allow; finding them needs a nightly toolchain
     #[arg(long)]
     pub minimal: bool,
+}
+
+/// Run the matrix beside other work, again and again, and count the wrong verdicts.
+///
+/// Prints for each load how many cells were judged, how many verdicts were wrong or inconclusive, and
+/// how many cells had to be run again. Twenty runs take half an hour and more. Each is saved in
+/// target/steady.json, and the next call goes on there. Fails if a verdict was wrong.
+#[derive(Debug, Args)]
+pub struct SteadyArgs {
+    /// Runs of the whole matrix beside each load
+    #[arg(long, value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+
+    /// Numbers of processes that never sleep; 0 is a quiet machine
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [0, 4, 12],
+          value_parser = clap::value_parser!(u32).range(..=1000))]
+    pub busy: Vec<u32>,
+
+    /// A shell command that runs meanwhile, again and again, such as a clean build elsewhere
+    #[arg(long, value_name = "COMMAND")]
+    pub beside: Vec<String>,
+
+    /// Keep the results there [default: target/steady.json]
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// Forget what was found before
+    #[arg(long)]
+    pub fresh: bool,
 }
 
 #[cfg(test)]

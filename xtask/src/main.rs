@@ -23,6 +23,7 @@ mod readme;
 mod run;
 mod setup;
 mod site;
+mod steady;
 mod steps;
 mod test;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Task::Mutants(args) => mutants::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Readme(args) => readme::run(&args),
+        Task::Steady(args) => steady::run(&args),
         Task::Package(args) => package::run(&args),
     };
     outcome.unwrap_or_else(|error| {
