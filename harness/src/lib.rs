@@ -28,6 +28,7 @@ pub mod exit;
 pub mod expect;
 pub mod explanation;
 pub mod formats;
+pub mod judgeable;
 pub mod machine;
 pub mod matrix;
 pub mod parent;

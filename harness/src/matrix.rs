@@ -10,10 +10,10 @@ use loopnest_core::classify::RULES_VERSION;
 
 use crate::expect::Expectations;
 use crate::machine;
-use crate::registry::{Registry, Unknown};
+use crate::registry::Registry;
 use crate::result::{CellResult, RunResult, SCHEMA};
 use crate::supervisor::Launch;
-use crate::trial::{Attempt, Trial};
+use crate::trial::{Attempt, Trial, TrialError};
 
 /// What to run and how.
 #[derive(Clone, Debug)]
@@ -78,18 +78,18 @@ impl Found {
 /// Runs the plan.
 ///
 /// # Errors
-/// When the plan names a strategy or a scenario that does not exist.
+/// When the plan names a strategy or a scenario that does not exist, or one that cannot be judged.
 pub fn run(
     registry: &Registry,
     plan: &Plan,
     progress: &dyn Progress,
     interrupted: &AtomicBool,
-) -> Result<Found, Unknown> {
+) -> Result<Found, TrialError> {
     let cells: Vec<Trial> = plan
         .cells
         .iter()
         .map(|(strategy, scenario)| Trial::named(registry, strategy, scenario))
-        .collect::<Result<_, Unknown>>()?;
+        .collect::<Result<_, TrialError>>()?;
     let order = Mutex::new(order(cells.len(), plan.repeat, plan.seed));
     let attempts: Mutex<Vec<Vec<Attempt>>> = Mutex::new(vec![Vec::new(); cells.len()]);
     let failed: Mutex<Option<io::Error>> = Mutex::new(None);

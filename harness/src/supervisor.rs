@@ -28,7 +28,7 @@ use crate::threads;
 const LAST: Duration = Duration::from_millis(200);
 
 /// No cell takes longer than this, whatever the machine does.
-const WALL_CAP: Duration = Duration::from_secs(60);
+pub const WALL_CAP: Duration = Duration::from_secs(60);
 
 /// How much is kept of the beginning of a child's stderr, and as much again of its end.
 const STDERR_KEPT: u64 = 32 * 1024;

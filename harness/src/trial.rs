@@ -13,6 +13,7 @@ use loopnest_core::verdict::{Judgement, Word};
 use loopnest_core::{Program, Trace, classify};
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use crate::judgeable::{Unjudgeable, judgeable};
 use crate::registry::{Registry, Unknown};
 use crate::result::CellResult;
 use crate::supervisor::{Launch, Outcome, supervise};
@@ -29,6 +30,20 @@ pub struct Attempt {
     pub trace: Trace,
     /// What the child wrote to stderr.
     pub stderr: String,
+}
+
+/// Why a program cannot be run on a strategy.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// There is no such strategy or scenario.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// The method cannot judge it.
+    #[error(transparent)]
+    Unjudgeable(#[from] Unjudgeable),
+    /// There is no memory for the program.
+    #[error("cannot write the program to memory: {0}")]
+    Io(#[from] io::Error),
 }
 
 /// A program and a strategy, ready to be run.
@@ -48,24 +63,29 @@ impl Trial {
     /// A scenario by its name.
     ///
     /// # Errors
-    /// When there is no such strategy or scenario.
-    pub fn named(registry: &Registry, strategy: &str, scenario: &str) -> Result<Self, Unknown> {
+    /// When there is no such strategy or scenario, or when it cannot be judged.
+    pub fn named(registry: &Registry, strategy: &str, scenario: &str) -> Result<Self, TrialError> {
         let about = registry.strategy(strategy)?.about();
-        let program = registry.scenario(scenario)?;
-        let ideal = ideal(&program);
-        Ok(Self { about, program, ideal, text: None })
+        Self::new(about, registry.scenario(scenario)?, None)
     }
 
     /// Any program.
     ///
     /// # Errors
-    /// When it cannot be written to memory.
-    pub fn of(about: About, program: Program) -> io::Result<Self> {
+    /// When it cannot be judged, or cannot be written to memory.
+    pub fn of(about: About, program: Program) -> Result<Self, TrialError> {
         let text = toml::to_string(&program).map_err(io::Error::other)?;
-        let mut file = File::from(memfd_create("loopnest-program", MemfdFlags::CLOEXEC)?);
+        let mut file = File::from(
+            memfd_create("loopnest-program", MemfdFlags::CLOEXEC).map_err(io::Error::from)?,
+        );
         file.write_all(text.as_bytes())?;
+        Self::new(about, program, Some(file))
+    }
+
+    fn new(about: About, program: Program, text: Option<File>) -> Result<Self, TrialError> {
         let ideal = ideal(&program);
-        Ok(Self { about, program, ideal, text: Some(file) })
+        judgeable(&program, &ideal)?;
+        Ok(Self { about, program, ideal, text })
     }
 
     /// `strategy/scenario`, its name everywhere.

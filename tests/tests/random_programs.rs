@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 use harness::Registry;
 use harness::counterexample::{self, Counterexample};
 use harness::supervisor::Launch;
-use harness::trial::{Attempt, Trial};
+use harness::trial::{Attempt, Trial, TrialError};
 use libtest_mimic::{Arguments, Failed};
 use loopnest_core::generate::{Size, programs};
 use loopnest_core::model::{self, Model, ideal};
@@ -105,8 +105,11 @@ fn search(about: &About, seed: u64, cases: u32, check: Check) -> Result<(), Fail
         ..Config::default()
     });
     let searched = runner.run(&programs(Size::Small), |program| {
-        let trial =
-            Trial::of(about.clone(), program).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let trial = match Trial::of(about.clone(), program) {
+            Ok(trial) => trial,
+            Err(TrialError::Unjudgeable(_)) => return Err(TestCaseError::reject("a tie")),
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        };
         check(&trial).map_err(TestCaseError::fail)
     });
     match searched {

@@ -7,7 +7,7 @@ mod save;
 use std::sync::atomic::AtomicBool;
 
 use loopnest_core::model::{self, Model, ideal};
-use loopnest_core::{Judgement, Program, classify};
+use loopnest_core::{Judgement, Program, Word, classify};
 
 use self::request::Request;
 use self::save::save;
@@ -17,12 +17,13 @@ use super::output::{print, say};
 use super::progress::OfSearch;
 use crate::cli::ExploreArgs;
 use crate::exit::Exit;
+use crate::judgeable::judgeable;
 use crate::registry::Registry;
 use crate::result::CellResult;
 use crate::rules::recognise;
 use crate::search::{Find, News, Plan, Searched, search};
 use crate::supervisor::Launch;
-use crate::trial::Trial;
+use crate::trial::{Trial, TrialError};
 
 /// How many times a find is run on the real loops if the first run disagrees with the model.
 const RUNS: usize = 3;
@@ -113,7 +114,12 @@ impl Explorer<'_> {
         } else {
             let plan = Plan::on_real_loops(seed, cases, want);
             let mut judge = |program: &Program| {
-                let trial = Trial::of(about.clone(), program.clone())?;
+                let trial = match Trial::of(about.clone(), program.clone()) {
+                    Err(TrialError::Io(error)) => return Err(error),
+                    // A step taken away may leave a program that nobody can judge.
+                    Err(_) => return Ok(None),
+                    Ok(trial) => trial,
+                };
                 let attempt = trial.run(self.launch, self.interrupted)?;
                 let judgement = attempt.map(|attempt| attempt.judgement);
                 Ok(judgement.filter(|judgement| self.is_of_interest(program, judgement)))
@@ -124,11 +130,12 @@ impl Explorer<'_> {
         searched.map_err(|error| anyhow::Error::new(error).context("cannot start a cell"))
     }
 
-    /// Whether its cause is none of those to ignore.
+    /// Whether its cause is none of those to ignore, and the real loops can be judged on it too.
     fn is_of_interest(&self, program: &Program, judgement: &Judgement) -> bool {
         let Request { about, args, .. } = self.request;
-        let skip = &args.skip;
-        skip.is_empty() || !skip.iter().any(|r| r == recognise(program, about, judgement).name)
+        let skipped = |rule: &String| rule == recognise(program, about, judgement).name;
+        let fine = judgement.words == [Word::Progress];
+        !args.skip.iter().any(skipped) && (fine || judgeable(program, &ideal(program)).is_ok())
     }
 
     /// Runs a find on the real loops; `None` if interrupted.

@@ -6,6 +6,7 @@ use std::io;
 use super::output::say;
 use crate::exit::Exit;
 use crate::registry::Unknown;
+use crate::trial::TrialError;
 
 /// Prints why a command failed, and returns the exit code.
 pub(super) fn failed(error: &anyhow::Error) -> Exit {
@@ -14,7 +15,10 @@ pub(super) fn failed(error: &anyhow::Error) -> Exit {
         return Exit::Ok;
     }
     say(format_args!("error: {error:#}"));
-    if error.is::<Unknown>() || error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+    let refused =
+        matches!(error.downcast_ref(), Some(TrialError::Unknown(_) | TrialError::Unjudgeable(_)));
+    let usage = error.is::<Unknown>() || error.is::<Usage>() || refused;
+    if usage { Exit::Usage } else { Exit::Failed }
 }
 
 /// A mistake of the user, not of the harness.
