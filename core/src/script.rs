@@ -124,6 +124,10 @@ impl Display for Step {
                 }
             }
             Self::Quit { level } => write!(f, "quit `{level}`"),
+            // The colon announces its steps.
+            Self::BlockOn { level, steps } if steps.is_empty() => {
+                write!(f, "block on a task that does nothing, as level `{level}`")
+            }
             Self::BlockOn { level, .. } => write!(f, "block on a task, as level `{level}`:"),
             Self::Spawn { actor } => write!(f, "start `{actor}`"),
             Self::Cancel { actor } => write!(f, "cancel `{actor}`"),

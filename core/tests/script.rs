@@ -12,7 +12,11 @@ fn a_script_names_who_when_and_what_and_numbers_every_step() {
         .with(
             "opener",
             ActorKind::Timeout { every_ms: 50, times: 1, priority: 0 },
-            vec![dialog("dialog", 160), block_on("wait", vec![sleep(3), read("pipe", 1)])],
+            vec![
+                dialog("dialog", 160),
+                block_on("wait", vec![sleep(3), read("pipe", 1)]),
+                block_on("empty", vec![]),
+            ],
         )
         .with("low", ActorKind::Timeout { every_ms: 10, times: 3, priority: 200 }, vec![])
         .with("idle", ActorKind::Flood { for_ms: 20, priority: 200 }, vec![])
@@ -32,16 +36,17 @@ opener: GLib timeout after 50 ms
     2  block on a task, as level `wait`:
     3    sleep 3 ms
     4    read 1 byte from `pipe`, or its end
+    5  block on a task that does nothing, as level `empty`
 low: GLib timeout every 10 ms, 3 times, priority 200
 idle: GLib idle source, ready until 20 ms, then once
 watch: GLib watch on `bytes`, 2 times
 task: task
-    5  tick every 10 ms, once
-    6  receive 2 messages from `channel`
-    7  yield for 5 ms, always ready
+    6  tick every 10 ms, once
+    7  receive 2 messages from `channel`
+    8  yield for 5 ms, always ready
 thread: thread
-    8  send 1 message to `channel`
-    9  open dialog `inner` (while pending() { iteration(false) }), until it is quit
+    9  send 1 message to `channel`
+   10  open dialog `inner` (while pending() { iteration(false) }), until it is quit
 ";
     assert_eq!(program.to_string(), expected);
     let steps = program.steps().count();

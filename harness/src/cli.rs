@@ -1,20 +1,21 @@
 //! The command line: the arguments and their help.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use loopnest_core::Word;
 
+use crate::called::Called;
 use crate::formats::Format;
-use crate::rules::RULES;
+use crate::values::{Subject, rule, seed, wanted};
 
 /// Exit codes of `run`, for its help.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    every cell did what the expectation file says (known stalls included)
   1    at least one cell was unexpected (or what --fail-on names)
-  2    wrong usage, an unknown name, an unreadable file
+  2    wrong usage, an unknown name, a file that cannot be read or written
   3    no cell was unexpected, but at least one is inconclusive
   4    the selection has no cell
   5    this machine cannot measure (a planted subject was misjudged)
@@ -40,30 +41,39 @@ const REPLAY_CODES: &str = "\
 Exit codes:
   0    the verdict was seen again
   1    it was not
-  2    wrong usage, an unknown name, an unreadable file
+  2    wrong usage, an unknown name, a file that cannot be read or written
   3    inconclusive
   70   the harness itself failed
   130  interrupted";
 
 /// Run GLib-and-tokio strategies against scenarios and say what happened.
 #[derive(Debug, Parser)]
-#[command(
-    name = "harness",
-    version,
-    args_conflicts_with_subcommands = true,
-    after_help = "No command means `run`.\n\nExamples:\n  \
-        harness --strategy nested                    one strategy, every scenario\n  \
-        harness -s all -n 5                          the matrix, five repeats\n  \
-        harness -s 'nested*' -c 'dialog-*'           globs; !GLOB leaves out\n  \
-        harness explain nested/dialog-from-callback  why one cell got its verdict\n  \
-        harness explore --strategy nested            find a program that it fails on\n\n\
-        `harness help run` lists the exit codes."
-)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// The command line of a program that was called like this.
+pub fn command(called: &Called) -> clap::Command {
+    let lines = [
+        (&["--strategy", "nested"][..], "one strategy, every scenario"),
+        (&["-s", "all", "-n", "5"], "the matrix, five repeats"),
+        (&["-s", "nested*", "-c", "dialog-*"], "globs; !GLOB leaves out"),
+        (&["explain", "nested/dialog-from-callback"], "why one cell got its verdict"),
+        (&["explore", "--strategy", "nested"], "find a program that it fails on"),
+    ];
+    let lines = lines.map(|(words, what)| {
+        let line = called.line(words.iter().copied());
+        format!("  {what}:\n      {line}\n")
+    });
+    let codes = called.line(["help", "run"]);
+    Cli::command().name(called.name().to_owned()).bin_name(called.to_string()).after_help(format!(
+        "No command means `run`.\n\nExamples:\n{}\n`{codes}` lists the exit codes.",
+        lines.concat()
+    ))
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,8 +83,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// List strategies, scenarios, verdicts and rules, and what each means
     List(ListArgs),
-    /// Run one cell and say why it got its verdict, with the evidence
-    Explain(CellArgs),
+    /// Run one cell or counterexample and say why it got its verdict, with the evidence
+    Explain(ExplainArgs),
     /// Search for a program with a bad verdict, and shrink it
     #[command(after_help = EXPLORE_CODES)]
     Explore(ExploreArgs),
@@ -85,9 +95,9 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Check that this machine can measure: run the planted subjects, whose verdicts are known
     Doctor(DoctorArgs),
-    /// Print completions for a shell
+    /// Print completions for a shell, with the names of strategies and scenarios
     Completions {
-        /// Which shell
+        /// Which shell; elvish and powershell get no names
         shell: Shell,
     },
     /// Run one cell in this process; the harness starts itself this way
@@ -110,7 +120,7 @@ pub struct RunArgs {
     pub repeat: u32,
     /// Seed of the order of the cells, in hexadecimal
     #[arg(long, value_name = "HEX", default_value = "5eed", env = "HARNESS_SEED",
-          value_parser = parse_seed, help_heading = "Repeat")]
+          value_parser = seed, help_heading = "Repeat")]
     pub seed: u64,
     /// How many cells to run at a time; one per processor by default
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024),
@@ -192,11 +202,16 @@ pub(crate) struct ListArgs {
     /// What to list
     #[arg(value_enum, default_value_t = ListWhat::All)]
     pub what: ListWhat,
-    /// As JSON
-    #[arg(long)]
+    /// Only this one, in full
+    pub name: Option<String>,
+    /// Format of the list; `markdown` is for rules only
+    #[arg(short, long, value_enum, default_value_t = ListFormat::Human)]
+    pub format: ListFormat,
+    /// The same as `--format json`
+    #[arg(long, hide = true, conflicts_with = "format")]
     pub json: bool,
-    /// As Markdown, in full; for rules only
-    #[arg(long, conflicts_with = "json")]
+    /// The same as `--format markdown`
+    #[arg(long, hide = true, conflicts_with_all = ["format", "json"])]
     pub markdown: bool,
 }
 
@@ -209,10 +224,31 @@ pub(crate) enum ListWhat {
     Rules,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    Human,
+    Json,
+    Markdown,
+}
+
 #[derive(Debug, Args)]
-pub(crate) struct CellArgs {
-    /// STRATEGY/SCENARIO
-    pub cell: CellId,
+pub(crate) struct ExplainArgs {
+    /// STRATEGY/SCENARIO, or a counterexample that `explore` saved
+    #[arg(value_name = "CELL|FILE")]
+    pub what: Subject,
+    /// Strategy to run a counterexample on; by default the one it was found on
+    #[arg(short, long, value_name = "NAME")]
+    pub strategy: Option<String>,
+    /// How many times to run it; the verdict that most repeats agree on is explained
+    #[arg(short = 'n', long, default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Run nothing; take the cell from a run stored with `--format json --full`
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["strategy", "repeat"])]
+    pub from: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    pub color: When,
 }
 
 #[derive(Debug, Args)]
@@ -221,26 +257,29 @@ pub(crate) struct ExploreArgs {
     #[arg(short, long, value_name = "NAME")]
     pub strategy: String,
     /// Search for a verdict with this word, such as `stall`; any bad one by default
-    #[arg(long, value_name = "WORD", value_parser = parse_want)]
+    #[arg(long, value_name = "WORD", value_parser = wanted())]
     pub want: Option<Word>,
     /// Ignore programs that fail for this cause, such as `driver-held-by-library-task`: a rule from
     /// `list rules` (repeatable)
-    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
+    #[arg(long, value_name = "RULE", value_parser = rule(), hide_possible_values = true)]
     pub skip: Vec<String>,
     /// How many programs to try
     #[arg(long, value_name = "N", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub cases: u32,
     /// Seed of the programs, in hexadecimal; random by default
-    #[arg(long, value_name = "HEX", value_parser = parse_seed)]
+    #[arg(long, value_name = "HEX", value_parser = seed)]
     pub seed: Option<u64>,
     /// Where to save the program [default: counterexamples/STRATEGY-WORD-SEED.toml]
-    #[arg(short, long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    #[arg(short, long, alias = "out", value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Search on the real loops, for a strategy without a model. This is slow, and a find must be
     /// seen three times in a row
     #[arg(long)]
     pub real: bool,
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    pub color: When,
     /// How to show progress on stderr
     #[arg(long, value_enum, default_value_t = ProgressKind::Auto)]
     pub progress: ProgressKind,
@@ -262,11 +301,14 @@ pub(crate) struct ReplayArgs {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
     /// Seed of the run to replay; it decides only the order, so here it changes nothing
-    #[arg(long, value_name = "HEX", default_value = "5eed", value_parser = parse_seed)]
+    #[arg(long, value_name = "HEX", default_value = "5eed", value_parser = seed)]
     pub seed: u64,
     /// Write a Chrome trace; opens in Perfetto
     #[arg(long, value_name = "FILE")]
     pub timeline: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = When::Auto)]
+    pub color: When,
 }
 
 #[derive(Debug, Args)]
@@ -304,92 +346,32 @@ pub(crate) struct ChildArgs {
     pub parent: u32,
 }
 
-/// `STRATEGY/SCENARIO`.
-#[derive(Clone, Debug)]
-pub(crate) struct CellId {
-    pub strategy: String,
-    pub scenario: String,
-}
-
-impl std::str::FromStr for CellId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/') {
-            Some((strategy, scenario)) if !strategy.is_empty() && !scenario.is_empty() => {
-                Ok(Self { strategy: strategy.to_owned(), scenario: scenario.to_owned() })
-            }
-            _ => Err("expected STRATEGY/SCENARIO, such as nested/dialog-quiet".to_owned()),
-        }
-    }
-}
-
-/// What to replay.
-#[derive(Clone, Debug)]
-pub(crate) enum Subject {
-    Cell(CellId),
-    File(PathBuf),
-}
-
-impl std::str::FromStr for Subject {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = Path::new(text);
-        // Only by its extension: `nested/idle` is a cell, even if there is a file of that name.
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            return Ok(Self::File(path.to_owned()));
-        }
-        text.parse().map(Self::Cell).map_err(|_: String| {
-            "expected STRATEGY/SCENARIO, such as nested/dialog-quiet, or the .toml file of a \
-             counterexample"
-                .to_owned()
-        })
-    }
-}
-
-/// A word that can be searched for.
-fn parse_want(text: &str) -> Result<Word, String> {
-    let wanted = |word: &Word| word.is_bad() || *word == Word::Refused;
-    if let Some(word) = Word::from_name(text) {
-        return if wanted(&word) {
-            Ok(word)
-        } else {
-            Err(format!("`{word}` is not a bad verdict, and a search looks for those"))
-        };
-    }
-    let names: Vec<_> = Word::ALL.iter().filter(|w| wanted(w)).map(|w| w.name()).collect();
-    let near = nearest(text, &names);
-    Err(format!("no such verdict; did you mean {near}? The verdicts are {}", names.join(", ")))
-}
-
-/// The name of a rule.
-fn parse_rule(text: &str) -> Result<String, String> {
-    let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
-    if names.contains(&text) {
-        return Ok(text.to_owned());
-    }
-    let near = nearest(text, &names);
-    Err(format!("no such rule; did you mean {near}? `harness list rules` lists them"))
-}
-
-fn nearest<'a>(text: &str, names: &[&'a str]) -> &'a str {
-    let likeness = |name: &str| strsim::jaro_winkler(text, name);
-    let near = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    near.copied().unwrap_or_default()
-}
-
-fn parse_seed(text: &str) -> Result<u64, String> {
-    u64::from_str_radix(text.trim_start_matches("0x"), 16)
-        .map_err(|_| "expected a number in hexadecimal, such as 5eed".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        super::Cli::command().debug_assert();
+        command(&Called::default()).debug_assert();
+    }
+
+    #[test]
+    fn an_option_has_the_same_letter_and_value_in_every_command() {
+        let root = command(&Called::default());
+        let mut seen = std::collections::BTreeMap::new();
+        for below in root.get_subcommands().filter(|below| !below.is_hide_set()) {
+            for option in below.get_opts().filter(|option| !option.is_hide_set()) {
+                let Some(name) = option.get_long() else { panic!("{option} has no long name") };
+                let said = (option.get_short(), option.get_value_names().map(<[_]>::to_vec));
+                let first = seen.entry(name.to_owned()).or_insert(said.clone());
+                // `run` and its like take a pattern where the others take a name.
+                if !["strategy", "scenario"].contains(&name) {
+                    assert_eq!(*first, said, "--{name} of {}", below.get_name());
+                }
+            }
+        }
+        for old in ["out", "json"] {
+            assert!(!seen.contains_key(old), "--{old}");
+        }
     }
 }

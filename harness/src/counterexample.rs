@@ -74,7 +74,7 @@ pub struct Found {
 #[non_exhaustive]
 pub enum CounterexampleError {
     /// It cannot be read.
-    #[error("cannot read {}: {source}; `harness explore` writes such files", path.display())]
+    #[error("cannot read {}: {source}; `explore` writes such files", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -90,7 +90,7 @@ pub enum CounterexampleError {
         source: io::Error,
     },
     /// It is not TOML, or something in it is missing or unknown.
-    #[error("{file}:{line}:{column}: {message}; fix that, or run `harness explore` again")]
+    #[error("{file}:{line}:{column}: {message}; fix that, or run `explore` again")]
     Syntax {
         /// The file.
         file: String,
@@ -168,7 +168,7 @@ impl Counterexample {
     /// When it cannot be written as TOML, which does not happen for a well-formed program.
     pub fn render(&self) -> Result<String, toml::ser::Error> {
         let mut text = String::from(
-            "# A program on which a strategy fails. Run it again with `harness replay FILE`.\n#\n",
+            "# A program on which a strategy fails. `replay` runs it again, `explain` says why.\n#\n",
         );
         for line in self.program.to_string().lines() {
             text.push_str(&format!("#   {line}\n"));
@@ -185,17 +185,34 @@ impl Counterexample {
     pub fn save(&self, path: &Path) -> Result<(), CounterexampleError> {
         let failed = |source| CounterexampleError::Write { path: path.to_owned(), source };
         let text = self.render().map_err(io::Error::other).map_err(failed)?;
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}.part", std::process::id()));
-        let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-        written.map_err(|error| {
-            let _ = fs::remove_file(&beside);
-            failed(error)
-        })
+        write_beside(path, &text, |beside| fs::rename(beside, path)).map_err(failed)
     }
+
+    /// Tries whether a file could be saved, before a search that may take hours. What is there
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// When it could not.
+    pub fn can_be_saved(path: &Path) -> Result<(), CounterexampleError> {
+        let failed = |source| CounterexampleError::Write { path: path.to_owned(), source };
+        write_beside(path, "", |beside| fs::remove_file(beside)).map_err(failed)
+    }
+}
+
+/// Creates the folder of `path`, and in it a file beside `path` that is used and then gone.
+fn write_beside(
+    path: &Path,
+    text: &str,
+    then: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.part", std::process::id()));
+    let beside = Path::new(&beside);
+    let written = fs::write(beside, text).and_then(|()| then(beside));
+    written.inspect_err(|_| drop(fs::remove_file(beside)))
 }
 
 /// The one field that all versions have in common.

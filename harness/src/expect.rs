@@ -25,8 +25,8 @@ use crate::result::{CellResult, RunResult};
 /// The comment at the top of the file.
 const HEADER: &str = "\
 # What each strategy is expected to do in each scenario: a finding, not a wish.
-# `harness run` exits 1 where a verdict differs from this file.
-# Written by `harness run -s all --expect harness/expected.toml --write-expectations`;
+# `run` exits 1 where a verdict differs from this file.
+# Written by `run -s all --expect harness/expected.toml --write-expectations`;
 # read the diff before you commit it.
 ";
 

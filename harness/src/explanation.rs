@@ -4,22 +4,35 @@
 //! which limit, why it happens, where it was seen before, what to try, and how to see it again.
 //! The reference is the ideal run of the same program.
 //!
-//! Everything is made from one recorded run, in ASCII and 80 columns, so that it can be pasted.
+//! Everything is made from one recorded run, in ASCII, so that it can be pasted.
 
 mod figures;
 mod strip;
 
+use anstyle::{AnsiColor, Style as Paint};
 use loopnest_core::classify::classify;
 use loopnest_core::program::{Program, Side};
 use loopnest_core::strategy::About;
 use loopnest_core::trace::{End, Trace};
 use loopnest_core::verdict::{Finding, Judgement, Word};
 
+use crate::formats::{Style, of_word};
 use crate::rules::{recognise, why};
-use crate::text::{LABEL, WIDTH, command, labelled, plural, wrap, wrap_after};
+use crate::text::{LABEL, command, labelled, plural, wrap, wrap_after};
 
 /// At most this many of the strategy's notes are shown.
 const NOTES: usize = 5;
+
+/// What surrounds the run on its page.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// Width, colour, and the name of this program.
+    pub style: &'a Style,
+    /// How many of several runs had this verdict, in a sentence; empty for a single run.
+    pub votes: &'a str,
+    /// The arguments that run it again.
+    pub replay: &'a [String],
+}
 
 /// Explains the verdict on one run of `program`.
 pub fn explanation(
@@ -28,54 +41,90 @@ pub fn explanation(
     judgement: &Judgement,
     ideal: &Trace,
     real: &Trace,
-    seed: &str,
+    page: &Page<'_>,
 ) -> String {
+    let style = page.style;
     let rule = recognise(program, about, judgement);
     let reference = classify(program, ideal, ideal);
-    let mut blocks = vec![title(program, about, judgement)];
-    blocks
-        .push(section("Scenario", &[program.about.clone(), format!("Source: {}", program.source)]));
-    blocks.push(happened(program, about, judgement, real));
-    blocks.push(strip::strip(judgement, ideal, real));
-    blocks.push(figures::table(program, judgement, &reference, ideal, real));
-    blocks.extend(said(real));
+    let mut blocks = vec![title(program, about, judgement, page)];
+    let source = format!("Source: {}", program.source);
+    blocks.push(section("Scenario", &[program.about.clone(), source], style));
+    blocks.push(happened(program, about, judgement, real, style));
+    blocks.push(painted(&strip::strip(judgement, ideal, real, style.width), style));
+    blocks.push(figures::table(program, judgement, &reference, ideal, real, style.width));
+    blocks.extend(said(real, style));
     let harmless = judgement.words.iter().all(|word| *word == Word::Progress);
     if !harmless && !about.limits.is_empty() {
-        blocks.push(list(&format!("What {} says that it cannot do", about.name), about.limits));
+        let title = format!("What {} says that it cannot do", about.name);
+        blocks.push(list(&title, about.limits, style));
     }
     let named = format!("Rule: {0} (METHODOLOGY.md#{0})", rule.name);
-    blocks.push(section(&format!("Why: {}", rule.title), &[rule.text.to_owned(), named]));
+    let title = format!("Why: {}", rule.title);
+    blocks.push(section(&title, &[rule.text.to_owned(), named], style));
     let mut last = Vec::new();
     if !rule.seen.is_empty() {
-        last.push(labelled("Seen", &rule.seen.join(", ")));
+        last.push(labelled("Seen", &rule.seen.join(", "), style.width));
     }
     if !rule.try_this.is_empty() {
-        last.push(labelled("Try", rule.try_this));
+        last.push(labelled("Try", rule.try_this, style.width));
     }
-    let id = format!("{}/{}", about.name, program.name);
-    last.push(command("Replay", &["harness", "replay", &id, "--seed", seed], WIDTH, LABEL));
+    let replay = style.called.words(page.replay.iter().map(String::as_str));
+    last.push(command("Replay", &replay, style.width, LABEL));
     blocks.push(last.join("\n"));
     blocks.join("\n\n") + "\n"
 }
 
-/// The cell on the left, its verdict on the right, or below where both do not fit.
-fn title(program: &Program, about: &About, judgement: &Judgement) -> String {
+/// The cell on the left, its verdict on the right, or below where both do not fit. Below that, how
+/// many runs agree.
+fn title(program: &Program, about: &About, judgement: &Judgement, page: &Page<'_>) -> String {
+    let style = page.style;
     let cell = format!("{} x {}", about.name, program.name);
     let verdict = judgement.text();
-    if cell.len() + verdict.len() + 2 <= WIDTH {
-        let room = WIDTH - cell.len();
-        return format!("{cell}{verdict:>room$}");
+    let color = of_word(judgement.worst());
+    let mut title = style.heading(&cell);
+    if cell.len() + verdict.len() + 2 <= style.width {
+        let gap = style.width - cell.len() - verdict.len();
+        title += &format!("{:gap$}{}", "", style.paint(color, &verdict));
+    } else {
+        for line in wrap(&verdict.replace('+', " + "), style.width, 2).lines() {
+            title += &format!("\n{}", style.paint(color, line));
+        }
     }
-    format!("{cell}\n{}", wrap(&verdict.replace('+', " + "), WIDTH, 2))
+    if !page.votes.is_empty() {
+        title += &format!("\n{}", wrap(page.votes, style.width, 2));
+    }
+    title
 }
 
-fn happened(program: &Program, about: &About, judgement: &Judgement, real: &Trace) -> String {
+/// The strip with what went wrong in colour.
+fn painted(strip: &str, style: &Style) -> String {
+    let wrong = Paint::new().fg_color(Some(AnsiColor::Red.into()));
+    let paint = |line: &str| match line.trim_start().split_once(' ') {
+        Some(("due" | "mark", _)) => line
+            .chars()
+            .map(|sign| match sign {
+                'x' | 'P' | '!' | 'R' => style.paint(wrong, &sign.to_string()),
+                other => other.to_string(),
+            })
+            .collect(),
+        _ => line.to_owned(),
+    };
+    strip.lines().map(paint).collect::<Vec<String>>().join("\n")
+}
+
+fn happened(
+    program: &Program,
+    about: &About,
+    judgement: &Judgement,
+    real: &Trace,
+    style: &Style,
+) -> String {
     let mut paragraphs = vec![why(program, about, judgement).0];
     paragraphs.extend(ending(&real.end));
-    let mut text = section("What happened", &paragraphs);
+    let mut text = section("What happened", &paragraphs, style);
     for finding in &judgement.findings {
         text.push('\n');
-        text.push_str(&wrap_after(sign(*finding), WIDTH, "  - ", 4));
+        text.push_str(&wrap_after(sign(*finding), style.width, "  - ", 4));
     }
     text
 }
@@ -104,11 +153,11 @@ fn ending(end: &End) -> Option<String> {
 /// What a finding means.
 fn sign(finding: Finding) -> &'static str {
     match finding {
-        Finding::Frozen(Side::Glib) => "no GLib event of any kind came in the window",
-        Finding::Frozen(_) => "no async event of any kind came in the window",
+        Finding::Frozen(Side::Glib) => "every kind of GLib event that was due in a window stalled",
+        Finding::Frozen(_) => "every kind of async event that was due in a window stalled",
         Finding::LostWakeUp => "a poke (waking both loops from outside) produced what was owed",
-        Finding::Starved(Side::Glib) => "some kinds of GLib event came, others did not",
-        Finding::Starved(_) => "some kinds of async event came, others did not",
+        Finding::Starved(Side::Glib) => "some kinds of GLib event stalled, others did not",
+        Finding::Starved(_) => "some kinds of async event stalled, others did not",
         Finding::Deferred(Side::Glib) => "what GLib owed came after the window had closed",
         Finding::Deferred(_) => "what the async side owed came after the window had closed",
         Finding::Spin => "the loop iterated without sleeping",
@@ -118,7 +167,7 @@ fn sign(finding: Finding) -> &'static str {
 }
 
 /// What the strategy said while it ran.
-fn said(real: &Trace) -> Option<String> {
+fn said(real: &Trace, style: &Style) -> Option<String> {
     if real.notes.is_empty() {
         return None;
     }
@@ -127,17 +176,19 @@ fn said(real: &Trace) -> Option<String> {
     if real.notes.len() > NOTES {
         notes.push(&more);
     }
-    Some(list("The strategy said", &notes))
+    Some(list("The strategy said", &notes, style))
 }
 
-fn section(title: &str, paragraphs: &[String]) -> String {
-    let paragraphs: Vec<String> = paragraphs.iter().map(|text| wrap(text, WIDTH, 2)).collect();
-    format!("{}\n{}", wrap(title, WIDTH, 0), paragraphs.join("\n"))
+fn section(title: &str, paragraphs: &[String], style: &Style) -> String {
+    let width = style.width;
+    let paragraphs: Vec<String> = paragraphs.iter().map(|text| wrap(text, width, 2)).collect();
+    format!("{}\n{}", style.heading(&wrap(title, width, 0)), paragraphs.join("\n"))
 }
 
-fn list(title: &str, items: &[&str]) -> String {
-    let items: Vec<String> = items.iter().map(|item| wrap_after(item, WIDTH, "  - ", 4)).collect();
-    format!("{title}\n{}", items.join("\n"))
+fn list(title: &str, items: &[&str], style: &Style) -> String {
+    let item = |item: &&str| wrap_after(item, style.width, "  - ", 4);
+    let items: Vec<String> = items.iter().map(item).collect();
+    format!("{}\n{}", style.heading(title), items.join("\n"))
 }
 
 #[cfg(test)]
@@ -150,6 +201,7 @@ mod tests {
 
     use super::*;
     use crate::rules::tests::{program, quiet, strategy};
+    use crate::text::ascii;
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -190,11 +242,26 @@ mod tests {
     fn explained(program: &Program, owner: Owner, real: &Trace) -> String {
         let ideal = ideal(program);
         let judgement = classify(program, &ideal, real);
-        let text = explanation(program, &strategy(owner), &judgement, &ideal, real, "5eed");
-        let widest = text.lines().map(str::len).max();
-        assert!(widest <= Some(WIDTH), "{widest:?}\n{text}");
-        assert!(text.is_ascii() && !text.contains(" \n"), "{text}");
-        text
+        let replay = ["replay".to_owned(), format!("own/{}", program.name)];
+        let about = strategy(owner);
+        let page = |style: &Style, votes: &str| {
+            let page = Page { style, votes, replay: &replay };
+            explanation(program, &about, &judgement, &ideal, real, &page)
+        };
+        for width in [50, 80, 100] {
+            let style = Style { width, ..Style::default() };
+            let text = page(&style, "3 of 5 runs had this verdict; 2 had lost.");
+            let widest = text.lines().map(str::len).max();
+            assert!(widest <= Some(width), "{widest:?}\n{text}");
+            assert!(text.is_ascii() && !text.contains(" \n"), "{text}");
+            assert!(text.contains("\n  3 of 5 runs had this verdict"), "{text}");
+            let painted =
+                page(&Style { color: true, ..style }, "3 of 5 runs had this verdict; 2 had lost.");
+            assert!(painted.contains('\u{1b}'));
+            let plain: Vec<String> = painted.lines().map(ascii).collect();
+            assert_eq!(plain, text.lines().collect::<Vec<_>>());
+        }
+        page(&Style::default(), "")
     }
 
     #[test]
@@ -285,7 +352,9 @@ mod tests {
         let mut judgement = classify(&program, &ideal, &ideal);
         judgement.words = Word::ALL.to_vec();
         let about = strategy(Owner::Glib);
-        let text = explanation(&program, &about, &judgement, &ideal, &ideal, &"5eed".repeat(4));
-        assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+        let (style, replay) = (Style::default(), ["replay".to_owned(), "own/this".to_owned()]);
+        let page = Page { style: &style, votes: "", replay: &replay };
+        let text = explanation(&program, &about, &judgement, &ideal, &ideal, &page);
+        assert!(text.lines().all(|line| line.len() <= style.width), "{text}");
     }
 }

@@ -16,10 +16,12 @@
 //! | [`rules`], [`explanation`] | why a cell got its verdict |
 //! | [`expect`] | what each cell is expected to do |
 //! | [`formats`], [`timeline`] | a run as text, as JSON, as a Chrome trace |
+//! | [`called`] | the command that runs this program |
 //!
 //! To judge your own strategy, add it to a [`Registry`] and pass that to [`main_with`]:
 //! see `harness/examples/own_strategy.rs`.
 
+pub mod called;
 pub mod child;
 mod cli;
 mod command;
@@ -46,6 +48,7 @@ mod text;
 pub mod threads;
 pub mod timeline;
 pub mod trial;
+mod values;
 
 pub use command::main_with;
 pub use registry::Registry;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use loopnest_core::Word;
 use loopnest_core::classify::RULES_VERSION;
@@ -90,6 +91,7 @@ pub fn run(
         .iter()
         .map(|(strategy, scenario)| Trial::named(registry, strategy, scenario))
         .collect::<Result<_, TrialError>>()?;
+    let begun = Instant::now();
     let order = Mutex::new(order(cells.len(), plan.repeat, plan.seed));
     let attempts: Mutex<Vec<Vec<Attempt>>> = Mutex::new(vec![Vec::new(); cells.len()]);
     let failed: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -150,6 +152,7 @@ pub fn run(
         load: machine::load(),
         seed: format!("{:x}", plan.seed),
         repeat: plan.repeat,
+        elapsed_ms: Some(begun.elapsed().as_millis() as u64),
         partial,
         cells: results,
     };

@@ -4,9 +4,11 @@ use loopnest_core::program::ProgramError;
 use loopnest_core::strategy::Strategy;
 use loopnest_core::{Program, Word};
 
+use crate::called::Called;
 use crate::result::CellResult;
 use crate::scenarios;
 use crate::subjects::{self, controls};
+use crate::values::{did_you_mean, near};
 
 /// The strategies and scenarios that a harness knows.
 pub struct Registry {
@@ -37,7 +39,7 @@ impl Default for Registry {
 
 /// A pattern that matches nothing.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no {what} matches `{pattern}`{}", did_you_mean(near))]
+#[error("no {what} matches `{pattern}`{}", remedy(what, near))]
 pub struct Unknown {
     /// `strategy` or `scenario`.
     pub what: &'static str,
@@ -47,11 +49,13 @@ pub struct Unknown {
     pub near: Vec<String>,
 }
 
-fn did_you_mean(near: &[String]) -> String {
-    match near {
-        [] => "; `harness list` lists them".to_owned(),
-        near => format!("; did you mean {}?", near.join(", ")),
+/// What to do about an unknown name.
+fn remedy(what: &str, near: &[String]) -> String {
+    if !near.is_empty() {
+        return did_you_mean(near);
     }
+    let kind = if what == "strategy" { "strategies" } else { "scenarios" };
+    format!("; `{}` lists them", Called::now().line(["list", kind]))
 }
 
 impl Registry {
@@ -188,16 +192,7 @@ fn select<T>(
 }
 
 fn unknown(what: &'static str, pattern: &str, names: Vec<&str>) -> Unknown {
-    let mut near: Vec<(f64, &str)> = names
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(pattern, name), name))
-        .filter(|(likeness, _)| *likeness > 0.0)
-        .collect();
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    // Always the nearest name; others only if they are likely.
-    let meant = near.iter().take(3).filter(|(likeness, _)| *likeness > 0.6).count();
-    let near = near.into_iter().take(meant.max(1)).map(|(_, name)| name.to_owned()).collect();
-    Unknown { what, pattern: pattern.to_owned(), near }
+    Unknown { what, pattern: pattern.to_owned(), near: near(pattern, names) }
 }
 
 /// Whether `name` matches a pattern of letters, `*` and `?`; `all` matches everything.
@@ -251,11 +246,11 @@ mod tests {
         let registry = Registry::default();
         let error = registry.select_strategies(&patterns(&["dispach"])).unwrap_err();
         assert_eq!(error.near.first().map(String::as_str), Some("dispatch"));
-        // However little they resemble each other.
-        let error = registry.select_scenarios(&patterns(&["qqq"])).unwrap_err();
-        assert_eq!(error.near.len(), 1, "{error}");
         let error = registry.select_scenarios(&patterns(&["zzz"])).unwrap_err();
-        assert_eq!(error.to_string(), "no scenario matches `zzz`; `harness list` lists them");
+        assert_eq!(error.near, [""; 0]);
+        let said = error.to_string();
+        assert!(said.starts_with("no scenario matches `zzz`; `"), "{said}");
+        assert!(said.ends_with(" list scenarios` lists them"), "{said}");
     }
 
     #[test]

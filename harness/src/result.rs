@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use loopnest_core::Program;
 use loopnest_core::strategy::About;
 use loopnest_core::verdict::{Figures, Judgement, Word};
-use serde::{Deserialize, Serialize};
+use loopnest_core::{Program, Trace};
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 
 use crate::rules;
 
@@ -29,6 +29,9 @@ pub struct RunResult {
     pub seed: String,
     /// How many times each cell was meant to run.
     pub repeat: u32,
+    /// How long all of it took, in milliseconds: a figure, never part of a verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<u64>,
     /// The run was interrupted and cells are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -87,6 +90,25 @@ pub struct CellResult {
     /// Every repeat, in order, and then every further run. Left out of the JSON unless `--full` is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judgements: Vec<Judgement>,
+    /// The first repeat with this verdict, event by event, to be explained later. Left out of the
+    /// JSON unless `--full` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
+}
+
+/// One run, with everything that its explanation needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What was run. The scenario of this name may be another one today.
+    pub program: Program,
+    /// What happened.
+    #[serde(serialize_with = "in_one_line")]
+    pub trace: Trace,
+}
+
+/// A trace has hundreds of events, each of which would take twenty lines.
+fn in_one_line<S: Serializer>(trace: &Trace, to: S) -> Result<S::Ok, S::Error> {
+    serde_json::value::to_raw_value(trace).map_err(S::Error::custom)?.serialize(to)
 }
 
 impl CellResult {
@@ -126,6 +148,7 @@ impl CellResult {
             expected: None,
             verdict,
             judgements,
+            record: None,
         }
     }
 
@@ -146,7 +169,7 @@ impl CellResult {
 
     /// Whether the repeats disagree, or disagree with the runs by itself.
     pub fn is_mixed(&self) -> bool {
-        self.agree != self.repeats
+        if self.again == 0 { self.agree != self.repeats } else { self.odd > 0 }
     }
 
     /// Whether it has to be run again by itself before it is reported.
@@ -163,6 +186,19 @@ impl CellResult {
     /// Whether the measurement could not tell.
     pub fn is_inconclusive(&self) -> bool {
         self.verdict.contains(&Word::Inconclusive)
+    }
+
+    /// The verdicts of the repeats that disagree, if they are known, and how many had each.
+    pub fn other_verdicts(&self) -> Vec<(String, usize)> {
+        let mut others: Vec<(String, usize)> = Vec::new();
+        for judgement in self.judgements.iter().filter(|j| j.words != self.verdict) {
+            let text = judgement.text();
+            match others.iter_mut().find(|(name, _)| *name == text) {
+                Some((_, n)) => *n += 1,
+                None => others.push((text, 1)),
+            }
+        }
+        others
     }
 
     /// The worst word.

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loopnest_core::Trace;
+use loopnest_core::classify::{ITERATIONS_FREE, ITERATIONS_PER_EVENT};
 use loopnest_core::measure::{TICK, time_of};
 use loopnest_core::trace::{End, Meter};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -141,8 +142,8 @@ impl<'a> Watch<'a> {
     fn until_over(&mut self, mut patience: Patience, interrupted: &AtomicBool) -> io::Result<Stop> {
         let begun = Instant::now();
         let (mut ticks, mut read, mut heard) = (0u64, 0, 0);
-        // When the cell was last heard of: our clock, and how long it had been kept from running.
-        let mut news = (0u64, Duration::ZERO);
+        // When the cell was last heard of: our clock, and its counters.
+        let mut news = (0u64, Meter::default());
         let mut before: Option<Sample> = None;
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -161,7 +162,7 @@ impl<'a> Watch<'a> {
             }
             ticks += 1;
             self.page.set(Counter::Ticks, ticks);
-            let kept = Duration::from_nanos(self.page.get(Counter::Delay));
+            let meter = self.page.meter();
             while let Some(event) = self.page.event(read) {
                 patience.hear(event.what);
                 read += 1;
@@ -169,9 +170,13 @@ impl<'a> Watch<'a> {
             // Also those that did not fit.
             let events = self.page.get(Counter::Events);
             if events != heard {
-                (heard, news, before) = (events, (ticks, kept), None);
+                (heard, news, before) = (events, (ticks, meter), None);
             }
-            let silent = time_of(ticks - news.0).saturating_sub(kept.saturating_sub(news.1));
+            let since = meter.saturating_sub(news.1);
+            // What iterates for nothing was not kept from doing something.
+            let spins = since.iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * since.useful;
+            let kept = if spins { Duration::ZERO } else { since.delay };
+            let silent = time_of(ticks - news.0).saturating_sub(kept);
             if silent + LAST < patience.silence() {
                 continue;
             }

@@ -4,10 +4,16 @@
 //! process, which may say anything.
 //! Everything here keeps a line within its width and free of escape codes.
 
+use std::time::Duration;
+
 use textwrap::{Options, WordSplitter};
 
-/// Columns of text that may be pasted anywhere.
+/// Columns of text that may be pasted anywhere: what is printed has as many where there is no
+/// terminal.
 pub const WIDTH: usize = 80;
+
+/// More columns than this are not easier to read.
+pub const READABLE: usize = 100;
 
 /// The column at which the text after a label begins.
 pub const LABEL: usize = 8;
@@ -75,16 +81,16 @@ pub fn wrap_after(text: &str, width: usize, first: &str, indent: usize) -> Strin
     textwrap::fill(&ascii(text), options)
 }
 
-/// `text` after a label, on a page of [`WIDTH`] columns.
-pub fn labelled(label: &str, text: &str) -> String {
-    wrap_after(text, WIDTH, &format!("{label:LABEL$}"), LABEL)
+/// `text` after a label.
+pub fn labelled(label: &str, text: &str, width: usize) -> String {
+    wrap_after(text, width, &format!("{label:LABEL$}"), LABEL)
 }
 
 /// A command after a label of `indent` columns. If it does not fit, it continues after a backslash,
 /// so that it can still be copied. Its words are never broken.
-pub fn command(label: &str, words: &[&str], width: usize, indent: usize) -> String {
+pub fn command(label: &str, words: &[impl AsRef<str>], width: usize, indent: usize) -> String {
     let mut lines = vec![format!("{label:indent$}")];
-    for (i, word) in words.iter().enumerate() {
+    for (i, word) in words.iter().map(AsRef::as_ref).enumerate() {
         let last = i + 1 == words.len();
         let used = lines.last().map_or(0, String::len);
         // A line that is not the last needs room for its backslash.
@@ -112,6 +118,27 @@ pub fn pack(pieces: &[&str], width: usize) -> Vec<String> {
     lines.iter().map(|line| line.trim().to_owned()).collect()
 }
 
+/// With a capital at the beginning.
+pub fn capital(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+}
+
+/// With a full stop, unless it already ends a sentence.
+pub fn ended(text: &str) -> String {
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
+
+/// How long something took, in words: `1 min 23 s`.
+pub fn duration(took: Duration) -> String {
+    match took.as_secs() {
+        0..10 => format!("{:.1} s", took.as_secs_f64()),
+        s @ 10..60 => format!("{s} s"),
+        s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
+        s => format!("{} h {} min", grouped(s / 3600), s / 60 % 60),
+    }
+}
+
 /// `n` things, with the plural of an English noun.
 pub fn plural(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
@@ -128,6 +155,16 @@ mod tests {
         assert_eq!(grouped(1000), "1,000");
         assert_eq!(grouped(10_000), "10,000");
         assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn a_duration_has_two_units_at_most() {
+        let said = |ms| duration(Duration::from_millis(ms));
+        assert_eq!(said(0), "0.0 s");
+        assert_eq!(said(9_440), "9.4 s");
+        assert_eq!(said(59_999), "59 s");
+        assert_eq!(said(83_000), "1 min 23 s");
+        assert_eq!(said(7_260_000), "2 h 1 min");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod common;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use common::{Ran, folder, harness, run};
@@ -38,9 +39,10 @@ fn expecting(text: &str, cell: &[&str]) -> (Ran, String) {
 #[test]
 fn an_unknown_name_gets_the_nearest_as_a_suggestion() {
     for (args, said) in [
-        (&["-s", "nosuch"][..], "no strategy matches `nosuch`; did you mean "),
-        (&["-c", "nosuch"], "no scenario matches `nosuch`; did you mean "),
-        (&["-s", "nestd"], "no strategy matches `nestd`; did you mean nested, nested-no-wake"),
+        (&["-s", "nosuch"][..], "`nosuch`; `harness list strategies` lists them\n"),
+        (&["-c", "nosuch"], "`nosuch`; `harness list scenarios` lists them\n"),
+        (&["-s", "nestd"], "no strategy matches `nestd`; did you mean nested?\n"),
+        (&["-s", "nested-"], "no strategy matches `nested-`; did you mean nested, nested-no-wake?"),
         (&["-c", "dialog-from-tsk"], "did you mean dialog-from-task, "),
         (&["-s", "nested", "-c", "!nosuch"], "no scenario matches `nosuch`"),
         (&["--dry-run", "-s", "dispach"], "did you mean dispatch"),
@@ -67,6 +69,10 @@ fn nonsense_is_wrong_usage() {
         &["replay", "nested/idle", "--verdict", "stuck"],
         &["doctor", "-n", "0"],
         &["completions", "cmd"],
+        &["list", "rules", "lost-wakeup"],
+        &["explain", "nested/idle", "--strategy", "dispatch"],
+        &["explain", "nested/idle", "--from", "/nonexistent/run.json"],
+        &["explain", "nested/idle", "--from", "run.json", "-n", "2"],
         &["list", "strategies", "--markdown"],
         &["nosuch"],
     ] {
@@ -105,7 +111,7 @@ fn the_exit_code_says_whether_a_verdict_is_the_expected_one() {
     let ran = ran.exits(1);
     assert!(ran.stdout.contains("1 unexpected"), "{ran:#?}");
     assert!(ran.stdout.contains("expected stall+busy-loop"), "{ran:#?}");
-    assert!(ran.stdout.contains("harness replay dispatch/wake-from-callback"), "{ran:#?}");
+    assert!(ran.stdout.contains(": harness explain dispatch/wake-from-callback\n"), "{ran:#?}");
     let (ran, _) = expecting(&row("stall"), &[&QUICK[..], &["--fail-on", "never"]].concat());
     ran.exits(0);
     // A cell that the file does not name is never unexpected.
@@ -222,7 +228,7 @@ fn replay_says_whether_the_verdict_was_seen_again() {
 fn explain_names_the_rule_and_the_command_that_replays_the_cell() {
     let ran = run(&mut harness(["explain", "gtk-rs/dialog-from-task"])).exits(0);
     assert!(ran.stdout.contains("METHODOLOGY.md#executor-re-entered"), "{ran:#?}");
-    assert!(ran.stdout.contains("harness replay gtk-rs/dialog-from-task"), "{ran:#?}");
+    assert!(ran.stdout.ends_with("\nReplay  harness replay gtk-rs/dialog-from-task\n"), "{ran:#?}");
     assert_eq!(ran.stderr, "");
 }
 
@@ -267,4 +273,42 @@ fn help_lists_every_exit_code_and_no_internal_command() {
     }
     let help = run(&mut harness(["--help"])).exits(0);
     assert!(help.stdout.contains("  doctor  ") && !help.stdout.contains("  cell  "), "{help:#?}");
+}
+
+#[test]
+fn a_rule_a_verdict_a_scenario_and_a_strategy_have_a_page() {
+    for (args, title, said) in [
+        (["rules", "lost-wake-up"], "lost-wake-up (rules)", "\nTry     "),
+        (["verdicts", "stall"], "stall (verdicts)", "would suffer from it."),
+        (["scenarios", "dialog-quiet"], "dialog-quiet (scenarios)", "open dialog"),
+        (["strategies", "dispatch"], "dispatch (strategies)", "\nLimit   "),
+        (["all", "refused"], "refused (verdicts)", "\nrefused (rules)\n"),
+    ] {
+        let ran = run(harness(["list"]).args(args)).exits(0);
+        assert!(ran.stdout.starts_with(title) && ran.stdout.contains(said), "{ran:#?}");
+    }
+    let ran = run(&mut harness(["list", "rules", "lost-wake-up", "--format", "markdown"])).exits(0);
+    assert!(ran.stdout.starts_with("## lost-wake-up\n"), "{ran:#?}");
+    assert_eq!(ran.stdout.matches("\n## ").count(), 0, "{ran:#?}");
+    let ran = run(&mut harness(["list", "rules", "lost-wakeup"])).exits(2);
+    assert!(ran.stderr.contains("`lost-wakeup`; did you mean lost-wake-up?"), "{ran:#?}");
+}
+
+#[test]
+fn what_went_before_is_written_differently_and_still_works() {
+    let of = |args: &[&str]| run(&mut harness(args)).exits(0).stdout;
+    assert_eq!(of(&["list", "--json"]), of(&["list", "--format", "json"]));
+    let page = of(&["list", "rules", "--markdown"]);
+    assert_eq!(page, of(&["list", "rules", "-f", "markdown"]));
+}
+
+#[test]
+fn under_cargo_run_the_commands_are_those_of_cargo() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut command = harness(["-s", "zzz"]);
+    command.arg0(env!("CARGO_BIN_EXE_harness")).current_dir(root).env("CARGO", "cargo");
+    command.env("CARGO_PKG_NAME", "harness").env("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR"));
+    let ran = run(&mut command).exits(2);
+    assert!(ran.stderr.contains("; `cargo run "), "{ran:#?}");
+    assert!(ran.stderr.contains("-p harness -- list strategies` lists them\n"), "{ran:#?}");
 }

@@ -28,7 +28,7 @@ fn the_matrix_in_the_readme_and_the_paper_is_the_recorded_one() {
 
 #[test]
 fn the_rules_in_the_methodology_are_those_of_the_catalogue() {
-    let page = harness::rules::page();
+    let page = harness::rules::page(harness::rules::RULES);
     assert!(
         read("METHODOLOGY.md").contains(page.trim()),
         "the rules in METHODOLOGY.md are stale; run `cargo xtask readme`"

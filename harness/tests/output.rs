@@ -5,7 +5,8 @@ mod common;
 use std::fs::{self, File};
 use std::process::Stdio;
 
-use common::{Ran, Running, closed_pipe, folder, harness, run};
+use common::{Ran, Running, closed_pipe, folder, harness, run, wait_for};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// A cell that takes a quarter of a second.
@@ -92,6 +93,71 @@ fn a_full_disk_changes_the_exit_code_but_loses_no_result() {
     let ran = run(&mut harness(args)).exits(70);
     assert!(ran.stdout.contains("wake-from-callback  progress"), "{ran:#?}");
     assert!(ran.stderr.contains("cannot write /dev/full"), "{ran:#?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_wrong_usage_before_anything_runs() {
+    for file in ["/nonexistent/run.json", "/"] {
+        for option in ["--output", "--timeline"] {
+            let ran = run(harness(QUICK).args([option, file, "--progress", "plain"])).exits(2);
+            assert!(ran.stderr.starts_with(&format!("error: cannot write {file}: ")), "{ran:#?}");
+            // No cell has run.
+            assert_eq!((ran.stdout.as_str(), ran.stderr.lines().count()), ("", 1), "{ran:#?}");
+        }
+    }
+    let args = ["replay", "dispatch/idle", "--timeline", "/nonexistent/trace.json"];
+    let ran = run(&mut harness(args)).exits(2);
+    assert!(ran.stderr.contains("No such file or directory"), "{ran:#?}");
+    let args = ["explore", "-s", "nested", "--output", "/proc/nonexistent/it.toml"];
+    let ran = run(&mut harness(args)).exits(2);
+    assert!(ran.stderr.contains("cannot write /proc/nonexistent/it.toml: No such"), "{ran:#?}");
+}
+
+#[test]
+fn an_interrupted_run_leaves_a_file_as_it_was_and_prints_what_it_found() {
+    let (_folder, path) = folder();
+    let (new, old, timeline) = (path.join("new"), path.join("old"), path.join("timeline"));
+    for file in [&old, &timeline] {
+        fs::write(file, "what was here").expect("room");
+    }
+    for file in [&new, &old] {
+        let mut command = harness(["-s", "dispatch", "-n", "50", "--progress", "plain"]);
+        command.args(["-f", "json", "-o"]).arg(file).arg("--timeline").arg(&timeline);
+        let running = Running::start(&mut command);
+        wait_for("a cell that has ended", || running.stderr().contains('\n').then_some(()));
+        running.send(Signal::INT);
+        let ran = running.wait().exits(130);
+        if file == &old {
+            assert!(ran.result().partial && ran.stderr.contains("stays as it was"), "{ran:#?}");
+        } else {
+            assert_eq!(ran.stdout, "");
+        }
+    }
+    // What was not there yet holds what was found.
+    assert!(fs::read_to_string(&new).expect("it is there").contains("\"partial\": true"));
+    for file in [&old, &timeline] {
+        assert_eq!(fs::read_to_string(file).expect("it is there"), "what was here");
+    }
+}
+
+#[test]
+fn a_command_that_ends_early_leaves_no_empty_file() {
+    let (_folder, path) = folder();
+    let file = path.join("run.json");
+    let mut command = harness(QUICK);
+    command.args(["--timeline", "/nonexistent/trace.json", "-o"]).arg(&file);
+    run(&mut command).exits(2);
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_result_replaces_all_of_a_longer_one() {
+    let (_folder, path) = folder();
+    let file = path.join("run.json");
+    fs::write(&file, "x".repeat(100_000)).expect("room");
+    run(harness(QUICK).args(["-f", "json", "-o"]).arg(&file)).exits(0);
+    let text = fs::read_to_string(&file).expect("it is there");
+    assert!(text.starts_with('{') && text.ends_with("}\n"), "{text}");
 }
 
 #[test]
@@ -195,6 +261,10 @@ fn there_are_completions_for_every_shell() {
         let ran = run(&mut harness(["completions", shell])).exits(0);
         assert!(ran.stdout.contains("harness") && ran.stdout.contains("strategy"), "{shell}");
         assert_eq!(ran.stderr, "", "{shell}");
+        for name in ["dispatch", "dialog-from-callback", "nested/idle", "lost-wake-up"] {
+            let can_know = ["bash", "zsh", "fish"].contains(&shell);
+            assert_eq!(ran.stdout.contains(name), can_know, "{shell} {name}");
+        }
     }
 }
 
@@ -230,4 +300,28 @@ fn progress_is_silent_without_a_terminal_and_prints_lines_on_request() {
         let ran = run(&mut harness(QUICK.iter().chain(&["--progress", kind]))).exits(0);
         assert_eq!(ran.stderr.lines().count(), lines, "{kind}: {ran:#?}");
     }
+}
+
+#[test]
+fn a_line_of_progress_says_how_far_it_is_and_what_is_unexpected() {
+    let (_folder, path) = folder();
+    let file = path.join("expected.toml");
+    fs::write(&file, "[dispatch]\nwake-from-callback = \"stall\"\n").expect("room");
+    let args = QUICK.iter().chain(&["-n", "2", "-j", "1", "--progress", "plain", "--expect"]);
+    let ran = run(harness(args).arg(&file)).exits(1);
+    let lines: Vec<&str> = ran.stderr.lines().filter(|line| !line.starts_with("warning")).collect();
+    let [first, last, again, by_itself @ ..] = &lines[..] else { panic!("{ran:#?}") };
+    let line = "dispatch/wake-from-callback progress, expected stall  ";
+    assert!(first.starts_with(&format!("{line}1/2, ")) && first.ends_with(" left"), "{ran:#?}");
+    assert_eq!(*last, format!("{line}2/2"));
+    assert_eq!(*again, "1 cell to run again, each by itself");
+    assert_eq!(by_itself, [format!("{line}by itself"), format!("{line}by itself")]);
+    assert!(ran.stdout.contains("1 cell x 2 repeats in "), "{ran:#?}");
+}
+
+#[test]
+fn columns_beyond_all_measure_are_no_problem() {
+    let (_folder, file) = stored();
+    let ran = run(harness(["report"]).arg(&file).env("COLUMNS", "18446744073709551615")).exits(0);
+    fits(&ran, 1000);
 }

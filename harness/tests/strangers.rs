@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -102,12 +103,45 @@ const TESTS: &[(&str, Test)] = &[
     ("a_strategy_that_panics_is_an_abort_with_its_message", panicking),
     ("a_panic_of_the_harness_itself_exits_70", faulty),
     ("a_strategy_replaces_one_of_the_same_name", replacing),
+    ("what_a_harness_prints_names_that_harness", naming),
 ];
 
 fn stranger(name: &str, args: &[&str]) -> Ran {
     let this = std::env::current_exe().expect("this test's own path");
     let mut command: Command = program(this, args);
     run(command.env(STRANGER, name))
+}
+
+/// Whatever is to be typed begins with the name that was typed, and with no other.
+fn naming() {
+    let said = |args: &[&str], code| {
+        let this = std::env::current_exe().expect("this test's own path");
+        let (_folder, path) = common::folder();
+        let mut command: Command = program(this, args);
+        command.arg0("./judge").env(STRANGER, "panicking").current_dir(path);
+        let ran = run(&mut command).exits(code);
+        let all = ran.stdout + &ran.stderr;
+        for command in ["run", "list", "explain", "replay", "explore", "doctor", "help"] {
+            assert!(!all.contains(&format!("harness {command}")), "{args:?}: {all}");
+        }
+        all
+    };
+    let cell = ["-s", "own", "-c", "idle"];
+    assert!(said(&cell, 0).contains(": ./judge explain own/idle\n"));
+    assert!(said(&[&cell[..], &["-f", "junit"]].concat(), 0).contains("./judge replay own/idle"));
+    assert!(said(&["explain", "own/idle"], 0).contains("\nReplay  ./judge replay own/idle\n"));
+    assert!(said(&["-s", "zzz"], 2).contains("`./judge list strategies`"));
+    assert!(said(&["explore", "-s", "own", "--skip", "zzz"], 2).contains("`./judge list rules`"));
+    let args = ["explore", "-s", "dispatch", "--want", "livelock", "--cases", "2"];
+    assert!(said(&args, 4).contains("Again   ./judge explore --strategy dispatch"));
+    let args = ["explore", "-s", "nested", "--want", "stall", "--seed", "1"];
+    let found = said(&args, 0);
+    assert!(found.contains("Replay  ./judge replay counterexamples/nested-stall-1.toml\n"));
+    let help = said(&["--help"], 0);
+    assert!(help.contains("Usage: ./judge ") && help.contains(" ./judge explain nested/"));
+    assert!(said(&["explain", "--help"], 0).contains("Usage: ./judge explain "));
+    assert!(said(&["completions", "bash"], 0).contains("complete -F _judge "));
+    assert!(said(&["completions", "fish"], 0).contains("own/idle"), "it knows its own strategy");
 }
 
 fn misjudged_by_doctor() {

@@ -125,8 +125,10 @@ fn failure(about: &About, why: &str, program: &Program) -> String {
     let verdict = model_says(about.name, program).unwrap_or(vec![Word::Progress]);
     let file = Counterexample::new(about.name, verdict, program.clone(), None);
     let file = file.render().unwrap_or_else(|error| error.to_string());
-    let _ =
-        write!(text, "`harness replay` runs it again from a .toml file with this in it:\n\n{file}");
+    let _ = write!(
+        text,
+        "`cargo run -p harness -- replay FILE.toml` runs it again, with this in the file:\n\n{file}"
+    );
     text
 }
 

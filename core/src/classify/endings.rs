@@ -109,7 +109,11 @@ impl Case<'_> {
                     }
                 }
             }
-            End::Unknown { reason } => self.unsure(reason),
+            End::Unknown { reason } => {
+                // More may have been found.
+                self.words.insert(Word::Inconclusive);
+                self.message = Some(reason.clone());
+            }
         }
         let died = matches!(self.real.end, End::Died { .. });
         let doubts: Vec<_> = self.doubts.difference(&self.words).map(|word| word.name()).collect();

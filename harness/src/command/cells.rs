@@ -1,6 +1,6 @@
 //! What the commands that run cells share: how they start and interrupt cells and use the results.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::Context as _;
 use loopnest_core::{Program, Trace};
 
+use super::output::Destination;
 use crate::matrix::Found;
 use crate::registry::Registry;
 use crate::result::{CellResult, RunResult};
@@ -57,7 +58,7 @@ pub(super) fn misjudged<'a>(
 pub(super) fn write_timelines(
     registry: &Registry,
     found: &Found,
-    path: &Path,
+    file: Destination,
 ) -> anyhow::Result<()> {
     let mut programs = Vec::new();
     for cell in &found.result.cells {
@@ -70,14 +71,13 @@ pub(super) fn write_timelines(
             Some((id.clone(), program, &attempts.first()?.trace))
         })
         .collect();
-    write_timeline(&traces, path)
+    write_timeline(&traces, file)
 }
 
 /// Writes runs as a Chrome trace.
 pub(super) fn write_timeline(
     runs: &[(String, &Program, &Trace)],
-    path: &Path,
+    file: Destination,
 ) -> anyhow::Result<()> {
-    let text = serde_json::to_string(&timeline::chrome_trace(runs))?;
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    file.write(&serde_json::to_string(&timeline::chrome_trace(runs))?)
 }

@@ -13,16 +13,19 @@ use self::request::Request;
 use self::save::save;
 use super::cells::{launch, on_interrupt};
 use super::failure::usage;
-use super::output::{print, say};
+use super::output::{print, say, style};
 use super::progress::OfSearch;
 use crate::cli::ExploreArgs;
+use crate::counterexample::Counterexample;
 use crate::exit::Exit;
+use crate::formats::Style;
 use crate::judgeable::judgeable;
 use crate::registry::Registry;
 use crate::result::CellResult;
 use crate::rules::recognise;
 use crate::search::{Find, News, Plan, Searched, search};
 use crate::supervisor::Launch;
+use crate::text::READABLE;
 use crate::trial::{Trial, TrialError};
 
 /// How many times a find is run on the real loops if the first run disagrees with the model.
@@ -35,9 +38,14 @@ pub(super) fn explore(registry: &Registry, args: &ExploreArgs) -> anyhow::Result
         None => return Err(usage(no_model(registry, about.name))),
         model => model,
     };
-    if let Some(path) = args.out.as_deref().filter(|path| path.is_dir()) {
-        return Err(usage(format!("--out is a folder, {}; name a file in it", path.display())));
+    if let Some(path) = args.output.as_deref().filter(|path| path.is_dir()) {
+        return Err(usage(format!("--output is a folder, {}; name a file in it", path.display())));
     }
+    if let Some(path) = &args.output {
+        Counterexample::can_be_saved(path).map_err(usage)?;
+    }
+    let style = style(args.color, false, false);
+    let style = Style { width: style.width.min(READABLE), ..style };
     let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let (launch, interrupted) = (launch()?, on_interrupt()?);
     let request = Request { about: &about, args, seed };
@@ -45,7 +53,7 @@ pub(super) fn explore(registry: &Registry, args: &ExploreArgs) -> anyhow::Result
     let explorer = Explorer { request: &request, model, launch, interrupted };
     let searched = explorer.search()?;
     let Some(find) = &searched.find else {
-        print(answer::nothing(&request, &searched)?.as_bytes())?;
+        print(answer::nothing(&request, &searched, &style)?.as_bytes())?;
         return Ok(if searched.interrupted { Exit::Interrupted } else { Exit::NothingFound });
     };
     // A find on the real loops needs no confirmation on them.
@@ -53,7 +61,7 @@ pub(super) fn explore(registry: &Registry, args: &ExploreArgs) -> anyhow::Result
     let (interrupted, real) = (searched.interrupted, confirmed.as_ref());
     let saved = save(&request, find, real);
     let path = saved.as_deref().ok();
-    print(answer::found(&request, find, interrupted, real, path)?.as_bytes())?;
+    print(answer::found(&request, find, interrupted, real, path, &style)?.as_bytes())?;
     saved?;
     Ok(exit(&request, find, interrupted, real))
 }

@@ -10,7 +10,7 @@ use crate::trial::TrialError;
 
 /// Prints why a command failed, and returns the exit code.
 pub(super) fn failed(error: &anyhow::Error) -> Exit {
-    // Nothing reads the output any more: `harness | head` is not a failure.
+    // Nothing reads the output any more: `list | head` is not a failure.
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return Exit::Ok;
     }

@@ -1,6 +1,7 @@
 //! The commands, one file each, and what several of them share.
 
 mod cell;
+mod completions;
 mod doctor;
 mod explain;
 mod explore;
@@ -13,17 +14,18 @@ mod cells;
 mod failure;
 mod output;
 mod progress;
+mod subject;
 mod variables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::FromArgMatches as _;
 
 use failure::failed;
-use output::print;
 
-use crate::cli::{Cli, Command};
+use crate::called::Called;
+use crate::cli::{Cli, Command, command};
 use crate::exit::Exit;
 use crate::registry::Registry;
 
@@ -32,7 +34,8 @@ use crate::registry::Registry;
 /// A program with a strategy of its own calls this from `main`. It starts itself again for each
 /// cell.
 pub fn main_with(registry: Registry) -> ExitCode {
-    let cli = Cli::parse();
+    let matches = command(Called::now()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     // No warnings in a cell: what it writes to stderr is evidence.
     if let Some(Command::Cell(args)) = &cli.command {
         return cell::cell(&registry, args);
@@ -49,16 +52,12 @@ fn obey(registry: &Registry, cli: Cli) -> anyhow::Result<Exit> {
         None => run::run(registry, &cli.run),
         Some(Command::Run(args)) => run::run(registry, &args),
         Some(Command::List(args)) => list::list(registry, &args),
-        Some(Command::Explain(args)) => explain::explain(registry, &args.cell),
+        Some(Command::Explain(args)) => explain::explain(registry, &args),
         Some(Command::Explore(args)) => explore::explore(registry, &args),
         Some(Command::Replay(args)) => replay::replay(registry, &args),
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::Doctor(args)) => doctor::doctor(registry, args.repeat),
         Some(Command::Cell(_)) => unreachable!("`main_with` has run it"),
-        Some(Command::Completions { shell }) => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "harness", &mut text);
-            print(&text).map(|()| Exit::Ok)
-        }
+        Some(Command::Completions { shell }) => completions::completions(registry, shell),
     }
 }

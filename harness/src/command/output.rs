@@ -1,13 +1,20 @@
 //! How the commands write: text to stdout or to a file, lines for the user to stderr.
 
 use std::fmt::Display;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::failure::usage;
+use crate::called::Called;
 use crate::cli::When;
 use crate::formats::Style;
+use crate::text::WIDTH;
+
+/// No terminal is wider, whatever `COLUMNS` says.
+const WIDEST: usize = 1000;
 
 /// Writes to stdout.
 pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
@@ -20,16 +27,83 @@ pub(super) fn say(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// A file for results. It is opened before anything runs, so that a mistake costs no time, and
+/// what it held until then is replaced only when there is something to write.
+#[derive(Debug)]
+pub(super) struct Destination {
+    path: PathBuf,
+    file: File,
+    /// It was not there before, and is empty until now.
+    is_new: bool,
+}
+
+impl Destination {
+    /// Opens a file.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let options = || File::options().write(true).clone();
+        let (file, is_new) = match options().create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                (options().create(true).open(path), false)
+            }
+            other => (other, true),
+        };
+        let unusable = |error| usage(format!("cannot write {}: {error}", path.display()));
+        Ok(Self { path: path.to_owned(), file: file.map_err(unusable)?, is_new })
+    }
+
+    /// Whether writing would replace something.
+    pub(super) fn holds_something(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
+    }
+
+    /// Replaces what is in the file.
+    pub(super) fn write(self, text: &str) -> anyhow::Result<()> {
+        let path = self.path.clone();
+        self.replace(text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn replace(mut self, text: &str) -> io::Result<()> {
+        // A pipe or a device holds nothing that could be cut off.
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all(text.as_bytes())?;
+        self.is_new = false;
+        Ok(())
+    }
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        if self.is_new {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Writes to a file, or to stdout. If the file cannot be written, the text goes to stdout, so that
-/// no measurement is lost.
-pub(super) fn write_out(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
-    let Some(path) = output else {
-        return print(text.as_bytes());
-    };
-    std::fs::write(path, text).or_else(|error| {
-        let went = if print(text.as_bytes()).is_ok() { " (printed to stdout instead)" } else { "" };
-        Err(error).with_context(|| format!("cannot write {}{went}", path.display()))
-    })
+/// no measurement is lost; and so it does if it is only a part of the results, which must not
+/// replace what the file holds.
+pub(super) fn write_out(
+    output: Option<Destination>,
+    text: &str,
+    partial: bool,
+) -> anyhow::Result<()> {
+    match output {
+        None => print(text.as_bytes()),
+        Some(file) if partial && file.holds_something() => {
+            say(format_args!("warning: interrupted, so {} stays as it was", file.path.display()));
+            print(text.as_bytes())
+        }
+        Some(file) => {
+            let path = file.path.clone();
+            file.replace(text).or_else(|error| {
+                let printed = print(text.as_bytes()).is_ok();
+                let went = if printed { " (printed to stdout instead)" } else { "" };
+                Err(error).with_context(|| format!("cannot write {}{went}", path.display()))
+            })
+        }
+    }
 }
 
 /// Width and colour of what goes to stdout.
@@ -47,8 +121,8 @@ pub(super) fn style(color: When, to_file: bool, full: bool) -> Style {
     };
     let columns = std::env::var("COLUMNS").ok().and_then(|n| n.parse().ok());
     let terminal_width = || terminal.then(|| usize::from(console_width()));
-    let width = columns.or_else(terminal_width).unwrap_or(80).max(40);
-    Style { width, color, full }
+    let width = columns.or_else(terminal_width).unwrap_or(WIDTH).clamp(40, WIDEST);
+    Style { width, color, full, called: Called::now().clone() }
 }
 
 fn console_width() -> u16 {

@@ -1,11 +1,11 @@
 //! `harness run`: the matrix, or a part of it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cells::{jobs, launch, misjudged, on_interrupt, write_timelines};
 use super::failure::usage;
-use super::output::{print, say, style, write_out};
+use super::output::{Destination, print, say, style, write_out};
 use super::progress::OfCells;
 use crate::cli::{FailOn, RunArgs};
 use crate::exit::Exit;
@@ -13,7 +13,7 @@ use crate::expect::Expectations;
 use crate::formats::render;
 use crate::matrix::{self, Found, Plan};
 use crate::registry::Registry;
-use crate::result::{CellResult, RunResult};
+use crate::result::{CellResult, Record, RunResult};
 use crate::text::plural;
 
 pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
@@ -32,6 +32,7 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     }
     // Before anything runs, so that a mistake costs no time.
     let expectations = expectations(args)?;
+    let files = Files::open(args)?;
     let interrupted = on_interrupt()?;
     let plan = Plan {
         repeat: args.repeat,
@@ -42,16 +43,30 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
         cells,
     };
     let n = plan.cells.len() as u64 * u64::from(plan.repeat);
-    let progress = OfCells::new(args.progress, n);
+    let progress = OfCells::new(args.progress, n, expectations.as_ref());
     let found = matrix::run(registry, &plan, &progress, &interrupted);
     progress.finish();
-    finish(registry, args, found?, expectations)
+    finish(registry, args, files, found?, expectations)
+}
+
+/// The files that the results go to.
+struct Files {
+    output: Option<Destination>,
+    timeline: Option<Destination>,
+}
+
+impl Files {
+    fn open(args: &RunArgs) -> anyhow::Result<Self> {
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Destination::open).transpose();
+        Ok(Self { output: open(&args.output)?, timeline: open(&args.timeline)? })
+    }
 }
 
 fn finish(
     registry: &Registry,
     args: &RunArgs,
-    found: Found,
+    files: Files,
+    mut found: Found,
     expectations: Option<Expectations>,
 ) -> anyhow::Result<Exit> {
     let missed = misjudged(registry, &found.result);
@@ -65,10 +80,15 @@ fn finish(
     }
     warn_if_busy(&found.result);
     let style = style(args.color, args.output.is_some(), args.full);
+    if args.full {
+        keep_records(registry, &mut found)?;
+    }
     let text = render(&found.result, args.format, &style)?;
-    write_out(args.output.as_deref(), &text)?;
-    if let Some(path) = &args.timeline {
-        write_timelines(registry, &found, path)?;
+    write_out(files.output, &text, found.result.partial)?;
+    // Half a timeline does not replace a whole one.
+    let replaces = |file: &Destination| found.result.partial && file.holds_something();
+    if let Some(file) = files.timeline.filter(|file| !replaces(file)) {
+        write_timelines(registry, &found, file)?;
     }
     let result = found.whole()?.result;
     if result.partial {
@@ -93,6 +113,18 @@ fn warn_if_busy(result: &RunResult) {
             plural(again as u64, "cell"),
         ));
     }
+}
+
+/// Keeps what `explain --from` needs: of each cell, the first run that had its verdict.
+fn keep_records(registry: &Registry, found: &mut Found) -> anyhow::Result<()> {
+    for (cell, attempts) in found.result.cells.iter_mut().zip(&found.attempts) {
+        let shown = attempts.iter().find(|attempt| attempt.judgement.words == cell.verdict);
+        if let Some(attempt) = shown {
+            let program = registry.scenario(&cell.scenario)?;
+            cell.record = Some(Record { program, trace: attempt.trace.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Writes the verdicts into the expectation file. It names the cells that it left alone, and they

@@ -7,13 +7,10 @@ use loopnest_core::trace::{Kind, Trace, What};
 use loopnest_core::verdict::{Fate, Judgement, Unjudged, WindowFigures};
 
 use super::strip::nested;
-use crate::text::{WIDTH, grouped};
+use crate::text::grouped;
 
 /// Columns of a figure.
 const FIGURE: usize = 12;
-
-/// Columns of the label.
-const WHAT: usize = WIDTH - 3 * FIGURE;
 
 /// How many windows are shown although they are not busy.
 const CALM: usize = 4;
@@ -25,8 +22,9 @@ pub(super) fn table(
     reference: &Judgement,
     ideal: &Trace,
     real: &Trace,
+    width: usize,
 ) -> String {
-    let mut rows = Rows(Vec::new());
+    let mut rows = Rows { lines: Vec::new(), label: width.saturating_sub(3 * FIGURE) };
     rows.push("Evidence", ["measured", "limit", "reference"].map(str::to_owned));
     deliveries(&mut rows, judgement, reference, real);
     let calm = judgement.windows.iter().filter(|w| !w.busy).take(CALM);
@@ -34,20 +32,25 @@ pub(super) fn table(
         window(&mut rows, program, shown, ideal);
     }
     times(&mut rows, judgement, reference);
-    rows.0.join("\n")
+    rows.lines.join("\n")
 }
 
-struct Rows(Vec<String>);
+struct Rows {
+    lines: Vec<String>,
+    /// Columns of the label.
+    label: usize,
+}
 
 impl Rows {
     /// A row. A label that is too long for its column goes on a line of its own.
     fn push(&mut self, what: &str, figures: [String; 3]) {
         let figures = figures.map(|figure| format!("{figure:>FIGURE$}")).concat();
-        if what.len() > WHAT {
-            self.0.push(what.to_owned());
-            self.0.push(format!("{:WHAT$}{figures}", ""));
+        let label = self.label;
+        if what.len() > label {
+            self.lines.push(what.to_owned());
+            self.lines.push(format!("{:label$}{figures}", ""));
         } else {
-            self.0.push(format!("{what:WHAT$}{figures}"));
+            self.lines.push(format!("{what:label$}{figures}"));
         }
     }
 

@@ -9,9 +9,6 @@ use loopnest_core::program::Side;
 use loopnest_core::trace::{End, Trace, What};
 use loopnest_core::verdict::{Delivery, Fate, Judgement, Unjudged};
 
-/// Columns of the strip itself.
-const COLUMNS: usize = 70;
-
 /// Columns of the rows' names, with the blanks around them.
 const NAMES: usize = 7;
 
@@ -19,9 +16,11 @@ const NAMES: usize = 7;
 const SCALE: usize = 10;
 
 /// Draws both runs.
-pub(super) fn strip(judgement: &Judgement, ideal: &Trace, real: &Trace) -> String {
-    let step = step(ideal, real);
-    let mut sketch = Sketch { step, rows: Vec::new(), used: Vec::new() };
+pub(super) fn strip(judgement: &Judgement, ideal: &Trace, real: &Trace, width: usize) -> String {
+    // The last figure of the scale has room too.
+    let columns = width.saturating_sub(NAMES).max(SCALE) / SCALE * SCALE;
+    let step = step(ideal, real, columns);
+    let mut sketch = Sketch { step, columns, rows: Vec::new(), used: Vec::new() };
     sketch.scale(end(ideal, real));
     for (name, side) in [("glib", Side::Glib), ("async", Side::Async)] {
         let cells = sketch.side(real, side);
@@ -47,8 +46,8 @@ fn end(ideal: &Trace, real: &Trace) -> Duration {
 }
 
 /// How long a column is: a round number of milliseconds.
-fn step(ideal: &Trace, real: &Trace) -> u64 {
-    let needed = (end(ideal, real).as_millis() as u64).div_ceil(COLUMNS as u64 - 1).max(1);
+fn step(ideal: &Trace, real: &Trace, columns: usize) -> u64 {
+    let needed = (end(ideal, real).as_millis() as u64).div_ceil(columns as u64 - 1).max(1);
     let mut unit = 1;
     loop {
         for factor in [1, 2, 5] {
@@ -62,13 +61,15 @@ fn step(ideal: &Trace, real: &Trace) -> u64 {
 
 struct Sketch {
     step: u64,
+    /// Columns of the strip itself.
+    columns: usize,
     rows: Vec<String>,
     used: Vec<char>,
 }
 
 impl Sketch {
     fn column(&self, at: Duration) -> usize {
-        ((at.as_millis() as u64 / self.step) as usize).min(COLUMNS - 1)
+        ((at.as_millis() as u64 / self.step) as usize).min(self.columns - 1)
     }
 
     fn row(&mut self, name: &str, cells: &[char]) {
@@ -146,7 +147,7 @@ impl Sketch {
 
     /// Whatever is neither a delivery nor a window.
     fn marks(&self, real: &Trace) -> Option<Vec<char>> {
-        let mut cells = vec![' '; COLUMNS];
+        let mut cells = vec![' '; self.columns];
         let mut any = false;
         for event in &real.events {
             let sign = match event.what {
@@ -178,7 +179,7 @@ impl Sketch {
         let used = signs.iter().filter(|(sign, _)| self.used.contains(sign));
         let mut line = " ".repeat(NAMES - 2);
         for (_, text) in used {
-            if line.len() + text.len() + 2 > NAMES + COLUMNS {
+            if line.len() + text.len() + 2 > NAMES + self.columns {
                 self.rows.push(std::mem::replace(&mut line, " ".repeat(NAMES - 2)));
             }
             line.push_str("  ");

@@ -3,24 +3,23 @@
 //! One strategy gives a table with the figures of each scenario and the reason for each bad cell.
 //! Several give the matrix and the reasons for the surprises only.
 
-use anstyle::{AnsiColor, Style as Paint};
+use std::time::Duration;
+
+use anstyle::Style as Paint;
 use comfy_table::Cell;
 use loopnest_core::verdict::Word;
 
-use super::style::Style;
+use super::style::{Style, of_word};
 use super::table::{color, matrix, pieces, table, words};
 use crate::result::{CellResult, RunResult};
-use crate::text::{ascii, command, grouped, pack, plural, wrap, wrap_after};
+use crate::text::{ascii, command, duration, pack, plural, wrap, wrap_after};
 
 /// The indent of a cell's reason.
 const INDENT: usize = 4;
 
-/// The column at which a command begins, after its label.
-const COMMAND: usize = INDENT + 9;
-
 pub(super) fn render(result: &RunResult, style: &Style) -> String {
     // Below this no word fits beside a name, and a pipe or a broken terminal may report 0.
-    let style = &Style { width: style.width.max(40), ..*style };
+    let style = &Style { width: style.width.max(40), ..style.clone() };
     let mut blocks = vec![header(result, style)];
     let strategies = result.strategies();
     match strategies[..] {
@@ -29,8 +28,12 @@ pub(super) fn render(result: &RunResult, style: &Style) -> String {
         _ => blocks.push(matrix(result, style)),
     }
     blocks.extend(legend(result, style));
-    blocks.extend(sections(result, strategies.len() == 1, style));
+    let sections = sections(result, strategies.len() == 1, style);
+    let bad = || result.cells.iter().find(|cell| cell.worst() != Word::Progress);
+    let shown = sections.iter().find_map(|section| section.first).or_else(bad);
+    blocks.extend(sections.into_iter().map(|section| section.text));
     blocks.push(summary(result, style));
+    blocks.extend(shown.map(|cell| hint(cell, style)));
     blocks.join("\n\n") + "\n"
 }
 
@@ -72,8 +75,8 @@ fn one(result: &RunResult, strategy: &str, style: &Style) -> String {
     let cells = &result.cells;
     let names = longest(cells.iter().map(|c| c.scenario.len()).collect(), "scenario");
     let names = names.min(style.width / 2);
-    let all_pieces = cells.iter().flat_map(pieces);
-    let words = longest(all_pieces.map(|p| p.trim().len()).collect(), "verdict");
+    let whole = cells.iter().map(|cell| pieces(cell).iter().map(String::len).sum());
+    let words = longest(whole.collect(), "verdict").min(style.width - names - 2);
     let room = style.width.saturating_sub(names + words + 4);
     let row = |cell: &CellResult| {
         let scenario: Vec<&str> = cell.scenario.split_inclusive('-').collect();
@@ -88,7 +91,7 @@ fn one(result: &RunResult, strategy: &str, style: &Style) -> String {
     };
     let mut header = vec![Cell::new("scenario"), Cell::new("verdict")];
     header.extend((room >= FIGURES).then(|| Cell::new("figures")));
-    let title = paint(style, Paint::new().bold(), strategy);
+    let title = style.heading(strategy);
     let rows = cells.iter().map(row).collect();
     format!("{title}\n\n{}", table(header, rows, style))
 }
@@ -114,7 +117,7 @@ fn figures(cell: &CellResult) -> String {
     }
     if (fine || has(&[Word::BusyLoop, Word::Livelock])) && f.iterations > 0 {
         let done = plural(f.justified, "thing");
-        parts.push(format!("{} iterations for {done} done", grouped(f.iterations)));
+        parts.push(format!("{} for {done} done", plural(f.iterations, "iteration")));
     }
     if parts.is_empty() && !fine {
         // A rule that only repeats the word adds nothing; the reason below the table does.
@@ -124,24 +127,48 @@ fn figures(cell: &CellResult) -> String {
     parts.join("; ")
 }
 
-/// What the marks mean, if they are used.
+/// What the words and marks mean that are used.
 fn legend(result: &RunResult, style: &Style) -> Option<String> {
     let cells = &result.cells;
+    let is_used = |word: &Word| {
+        let expected = |cell: &CellResult| {
+            !cell.is_expected() && cell.expected.iter().flatten().any(|w| w == word)
+        };
+        cells.iter().any(|cell| cell.verdict.contains(word) || expected(cell))
+    };
+    let words = Word::ALL.into_iter().filter(is_used);
+    let mut lines: Vec<(&str, &str)> = words.map(|word| (word.name(), word.meaning())).collect();
     let n_all = result.strategies().len() * result.scenarios().len();
-    let lines: Vec<&str> = [
-        (cells.iter().any(|c| !c.is_expected()), "!     not what the expectation file says"),
-        (cells.iter().any(CellResult::is_mixed), "~k/n  repeats disagree: k of n had this verdict"),
-        (cells.len() < n_all, "-     not run"),
-    ]
-    .into_iter()
-    .filter_map(|(used, line)| used.then_some(line))
-    .collect();
-    let fit = |line: &&str| wrap_after(&line[6..], style.width, &line[..6], 6);
-    (!lines.is_empty()).then(|| lines.iter().map(fit).collect::<Vec<_>>().join("\n"))
+    let marks = [
+        (cells.iter().any(|c| !c.is_expected()), "!", "not what the expectation file says"),
+        (
+            cells.iter().any(|cell| cell.is_mixed() && cell.flaky().is_none()),
+            "~k/n",
+            "repeats disagree: k of n had this verdict",
+        ),
+        (
+            cells.iter().any(|cell| cell.flaky().is_some()),
+            "~flaky",
+            "run again by itself; some of all its runs had another verdict",
+        ),
+        (cells.len() < n_all, "-", "not run"),
+    ];
+    lines.extend(marks.into_iter().filter_map(|(used, mark, text)| used.then_some((mark, text))));
+    let column = lines.iter().map(|(sign, _)| sign.len()).max()? + 2;
+    let fit = |(sign, text): &(&str, &str)| {
+        wrap_after(text, style.width, &format!("{sign:column$}"), column)
+    };
+    Some(lines.iter().map(fit).collect::<Vec<_>>().join("\n"))
+}
+
+/// Cells under the reason why they need a look.
+struct Section<'a> {
+    text: String,
+    first: Option<&'a CellResult>,
 }
 
 /// The cells that need a look, each once, under the reason why they do.
-fn sections(result: &RunResult, single: bool, style: &Style) -> Vec<String> {
+fn sections<'a>(result: &'a RunResult, single: bool, style: &Style) -> Vec<Section<'a>> {
     let class = |cell: &CellResult| match () {
         () if !cell.is_expected() => Some(0),
         () if cell.is_inconclusive() => Some(1),
@@ -154,34 +181,28 @@ fn sections(result: &RunResult, single: bool, style: &Style) -> Vec<String> {
     } else {
         "not progress"
     };
-    ["unexpected", "inconclusive", "mixed", known]
-        .into_iter()
-        .enumerate()
-        .filter_map(|(i, title)| {
-            let cells: Vec<String> = result
-                .cells
-                .iter()
-                .filter(|cell| class(cell) == Some(i))
-                .map(|cell| reason(cell, &result.seed, style))
-                .collect();
-            let title = paint(style, Paint::new().bold(), title);
-            (!cells.is_empty()).then(|| format!("{title}\n{}", cells.join("\n")))
-        })
-        .collect()
+    let mut sections = Vec::new();
+    for (i, title) in ["unexpected", "inconclusive", "mixed", known].into_iter().enumerate() {
+        let cells = || result.cells.iter().filter(|cell| class(cell) == Some(i));
+        let reasons: Vec<String> = cells().map(|cell| reason(cell, style)).collect();
+        if !reasons.is_empty() {
+            let text = format!("{}\n{}", style.heading(title), reasons.join("\n"));
+            sections.push(Section { text, first: cells().next() });
+        }
+    }
+    sections
 }
 
-/// A cell with its reason, and the commands that explain and replay it.
-fn reason(cell: &CellResult, seed: &str, style: &Style) -> String {
-    let id = cell.id();
-    let explain = ["harness", "explain", &id];
-    let replay = ["harness", "replay", &id, "--seed", seed];
-    [
-        head(cell, style),
-        wrap(&cell.why, style.width, INDENT),
-        command("    explain", &explain, style.width, COMMAND),
-        command("    replay", &replay, style.width, COMMAND),
-    ]
-    .join("\n")
+/// A cell with its reason.
+fn reason(cell: &CellResult, style: &Style) -> String {
+    [head(cell, style), wrap(&cell.why, style.width, INDENT)].join("\n")
+}
+
+/// The command that says more about a cell. It serves for any other too.
+fn hint(cell: &CellResult, style: &Style) -> String {
+    let label = "more about a cell: ";
+    let words = style.called.words(["explain", &cell.id()]);
+    command(label.trim_end(), &words, style.width, label.len())
 }
 
 /// The first line of a reason, never wrapped inside a word of a verdict.
@@ -201,24 +222,21 @@ fn head(cell: &CellResult, style: &Style) -> String {
     let name = cell.worst().name();
     format!("  {}", lines.join("\n  ")).replacen(
         &format!("  {name}"),
-        &format!("  {}", paint(style, bad(cell), name)),
+        &format!("  {}", style.paint(bad(cell), name)),
         1,
     )
 }
 
 /// How the repeats voted, with the votes of the other verdicts if they are known.
 fn votes(cell: &CellResult) -> String {
-    let mut votes = format!(" {}/{}", cell.agree, cell.repeats);
-    let mut others: Vec<(String, usize)> = Vec::new();
-    for judgement in cell.judgements.iter().filter(|j| j.words != cell.verdict) {
-        let text = judgement.text();
-        match others.iter_mut().find(|(name, _)| *name == text) {
-            Some((_, n)) => *n += 1,
-            None => others.push((text, 1)),
-        }
-    }
-    for (text, n) in others {
-        votes.push_str(&format!(", {text} {n}/{}", cell.repeats));
+    let runs = cell.repeats + cell.again;
+    let mut votes = match cell.flaky() {
+        Some(flaky) => format!(", {flaky}"),
+        None if cell.again > 0 => format!(" {}", plural(runs.into(), "run")),
+        None => format!(" {}/{}", cell.agree, cell.repeats),
+    };
+    for (text, n) in cell.other_verdicts() {
+        votes.push_str(&format!(", {text} {n}/{runs}"));
     }
     votes
 }
@@ -227,8 +245,11 @@ fn summary(result: &RunResult, style: &Style) -> String {
     let count =
         |like: &dyn Fn(&CellResult) -> bool| result.cells.iter().filter(|c| like(c)).count();
     let bad = count(&|cell| cell.verdict.iter().any(|word| word.is_bad()));
+    let took = result
+        .elapsed_ms
+        .map_or(String::new(), |ms| format!(" in {}", duration(Duration::from_millis(ms))));
     let mut text = format!(
-        "{} x {}: {} unexpected, {} mixed, {} inconclusive; {bad} with a bad verdict",
+        "{} x {}{took}: {} unexpected, {} mixed, {} inconclusive; {bad} with a bad verdict",
         plural(result.cells.len() as u64, "cell"),
         plural(result.repeat.into(), "repeat"),
         count(&|cell| !cell.is_expected()),
@@ -246,16 +267,11 @@ fn summary(result: &RunResult, style: &Style) -> String {
 }
 
 fn bad(cell: &CellResult) -> Paint {
-    let color = if cell.is_inconclusive() { AnsiColor::Magenta } else { AnsiColor::Red };
     if cell.worst().is_bad() || cell.is_inconclusive() {
-        Paint::new().fg_color(Some(color.into()))
+        of_word(cell.worst())
     } else {
         Paint::new()
     }
-}
-
-fn paint(style: &Style, paint: Paint, text: &str) -> String {
-    if style.color { format!("{paint}{text}{paint:#}") } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -263,6 +279,7 @@ mod tests {
     use super::super::tests::{cell, run, sample, single};
     use super::super::{Format, Style, render};
     use super::*;
+    use crate::called::Called;
 
     fn human(result: &RunResult, style: &Style) -> String {
         render(result, Format::Human, style).unwrap()
@@ -298,7 +315,7 @@ mod tests {
         for result in [run(cells.clone()), run(cells[..2].to_vec())] {
             for width in [40, 60, 80, 100, 200] {
                 for full in [false, true] {
-                    let text = human(&result, &Style { width, color: false, full });
+                    let text = human(&result, &Style { width, full, ..Style::default() });
                     // A command is never broken inside a name; anything else fits.
                     let name = |line: &str| line.starts_with("            ") && line.contains('/');
                     let fits = |line: &&str| line.len() <= width || name(line);
@@ -314,18 +331,52 @@ mod tests {
     }
 
     #[test]
-    fn without_a_surprise_there_is_neither_legend_nor_section() {
+    fn without_a_surprise_there_is_neither_mark_nor_section() {
         let result = run(vec![
             cell("nested", "idle", &[Word::Progress]),
             cell("dispatch", "idle", &[Word::Stall]),
         ]);
         let text = human(&result, &Style::default());
-        assert!(!text.contains("expectation file") && !text.contains("replay"), "{text}");
-        assert!(
-            text.contains("2 cells x 5 repeats: 0 unexpected, 0 mixed, 0 inconclusive; 1 with")
-        );
+        assert!(!text.contains("expectation file") && !text.contains("It did not come"), "{text}");
+        let summary = "2 cells x 5 repeats in 1 min 23 s: 0 unexpected, 0 mixed, 0 inconclusive; 1";
+        assert!(text.contains(summary), "{text}");
         let full = human(&result, &Style { full: true, ..Style::default() });
-        assert!(full.contains("harness replay dispatch/idle --seed 5eed"), "{full}");
+        assert!(full.ends_with("\nmore about a cell: harness explain dispatch/idle\n"), "{full}");
+    }
+
+    #[test]
+    fn the_legend_has_the_words_that_are_used_and_no_other() {
+        let mut surprise = cell("nested", "idle", &[Word::Stall, Word::BusyLoop]);
+        surprise.expected = Some(vec![Word::Lost]);
+        let text = human(&run(vec![surprise]), &Style::default());
+        let defined = |word: &Word| text.contains(word.meaning());
+        let words: Vec<Word> = Word::ALL.into_iter().filter(defined).collect();
+        assert_eq!(words, [Word::BusyLoop, Word::Stall, Word::Lost], "{text}");
+    }
+
+    #[test]
+    fn neither_verdict_nor_name_is_broken_where_it_fits() {
+        let cells = ["nested", "nested-no-wake", "dispatch", "handoff", "gtk-rs"].map(|strategy| {
+            cell(strategy, "dialog-from-library-task", &[Word::Stall, Word::BusyLoop])
+        });
+        for (cells, width) in
+            [(cells.to_vec(), 80), (cells.to_vec(), 50), (cells[..1].to_vec(), 50)]
+        {
+            let text = human(&run(cells), &Style { width, ..Style::default() });
+            assert!(!text.contains("stall+\n") && !text.contains("stall+ "), "{text}");
+            let broken = |line: &&str| {
+                line.split_whitespace().any(|word| word.ends_with('-') && !word.contains("--"))
+            };
+            assert_eq!(text.lines().find(broken), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_names_the_program_as_it_was_called() {
+        let style = Style { called: Called::by_name("./mine"), ..Style::default() };
+        let text = human(&single(), &style);
+        assert!(text.contains("./mine explain nested/dialog-from-library-task\n"), "{text}");
+        assert!(!text.contains("harness explain"), "{text}");
     }
 
     #[test]
@@ -348,7 +399,7 @@ mod tests {
         ]);
         result.partial = true;
         let text = human(&result, &Style::default());
-        assert!(text.contains("-     not run") && text.contains("interrupted"), "{text}");
+        assert!(text.contains("\n-         not run\n") && text.contains("interrupted"), "{text}");
     }
 
     #[test]

@@ -15,8 +15,14 @@ pub(super) fn render(result: &RunResult, style: &Style) -> anyhow::Result<String
         return Ok(serde_json::to_string_pretty(result)?);
     }
     let mut short = result.clone();
-    short.cells.iter_mut().for_each(|cell| cell.judgements.clear());
+    short.cells.iter_mut().for_each(shorten);
     Ok(serde_json::to_string_pretty(&short)?)
+}
+
+/// Leaves out what only `--full` asks for.
+fn shorten(cell: &mut CellResult) {
+    cell.judgements.clear();
+    cell.record = None;
 }
 
 /// A cell on a line of its own, with what is needed to replay it.
@@ -34,7 +40,7 @@ pub(super) fn render_lines(result: &RunResult, style: &Style) -> anyhow::Result<
     for cell in &result.cells {
         let mut cell = cell.clone();
         if !style.full {
-            cell.judgements.clear();
+            shorten(&mut cell);
         }
         let line = Line { schema: result.schema, seed: &result.seed, cell: &cell };
         text.push_str(&serde_json::to_string(&line)?);
@@ -53,7 +59,7 @@ mod tests {
 
     use super::super::tests::{full_sample, sample};
     use super::super::{Format, Style, render};
-    use crate::result::CellResult;
+    use crate::result::{CellResult, RunResult};
 
     fn schema() -> Value {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/run.schema.json");
@@ -90,7 +96,9 @@ mod tests {
             let value = document(&Style { full, ..Style::default() });
             assert_eq!(complaints(&validator, &value), [""; 0]);
             let first = &value["cells"][0];
-            assert_eq!(first.get("judgements").is_some(), full);
+            for key in ["judgements", "record"] {
+                assert_eq!(first.get(key).is_some(), full, "{key}");
+            }
         }
     }
 
@@ -131,6 +139,16 @@ mod tests {
         let written: Vec<&String> = figures.as_object().unwrap().keys().collect();
         let known = schema["$defs"]["figures"]["properties"].as_object().unwrap();
         assert_eq!(written, known.keys().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_run_in_full_is_read_back_the_same_and_has_a_line_for_each_trace() {
+        let style = Style { full: true, ..Style::default() };
+        let text = render(&full_sample(), Format::Json, &style).unwrap();
+        let back: RunResult = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, full_sample());
+        let traces = text.lines().filter(|line| line.contains("\"trace\": {\"events\":"));
+        assert_eq!(traces.count(), back.cells.len());
     }
 
     #[test]

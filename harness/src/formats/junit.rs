@@ -6,27 +6,29 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::style::Style;
+use crate::called::Called;
 use crate::result::{CellResult, RunResult};
 use crate::text::ascii;
 use loopnest_core::verdict::Word;
 
 /// The report, with a suite for each strategy.
-pub(super) fn render(result: &RunResult) -> anyhow::Result<String> {
+pub(super) fn render(result: &RunResult, style: &Style) -> anyhow::Result<String> {
     let mut report = Report::new("loopnest");
     for strategy in result.strategies() {
         let mut suite = TestSuite::new(strategy);
         suite.add_property(("seed", result.seed.as_str()));
         suite.add_property(("rules", result.rules.to_string().as_str()));
         for cell in result.cells.iter().filter(|cell| cell.strategy == strategy) {
-            suite.add_test_case(case(cell, &result.seed));
+            suite.add_test_case(case(cell, &result.seed, &style.called));
         }
         report.add_test_suite(suite);
     }
     Ok(report.to_string()?)
 }
 
-fn case(cell: &CellResult, seed: &str) -> TestCase {
-    let replay = format!("harness replay {} --seed {seed}", cell.id());
+fn case(cell: &CellResult, seed: &str, called: &Called) -> TestCase {
+    let replay = called.line(["replay", &cell.id(), "--seed", seed]);
     let mut status = status(cell);
     let told = matches!(status, TestCaseStatus::NonSuccess { .. });
     if told {

@@ -35,7 +35,9 @@ fn row(first: &str, cells: impl Iterator<Item = String>) -> String {
 fn words(cell: &CellResult) -> String {
     let names: Vec<String> = cell.verdict.iter().map(|word| name(*word)).collect();
     let mut text = names.join(" + ");
-    if cell.is_mixed() {
+    if let Some(flaky) = cell.flaky() {
+        text.push_str(&format!(" ({flaky})"));
+    } else if cell.is_mixed() {
         text.push_str(&format!(" ({}/{})", cell.agree, cell.repeats));
     }
     if !cell.is_expected() {

@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use style::of_word;
 pub use style::{Format, Style};
 
 use crate::result::RunResult;
@@ -39,7 +40,7 @@ pub fn render(result: &RunResult, format: Format, style: &Style) -> anyhow::Resu
         Format::Json => json::render(result, style)?,
         Format::Jsonl => json::render_lines(result, style)?,
         Format::Csv => csv::render(result)?,
-        Format::Junit => junit::render(result)?,
+        Format::Junit => junit::render(result, style)?,
         Format::Markdown => markdown::render(result),
     };
     if !text.ends_with('\n') {

@@ -1,8 +1,9 @@
 //! Tables in a given width: scenarios as rows, strategies as columns.
 //!
-//! A verdict is never cut off.
-//! It is wrapped at its `+`, and a strategy's name at its hyphens.
-//! Columns that still do not fit are laid out in groups, one below the other.
+//! A verdict is never cut off, and neither it nor a name is broken while it fits: columns that do
+//! not fit side by side are laid out in groups, one below the other.
+//! Where there is no room for a single column, names break at their hyphens and verdicts at their
+//! `+`.
 
 use comfy_table::{Cell, Color, ContentLineStyle, LineStyle, Table, TableStyle};
 use loopnest_core::verdict::Word;
@@ -20,10 +21,14 @@ const MISSING: &str = "-";
 /// The matrix, in as many groups of columns as the width requires.
 pub(super) fn matrix(result: &RunResult, style: &Style) -> String {
     let scenarios = result.scenarios();
-    let names = Column::names(&scenarios, style.width / 2);
-    let columns: Vec<Column> =
+    let mut names = Column::names(&scenarios);
+    let mut columns: Vec<Column> =
         result.strategies().iter().map(|s| Column::strategy(result, s, &scenarios)).collect();
+    // A verdict is read more often than the name of its row.
+    let widest = columns.iter().map(|column| column.width).max().unwrap_or(0);
+    names.fit(style.width.saturating_sub(GAP + widest.min(style.width / 2)));
     let room = style.width.saturating_sub(names.width);
+    columns.iter_mut().for_each(|column| column.fit(room.saturating_sub(GAP)));
     let tables = groups(columns, room).into_iter().map(|group| {
         let mut all = vec![&names];
         all.extend(&group);
@@ -38,7 +43,9 @@ pub(super) fn pieces(cell: &CellResult) -> Vec<String> {
     if !cell.is_expected() {
         pieces.push(" !".to_owned());
     }
-    if cell.is_mixed() {
+    if cell.flaky().is_some() {
+        pieces.push(" ~flaky".to_owned());
+    } else if cell.is_mixed() {
         pieces.push(format!(" ~{}/{}", cell.agree, cell.repeats));
     }
     pieces
@@ -87,7 +94,7 @@ pub(super) fn table(header: Vec<Cell>, rows: Vec<Vec<Cell>>, style: &Style) -> S
     table.trim_fmt()
 }
 
-/// One column, before it is known how wide it may be.
+/// One column; texts are in pieces, between which they may be wrapped.
 struct Column {
     header: Vec<String>,
     cells: Vec<(Vec<String>, Option<Color>)>,
@@ -96,11 +103,9 @@ struct Column {
 
 impl Column {
     /// The names of the rows.
-    fn names(scenarios: &[&str], room: usize) -> Self {
+    fn names(scenarios: &[&str]) -> Self {
         let cells = scenarios.iter().map(|name| (hyphens(name), None)).collect();
-        let mut column = Self { header: vec!["scenario".to_owned()], cells, width: 0 };
-        column.width = column.narrowest().max(column.natural().min(room));
-        column
+        Self::of(vec!["scenario".to_owned()], cells)
     }
 
     fn strategy(result: &RunResult, strategy: &str, scenarios: &[&str]) -> Self {
@@ -108,8 +113,14 @@ impl Column {
             Some(cell) => (pieces(cell), Some(color(cell))),
             None => (vec![MISSING.to_owned()], None),
         });
-        let mut column = Self { header: hyphens(strategy), cells: cells.collect(), width: 0 };
-        column.width = column.narrowest();
+        Self::of(hyphens(strategy), cells.collect())
+    }
+
+    /// A column in which nothing is wrapped.
+    fn of(header: Vec<String>, cells: Vec<(Vec<String>, Option<Color>)>) -> Self {
+        let mut column = Self { header, cells, width: 0 };
+        let whole = |pieces: &Vec<String>| pieces.iter().map(String::len).sum();
+        column.width = column.all().map(whole).max().unwrap_or(0);
         column
     }
 
@@ -117,14 +128,10 @@ impl Column {
         self.cells.iter().map(|(pieces, _)| pieces).chain([&self.header])
     }
 
-    /// The width at which it is wrapped between all pieces.
-    fn narrowest(&self) -> usize {
-        self.all().flatten().map(|piece| piece.trim().len()).max().unwrap_or(0)
-    }
-
-    /// The width at which nothing is wrapped.
-    fn natural(&self) -> usize {
-        self.all().map(|pieces| pieces.iter().map(String::len).sum()).max().unwrap_or(0)
+    /// Makes it as narrow as this, but not narrower than its longest piece.
+    fn fit(&mut self, room: usize) {
+        let longest = self.all().flatten().map(|piece| piece.trim().len()).max().unwrap_or(0);
+        self.width = self.width.min(room.max(longest));
     }
 
     fn cell(&self, pieces: &[String]) -> Cell {
@@ -138,7 +145,7 @@ fn hyphens(name: &str) -> Vec<String> {
     name.split_inclusive('-').map(str::to_owned).collect()
 }
 
-/// Groups of columns that fit side by side, widened from the left while there is room.
+/// Groups of columns that fit side by side.
 fn groups(columns: Vec<Column>, room: usize) -> Vec<Vec<Column>> {
     let mut groups: Vec<Vec<Column>> = Vec::new();
     let used = |group: &[Column]| group.iter().map(|c| c.width + GAP).sum::<usize>();
@@ -146,14 +153,6 @@ fn groups(columns: Vec<Column>, room: usize) -> Vec<Vec<Column>> {
         match groups.last_mut() {
             Some(group) if used(group) + column.width + GAP <= room => group.push(column),
             _ => groups.push(vec![column]),
-        }
-    }
-    for group in &mut groups {
-        let mut left = room.saturating_sub(used(group));
-        for column in group {
-            let more = column.natural().saturating_sub(column.width).min(left);
-            column.width += more;
-            left -= more;
         }
     }
     groups

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use loopnest_core::model::ideal;
 use loopnest_core::program::Side;
 use loopnest_core::trace::Kind;
 use loopnest_core::verdict::{Figures, Finding, Judgement, Tally, WindowFigures, Word};
 
-use crate::result::{CellResult, Machine, RunResult, SCHEMA};
+use crate::result::{CellResult, Machine, Record, RunResult, SCHEMA};
 
 /// A run of these cells.
 pub(crate) fn run(cells: Vec<CellResult>) -> RunResult {
@@ -25,6 +26,7 @@ pub(crate) fn run(cells: Vec<CellResult>) -> RunResult {
         load: None,
         seed: "5eed".to_owned(),
         repeat: 5,
+        elapsed_ms: Some(83_000),
         partial: false,
         cells,
     }
@@ -52,6 +54,7 @@ pub(crate) fn cell(strategy: &str, scenario: &str, verdict: &[Word]) -> CellResu
         },
         expected: None,
         judgements: Vec::new(),
+        record: None,
     }
 }
 
@@ -103,6 +106,13 @@ pub(crate) fn sample() -> RunResult {
     let mut offered = cell("gtk-rs", "dialog-from-library-task", &[Word::NotApplicable]);
     offered.why = "The strategy declares that it does not offer this.".to_owned();
     offered.rule = "not-applicable".to_owned();
+    let flaky = CellResult {
+        repeats: 1,
+        agree: 0,
+        again: 2,
+        odd: 1,
+        ..cell("gtk-rs", "idle", progress)
+    };
     run(vec![
         expecting(cell("nested", "idle", progress), progress),
         expecting(stalled("nested", "dialog-from-callback"), &[Word::Stall, Word::BusyLoop]),
@@ -113,6 +123,7 @@ pub(crate) fn sample() -> RunResult {
         expecting(aborted("gtk-rs", "dialog-from-callback"), &[Word::Abort]),
         expecting(offered, &[Word::NotApplicable]),
         expecting(unknown, &[Word::Inconclusive]),
+        expecting(flaky, progress),
     ])
 }
 
@@ -182,6 +193,8 @@ pub(crate) fn full_sample() -> RunResult {
         let mut cell = cell("nested", &format!("scenario-{i}"), &[word]);
         cell.expected = (i % 2 == 0).then(|| vec![word]);
         cell.judgements = vec![judgement.clone(), Judgement { message: None, ..judgement.clone() }];
+        let program = crate::scenarios::control();
+        cell.record = Some(Record { trace: ideal(&program), program });
         cells.push(cell);
     }
     run(cells)

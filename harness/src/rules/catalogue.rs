@@ -58,7 +58,7 @@ pub const RULES: &[Rule] = &[
         text: "A precondition of the measurement failed, so nothing is known about the strategy: \
                no window was seen, the machine stood still, or the subject could not start.",
         seen: &[],
-        try_this: "run `harness doctor`, then the cell again on a quieter machine",
+        try_this: "run `doctor`, then the cell again on a quieter machine",
         when: "`inconclusive` is the only word",
         fires: |e| e.only(Word::Inconclusive),
     },

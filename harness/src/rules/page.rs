@@ -2,11 +2,12 @@
 //!
 //! METHODOLOGY.md has this text between markers, so that each rule is written only once.
 
-use super::catalogue::{RULES, Rule};
+use super::catalogue::Rule;
+use crate::text::capital;
 
-/// Every rule under its name as a heading, which `explain` links to.
-pub fn page() -> String {
-    let sections: Vec<_> = RULES.iter().map(section).collect();
+/// Each rule under its name as a heading, which `explain` links to.
+pub fn page(rules: impl IntoIterator<Item = &'static Rule>) -> String {
+    let sections: Vec<_> = rules.into_iter().map(section).collect();
     sections.join("\n")
 }
 
@@ -28,9 +29,4 @@ fn section(rule: &Rule) -> String {
 fn link(issue: &str) -> String {
     let address = issue.replace('#', "/issues/");
     format!("[{issue}](https://github.com/{address})")
-}
-
-fn capital(title: &str) -> String {
-    let mut rest = title.chars();
-    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }

@@ -6,8 +6,8 @@ use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// A safety net against hangs. No test depends on it.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The harness with these arguments and none of its environment variables.
+/// The harness with these arguments and none of its environment variables, as if it were installed.
 pub fn harness<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     program(env!("CARGO_BIN_EXE_harness"), args)
 }
@@ -29,14 +29,16 @@ pub fn program<A: AsRef<OsStr>>(
     path: impl AsRef<OsStr>,
     args: impl IntoIterator<Item = A>,
 ) -> Command {
+    let path = Path::new(path.as_ref());
     let mut command = Command::new(path);
-    command.args(args);
+    // As if it were installed: what it prints does not depend on where it was built.
+    command.args(args).arg0(path.file_name().unwrap_or(path.as_os_str()));
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"HARNESS_") {
             command.env_remove(name);
         }
     }
-    for name in ["NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "TERM"] {
+    for name in ["NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "TERM", "CARGO"] {
         command.env_remove(name);
     }
     command

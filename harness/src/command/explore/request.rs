@@ -17,10 +17,10 @@ impl Request<'_> {
         format!("{:x}", self.seed)
     }
 
-    /// The words of the command that repeats this search.
+    /// The arguments that repeat this search.
     pub(super) fn words(&self) -> Vec<String> {
         let (cases, seed) = (self.args.cases.to_string(), self.seed());
-        let mut words = vec!["harness", "explore", "--strategy", self.about.name];
+        let mut words = vec!["explore", "--strategy", self.about.name];
         if let Some(want) = self.args.want {
             words.extend(["--want", want.name()]);
         }

@@ -19,7 +19,7 @@ pub(super) fn save(
 ) -> anyhow::Result<PathBuf> {
     let stem = format!("{}-{}-{}", request.about.name, find.word, request.seed());
     let default = || Path::new("counterexamples").join(format!("{stem}.toml"));
-    let path = request.args.out.clone().unwrap_or_else(default);
+    let path = request.args.output.clone().unwrap_or_else(default);
     let words = &find.judgement.words;
     let judged = real.map_or(Vec::new(), |real| real.verdict.clone());
     let (model, real) =
