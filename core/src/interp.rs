@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::loops::{Canceller, Channel, Home, Job, Loops, Pipe};
-use crate::program::{ActorKind, How, PRIORITY_DEFAULT, Program, Step};
+use crate::program::{ActorKind, How, PRIORITY_DEFAULT, Program, Step, inner_base};
 use crate::signal::Signal;
 use crate::trace::{CANCELLED, FIRED, Key, Kind, Recorder, What};
 
@@ -224,8 +224,8 @@ impl Run {
                 Step::Dialog { level, how, close_after_ms } => {
                     self.dialog(level, *how, *close_after_ms);
                 }
-                Step::BlockOn { level, steps } => {
-                    self.block_on(index, i as u16, level, steps.clone());
+                Step::BlockOn { level, steps: inner } => {
+                    self.block_on(index, inner_base(steps, 0, i), level, inner.clone());
                 }
                 step => self.step_now(index, step),
             }
@@ -241,8 +241,8 @@ impl Run {
         home: Home,
     ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
-            for (i, step) in steps.iter().enumerate() {
-                let i = base.wrapping_add(i as u16);
+            for (nth, step) in steps.iter().enumerate() {
+                let i = base + nth as u16;
                 let loops = &self.0.loops;
                 match step {
                     Step::Sleep { ms } => {
@@ -305,9 +305,10 @@ impl Run {
                             self.refused(level, &refused.to_string());
                         }
                     }
-                    Step::BlockOn { level, steps } => {
-                        let (run, name, inner) = (self.clone(), level.clone(), steps.clone());
-                        let job = Box::new(move || run.block_on(index, i, &name, inner));
+                    Step::BlockOn { level, steps: inner } => {
+                        let (run, name, inner) = (self.clone(), level.clone(), inner.clone());
+                        let base = inner_base(steps, base, nth);
+                        let job = Box::new(move || run.block_on(index, base, &name, inner));
                         if let Err(refused) = loops.on_host(home, job).await {
                             self.refused(level, &refused.to_string());
                         }
@@ -375,11 +376,10 @@ impl Run {
         }
     }
 
-    fn block_on(&self, index: u16, step: u16, level: &str, steps: Vec<Step>) {
+    /// Runs `steps`, numbered from `base`, as a task, and waits for it.
+    fn block_on(&self, index: u16, base: u16, level: &str, steps: Vec<Step>) {
         let _opened = self.open(level);
         let run = self.clone();
-        // Wraps for a block-on inside a block-on; a key need only be the same in every run.
-        let base = step.wrapping_add(1).wrapping_mul(1000);
         let task = async move {
             run.steps(index, base, &steps, Home::Local).await;
         };

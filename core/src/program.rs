@@ -8,9 +8,13 @@
 //! Channels, signals, pipes and levels have strings as names, and exist as soon as a step names
 //! them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod check;
+mod limits;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::check::ProgramError;
+pub use self::limits::{ACTORS, Exceeded, LEVELS, MILLIS, NESTED, STEPS, THINGS};
 
 /// GLib's default priority (`G_PRIORITY_DEFAULT`).
 pub const PRIORITY_DEFAULT: i32 = 0;
@@ -264,6 +268,22 @@ impl Step {
     }
 }
 
+impl Actor {
+    /// Its steps, with those inside a step after it.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        flat(&self.steps)
+    }
+}
+
+/// The number of the first step inside `steps[index]`, whose own steps are numbered from `base`.
+///
+/// The steps of a list have consecutive numbers. Those inside them follow, so no two steps of an
+/// actor share a number.
+pub(crate) fn inner_base(steps: &[Step], base: u16, index: usize) -> u16 {
+    let before = steps[..index].iter().map(|step| flat(step.inner()).count()).sum::<usize>();
+    base + (steps.len() + before) as u16
+}
+
 impl ActorKind {
     /// Which loop runs it.
     pub fn side(&self) -> Side {
@@ -282,134 +302,7 @@ impl ActorKind {
     }
 }
 
-/// What can be wrong with a program.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProgramError {
-    /// Two actors or two levels share a name.
-    #[error("the name `{0}` is used twice")]
-    Twice(String),
-    /// A step names an actor or a level that does not exist.
-    #[error("step {step} of `{actor}` names `{name}`, which does not exist")]
-    Unknown {
-        /// The actor with the bad step.
-        actor: String,
-        /// Index of the step.
-        step: usize,
-        /// The name that was not found.
-        name: String,
-    },
-    /// A callback or a thread has a step that waits.
-    #[error("step {step} of `{actor}` waits, which only an async task can do")]
-    Waits {
-        /// The actor with the bad step.
-        actor: String,
-        /// Index of the step.
-        step: usize,
-    },
-    /// A thread has a step that only a loop can do.
-    #[error("step {step} of `{actor}` cannot be done by a thread")]
-    InThread {
-        /// The actor with the bad step.
-        actor: String,
-        /// Index of the step.
-        step: usize,
-    },
-    /// A step spawns an actor that starts by itself.
-    #[error("`{0}` is spawned, but it is not dormant")]
-    NotDormant(String),
-    /// Two actors read from one channel or pipe, and it is not defined which of them gets what.
-    #[error("two actors read from `{0}`")]
-    Contended(String),
-}
-
 impl Program {
-    /// Checks what the types cannot: names are unique and known, callbacks do not wait, and each
-    /// channel and pipe has one reader.
-    pub fn check(&self) -> Result<(), ProgramError> {
-        let mut seen = BTreeSet::new();
-        for actor in &self.actors {
-            if !seen.insert(&actor.name) {
-                return Err(ProgramError::Twice(actor.name.clone()));
-            }
-        }
-        let levels = self.levels();
-        for (i, level) in levels.iter().enumerate() {
-            if levels[..i].contains(level) {
-                return Err(ProgramError::Twice(level.clone()));
-            }
-        }
-        let mut takers = BTreeMap::new();
-        for actor in &self.actors {
-            if let ActorKind::Watch { pipe, .. } = &actor.kind {
-                takes(&mut takers, actor, "pipe", pipe)?;
-            }
-            for (i, step) in actor.steps.iter().enumerate() {
-                self.check_step(actor, i, step, actor.kind.side())?;
-            }
-            for step in flat(&actor.steps) {
-                match step {
-                    Step::Receive { channel, .. } => takes(&mut takers, actor, "channel", channel)?,
-                    Step::Read { pipe, .. } => takes(&mut takers, actor, "pipe", pipe)?,
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks a step of `actor`, run on `side`; `index` is that of the outermost step around it.
-    fn check_step(
-        &self,
-        actor: &Actor,
-        index: usize,
-        step: &Step,
-        side: Side,
-    ) -> Result<(), ProgramError> {
-        let name = || actor.name.clone();
-        let unknown = |what: &str| {
-            Err(ProgramError::Unknown { actor: name(), step: index, name: what.to_owned() })
-        };
-        let is_dialog = |name: &str| {
-            self.steps().any(|s| matches!(s, Step::Dialog { level, .. } if level == name))
-        };
-        match step {
-            Step::Spawn { actor: target } | Step::Cancel { actor: target } => {
-                let Some(target) = self.actors.iter().find(|a| a.name == *target) else {
-                    return unknown(target);
-                };
-                if matches!(step, Step::Spawn { .. }) && target.kind != ActorKind::Dormant {
-                    return Err(ProgramError::NotDormant(target.name.clone()));
-                }
-            }
-            // A block-on ends when its task does, and cannot be quit.
-            Step::Quit { level } if !is_dialog(level) => return unknown(level),
-            Step::Tick { .. }
-            | Step::Receive { .. }
-            | Step::Await { .. }
-            | Step::Read { .. }
-            | Step::Call { .. }
-            | Step::Yield { .. }
-                if side != Side::Async =>
-            {
-                return Err(ProgramError::Waits { actor: name(), step: index });
-            }
-            Step::Sleep { .. } if side == Side::Glib => {
-                return Err(ProgramError::Waits { actor: name(), step: index });
-            }
-            Step::Dialog { .. } | Step::BlockOn { .. } | Step::Compute { .. } | Step::Panic
-                if side == Side::Thread =>
-            {
-                return Err(ProgramError::InThread { actor: name(), step: index });
-            }
-            _ => {}
-        }
-        for inner in step.inner() {
-            self.check_step(actor, index, inner, Side::Async)?;
-        }
-        Ok(())
-    }
-
     /// The levels of all nested loops, in order of appearance.
     pub fn levels(&self) -> Vec<String> {
         self.steps().filter_map(Step::level).map(str::to_owned).collect()
@@ -417,28 +310,24 @@ impl Program {
 
     /// All steps of all actors, with those inside a step after it.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.actors.iter().flat_map(|actor| flat(&actor.steps))
+        self.actors.iter().flat_map(Actor::all_steps)
     }
 }
 
-fn flat(steps: &[Step]) -> Vec<&Step> {
-    let mut all = Vec::new();
-    for step in steps {
-        all.push(step);
-        all.extend(flat(step.inner()));
-    }
-    all
-}
-
-/// Notes that `actor` reads from the channel or pipe `name`; an error if another actor does too.
-fn takes<'a>(
-    takers: &mut BTreeMap<(&'static str, &'a str), &'a str>,
-    actor: &'a Actor,
-    what: &'static str,
-    name: &'a str,
-) -> Result<(), ProgramError> {
-    let first = *takers.entry((what, name)).or_insert(&actor.name);
-    if first == actor.name { Ok(()) } else { Err(ProgramError::Contended(name.to_owned())) }
+/// The steps of an actor with those inside them: each after the one that contains it.
+fn flat(steps: &[Step]) -> impl Iterator<Item = &Step> {
+    let mut rest = vec![steps.iter()];
+    std::iter::from_fn(move || {
+        loop {
+            match rest.last_mut()?.next() {
+                Some(step) => {
+                    rest.push(step.inner().iter());
+                    return Some(step);
+                }
+                None => drop(rest.pop()),
+            }
+        }
+    })
 }
 
 /// An [`Actor`] as it is written in TOML.

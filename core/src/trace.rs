@@ -60,7 +60,7 @@ impl Kind {
 pub struct Key {
     /// Index of the actor.
     pub actor: u16,
-    /// Index of its step; those inside a block-on count from 1000 times its index plus one.
+    /// Index of its step; those inside block-ons follow the others.
     pub step: u16,
     /// Which occurrence.
     pub n: u32,

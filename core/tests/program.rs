@@ -30,7 +30,7 @@ fn everything() -> Program {
                 Step::Dialog {
                     level: "iteration".to_owned(),
                     how: How::Iteration,
-                    close_after_ms: Some(u64::from(u32::MAX)),
+                    close_after_ms: Some(60_000),
                 },
                 Step::Dialog { level: "drain".to_owned(), how: How::Drain, close_after_ms: None },
                 quit("run"),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use loopnest_core::Word;
@@ -103,6 +104,9 @@ pub(crate) enum Command {
     /// Run one cell in this process; the harness starts itself this way
     #[command(hide = true)]
     Cell(ChildArgs),
+    /// Kill what cells leave behind when the harness is killed; the harness starts itself this way
+    #[command(hide = true)]
+    Keep,
 }
 
 /// What to run, and what to do with the results.
@@ -234,7 +238,7 @@ pub(crate) enum ListFormat {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// STRATEGY/SCENARIO, or a counterexample that `explore` saved
-    #[arg(value_name = "CELL|FILE")]
+    #[arg(value_name = "CELL|FILE", value_parser = OsStringValueParser::new().try_map(Subject::of))]
     pub what: Subject,
     /// Strategy to run a counterexample on; by default the one it was found on
     #[arg(short, long, value_name = "NAME")]
@@ -288,7 +292,7 @@ pub(crate) struct ExploreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// STRATEGY/SCENARIO, or a counterexample that `explore` saved
-    #[arg(value_name = "CELL|FILE")]
+    #[arg(value_name = "CELL|FILE", value_parser = OsStringValueParser::new().try_map(Subject::of))]
     pub what: Subject,
     /// Strategy to run a counterexample on; by default the one it was found on
     #[arg(short, long, value_name = "NAME")]

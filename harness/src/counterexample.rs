@@ -23,6 +23,8 @@ use loopnest_core::program::ProgramError;
 use loopnest_core::{Program, Word};
 use serde::{Deserialize, Serialize};
 
+use crate::file;
+
 /// Version of the file.
 pub const FORMAT: u32 = 1;
 
@@ -133,7 +135,7 @@ impl Counterexample {
     /// # Errors
     /// When it cannot be read or is not a counterexample; the message names the place.
     pub fn load(path: &Path) -> Result<Self, CounterexampleError> {
-        let text = fs::read_to_string(path)
+        let text = file::read(path)
             .map_err(|source| CounterexampleError::Read { path: path.to_owned(), source })?;
         Self::parse(&text, &path.display().to_string())
     }
@@ -144,18 +146,21 @@ impl Counterexample {
     /// When it is not a counterexample.
     pub fn parse(text: &str, file: &str) -> Result<Self, CounterexampleError> {
         let file = file.to_owned();
-        // The fields of another version are not errors of this one.
-        if let Ok(Version { format }) = toml::from_str(text)
-            && format != FORMAT
-        {
-            return Err(CounterexampleError::Format { file, format });
-        }
         let this: Self = toml::from_str(text).map_err(|error| {
+            // The fields of another version are not errors of this one.
+            if let Ok(Version { format }) = toml::from_str(text)
+                && format != FORMAT
+            {
+                return CounterexampleError::Format { file: file.clone(), format };
+            }
             let start = error.span().map_or(0, |span| span.start);
             let (line, column) = place(text, start);
             let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
             CounterexampleError::Syntax { file: file.clone(), line, column, message }
         })?;
+        if this.format != FORMAT {
+            return Err(CounterexampleError::Format { file, format: this.format });
+        }
         match this.program.check() {
             Ok(()) => Ok(this),
             Err(source) => Err(CounterexampleError::Program { file, source }),
@@ -229,24 +234,49 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// No verdict has this word.
-#[derive(Debug, thiserror::Error)]
-#[error("no such verdict, `{0}`; the words are {all}", all = Word::ALL.map(Word::name).join(", "))]
-pub struct UnknownWord(String);
+/// What is wrong with a verdict as people write it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WordsError {
+    /// There is no such word.
+    #[error(
+        "no such verdict, `{0}`; did you mean `{near}`? The words are {all}",
+        near = nearest(.0), all = Word::ALL.map(Word::name).join(", ")
+    )]
+    Unknown(String),
+    /// A word is there more than once.
+    #[error("`{0}` is there twice; leave one of them out")]
+    Twice(Word),
+    /// A word that excludes all others is beside another one.
+    #[error("`{0}` cannot be joined with other words; leave one of them out")]
+    Contradiction(Word),
+}
 
 /// A verdict as people write it: words joined by `+`, in any order.
 ///
 /// # Errors
-/// When there is no such word.
-pub fn words(text: &str) -> Result<Vec<Word>, UnknownWord> {
+/// When there is no such word, or no such verdict.
+pub fn words(text: &str) -> Result<Vec<Word>, WordsError> {
     let parse = |name: &str| {
-        Word::from_name(name.trim()).ok_or_else(|| UnknownWord(name.trim().to_owned()))
+        Word::from_name(name.trim()).ok_or_else(|| WordsError::Unknown(name.trim().to_owned()))
     };
     let mut words = text.split('+').map(parse).collect::<Result<Vec<_>, _>>()?;
     // A verdict has the worst word first.
-    words.sort_by(|a, b| b.cmp(a));
-    words.dedup();
-    Ok(words)
+    words.sort_unstable_by(|a, b| b.cmp(a));
+    if let Some(twice) = words.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(WordsError::Twice(twice[0]));
+    }
+    let alone = words.iter().find(|w| matches!(w, Word::Progress | Word::NotApplicable));
+    match alone {
+        Some(&word) if words.len() > 1 => Err(WordsError::Contradiction(word)),
+        _ => Ok(words),
+    }
+}
+
+/// The word that is most like a mistyped one.
+fn nearest(text: &str) -> &'static str {
+    let names = Word::ALL.map(Word::name).into_iter();
+    names.min_by_key(|name| strsim::damerau_levenshtein(text, name)).unwrap_or_default()
 }
 
 /// A verdict in one string, worst first.

@@ -20,6 +20,9 @@ use std::{fs, io};
 use loopnest_core::verdict::Word;
 use toml::Spanned;
 
+use crate::counterexample::{WordsError, words};
+use crate::file;
+use crate::registry::{Registry, Unknown};
 use crate::result::{CellResult, RunResult};
 
 /// The comment at the top of the file.
@@ -63,25 +66,25 @@ pub enum ExpectError {
         /// What the parser says.
         message: String,
     },
-    /// A verdict with a word that does not exist.
-    #[error("{file}:{line}: no such verdict, `{word}`; the words are {}", names())]
-    UnknownWord {
+    /// A verdict that does not exist.
+    #[error("{file}:{line}: {source}")]
+    Words {
         /// The file.
         file: String,
         /// Counted from 1.
         line: usize,
-        /// What is written there.
-        word: String,
+        /// What is wrong with it.
+        source: WordsError,
     },
-    /// A word that excludes all others, beside another one.
-    #[error("{file}:{line}: `{word}` cannot be joined with other words; leave one of them out")]
-    Contradiction {
+    /// A strategy or a scenario that does not exist. Its rows would never be compared with anything.
+    #[error("{file}:{line}: {source}")]
+    Unknown {
         /// The file.
         file: String,
         /// Counted from 1.
         line: usize,
-        /// The word that must be alone.
-        word: Word,
+        /// What is not known, and what is like it.
+        source: Unknown,
     },
 }
 
@@ -92,22 +95,23 @@ pub struct Expectations {
 }
 
 impl Expectations {
-    /// Reads a file.
+    /// Reads a file about what is registered.
     ///
     /// # Errors
-    /// When it cannot be read or is not an expectation file; the message names the line.
-    pub fn load(path: &Path) -> Result<Self, ExpectError> {
-        let text = fs::read_to_string(path)
+    /// When it cannot be read, is not an expectation file, or names something that is not
+    /// registered; the message names the line.
+    pub fn load(path: &Path, registry: &Registry) -> Result<Self, ExpectError> {
+        let text = file::read(path)
             .map_err(|source| ExpectError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, &path.display().to_string())
+        Self::parse(&text, &path.display().to_string(), registry)
     }
 
     /// Reads a file, or starts empty if there is none: for `--write-expectations`.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_or_new(path: &Path) -> Result<Self, ExpectError> {
-        match Self::load(path) {
+    pub fn load_or_new(path: &Path, registry: &Registry) -> Result<Self, ExpectError> {
+        match Self::load(path, registry) {
             Err(ExpectError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Ok(Self::default())
             }
@@ -120,28 +124,47 @@ impl Expectations {
     /// # Errors
     /// When it is not an expectation file; a test makes sure that it is.
     pub fn built_in() -> Result<Self, ExpectError> {
-        Self::parse(include_str!("../expected.toml"), "harness/expected.toml")
+        Self::read(include_str!("../expected.toml"), "harness/expected.toml", None)
     }
 
-    /// Reads the text of a file; `file` names it in errors.
+    /// Reads the text of a file about what is registered; `file` names it in errors.
     ///
     /// # Errors
-    /// When it is not an expectation file; the message names the line.
-    pub fn parse(text: &str, file: &str) -> Result<Self, ExpectError> {
-        type Raw = BTreeMap<String, BTreeMap<String, Spanned<String>>>;
+    /// As [`load`](Self::load).
+    pub fn parse(text: &str, file: &str, registry: &Registry) -> Result<Self, ExpectError> {
+        Self::read(text, file, Some(registry))
+    }
+
+    /// Reads a text. Without a registry, it may name anything.
+    fn read(text: &str, file: &str, registry: Option<&Registry>) -> Result<Self, ExpectError> {
+        type Raw = BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Spanned<String>>>;
         let raw: Raw = toml::from_str(text).map_err(|error| ExpectError::Syntax {
             file: file.to_owned(),
             line: line_of(text, error.span().map_or(0, |span| span.start)),
             message: error.message().lines().next().unwrap_or("not TOML").to_owned(),
         })?;
+        let line = |at: &Spanned<String>| line_of(text, at.span().start);
+        let unknown = |at: &Spanned<String>, source| {
+            Err(ExpectError::Unknown { file: file.to_owned(), line: line(at), source })
+        };
         let mut cells = BTreeMap::new();
         for (strategy, scenarios) in raw {
+            if let Some(Err(error)) = registry.map(|known| known.strategy(strategy.get_ref())) {
+                return unknown(&strategy, error);
+            }
             let mut row = BTreeMap::new();
             for (scenario, verdict) in scenarios {
-                let line = line_of(text, verdict.span().start);
-                row.insert(scenario, words(verdict.get_ref(), file, line)?);
+                if let Some(Err(error)) = registry.map(|known| known.scenario(scenario.get_ref())) {
+                    return unknown(&scenario, error);
+                }
+                let words = words(verdict.get_ref()).map_err(|source| ExpectError::Words {
+                    file: file.to_owned(),
+                    line: line(&verdict),
+                    source,
+                })?;
+                row.insert(scenario.into_inner(), words);
             }
-            cells.insert(strategy, row);
+            cells.insert(strategy.into_inner(), row);
         }
         Ok(Self { cells })
     }
@@ -204,32 +227,6 @@ impl Expectations {
     }
 }
 
-/// The words of a verdict, worst first, in whatever order the file has them.
-fn words(text: &str, file: &str, line: usize) -> Result<Vec<Word>, ExpectError> {
-    let mut words = Vec::new();
-    for name in text.split('+').map(str::trim) {
-        let word = Word::from_name(name).ok_or_else(|| ExpectError::UnknownWord {
-            file: file.to_owned(),
-            line,
-            word: name.to_owned(),
-        })?;
-        words.push(word);
-    }
-    words.sort_unstable_by(|a, b| b.cmp(a));
-    words.dedup();
-    let alone = words.iter().find(|w| matches!(w, Word::Progress | Word::NotApplicable));
-    match alone {
-        Some(&word) if words.len() > 1 => {
-            Err(ExpectError::Contradiction { file: file.to_owned(), line, word })
-        }
-        _ => Ok(words),
-    }
-}
-
-fn names() -> String {
-    Word::ALL.map(Word::name).join(", ")
-}
-
 fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
 }
@@ -251,8 +248,9 @@ mod tests {
 
     const FILE: &str = "[nested]\nticker = \"progress\"\ndialog = \"busy-loop + stall\"\n";
 
+    /// Reads a text that may name anything.
     fn parse(text: &str) -> Result<Expectations, ExpectError> {
-        Expectations::parse(text, "expected.toml")
+        Expectations::read(text, "expected.toml", None)
     }
 
     fn error(text: &str) -> String {
@@ -289,10 +287,35 @@ mod tests {
         let message = error("[nested]\n\nticker = \"stall+stuck\"\n");
         assert_eq!(
             message,
-            "expected.toml:3: no such verdict, `stuck`; the words are progress, n/a, refused, \
-             busy-loop, split, stall, held-open, lost, wrong-level, livelock, deadlock, abort, \
-             inconclusive"
+            "expected.toml:3: no such verdict, `stuck`; did you mean `stall`? The words are \
+             progress, n/a, refused, busy-loop, split, stall, held-open, lost, wrong-level, \
+             livelock, deadlock, abort, inconclusive"
         );
+    }
+
+    #[test]
+    fn a_word_that_is_there_twice_is_refused() {
+        let message = error("[nested]\nticker = \"stall+stall\"\n");
+        assert_eq!(message, "expected.toml:2: `stall` is there twice; leave one of them out");
+    }
+
+    #[test]
+    fn a_name_that_is_not_registered_is_refused_with_the_line_and_the_nearest() {
+        let registry = Registry::default();
+        let error = |text| {
+            let read = Expectations::parse(text, "expected.toml", &registry);
+            read.expect_err("this file must be refused").to_string()
+        };
+        let message = error("[nested]\nidle = \"progress\"\n\n[dispach]\nidle = \"stall\"\n");
+        assert!(message.starts_with("expected.toml:4: no strategy matches `dispach`"), "{message}");
+        assert!(message.contains("did you mean dispatch"), "{message}");
+        let message = error("[nested]\nidle = \"progress\"\nidel = \"stall\"\n");
+        assert!(message.starts_with("expected.toml:3: no scenario matches `idel`"), "{message}");
+        assert!(message.contains("did you mean idle"), "{message}");
+        assert!(error("[nobody]\n").starts_with("expected.toml:1: "));
+        let all = include_str!("../expected.toml");
+        Expectations::parse(all, "expected.toml", &registry).unwrap();
+        Expectations::parse("[control-correct]\ncontrol = \"progress\"", "", &registry).unwrap();
     }
 
     #[test]
@@ -353,11 +376,12 @@ mod tests {
     fn a_missing_file_says_how_to_write_it_or_is_new() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("expected.toml");
-        let message = Expectations::load(&path).unwrap_err().to_string();
+        let registry = Registry::default();
+        let message = Expectations::load(&path, &registry).unwrap_err().to_string();
         assert!(message.contains("--write-expectations"), "{message}");
-        let mut file = Expectations::load_or_new(&path).unwrap();
+        let mut file = Expectations::load_or_new(&path, &registry).unwrap();
         file.learn(&run(vec![cell("nested", "idle", &[Word::Progress])]));
         file.save(&path).unwrap();
-        assert_eq!(Expectations::load(&path).unwrap(), file);
+        assert_eq!(Expectations::load(&path, &registry).unwrap(), file);
     }
 }

@@ -11,7 +11,8 @@
 //! | [`matrix`] | which cells, how many times, in which order |
 //! | [`supervisor`] | outside the child: starts it, keeps time, says how it ended |
 //! | [`child`] | inside the child: runs the program, counts, pokes what is overdue |
-//! | [`shm`] | the page between the two |
+//! | [`shm`], [`stderr`] | the page between the two, and what the child writes |
+//! | [`keeper`] | what a cell has started does not outlive the harness |
 //! | [`probe`], [`threads`], [`parent`] | counting, and a child that ends with its parent |
 //! | [`rules`], [`explanation`] | why a cell got its verdict |
 //! | [`expect`] | what each cell is expected to do |
@@ -29,8 +30,10 @@ pub mod counterexample;
 pub mod exit;
 pub mod expect;
 pub mod explanation;
+mod file;
 pub mod formats;
 pub mod judgeable;
+pub mod keeper;
 pub mod machine;
 pub mod matrix;
 pub mod parent;
@@ -42,6 +45,7 @@ pub mod rules;
 pub mod scenarios;
 pub mod search;
 pub mod shm;
+pub mod stderr;
 pub mod subjects;
 pub mod supervisor;
 mod text;

@@ -14,7 +14,18 @@ use crate::values::{did_you_mean, near};
 pub struct Registry {
     strategies: Vec<Box<dyn Strategy>>,
     scenarios: Vec<Program>,
+    refused: Vec<Refused>,
     controls: Vec<(String, Vec<Word>)>,
+}
+
+/// A scenario that cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the scenario `{name}` cannot run: {source}")]
+pub struct Refused {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub source: ProgramError,
 }
 
 impl std::fmt::Debug for Registry {
@@ -33,7 +44,7 @@ impl Default for Registry {
         let known = controls.iter().map(|c| (c.name.to_owned(), c.verdict.to_vec())).collect();
         let mut strategies = subjects::all();
         strategies.extend(controls.into_iter().map(|c| Box::new(c) as Box<dyn Strategy>));
-        Self { strategies, scenarios: scenarios::all(), controls: known }
+        Self { strategies, scenarios: scenarios::all(), refused: Vec::new(), controls: known }
     }
 }
 
@@ -79,13 +90,21 @@ impl Registry {
 
     /// Adds a scenario, replacing one of the same name.
     ///
-    /// # Errors
-    /// When it uses something that it does not define, such as a loop that it never opens.
-    pub fn add_scenario(&mut self, program: Program) -> Result<(), ProgramError> {
-        program.check()?;
-        self.scenarios.retain(|p| p.name != program.name);
-        self.scenarios.push(program);
-        Ok(())
+    /// One that fails [`Program::check`] is not added but [refused](Self::refused), and then
+    /// [`main_with`](crate::main_with) says why and does nothing else.
+    pub fn add_scenario(&mut self, program: Program) {
+        match program.check() {
+            Ok(()) => {
+                self.scenarios.retain(|p| p.name != program.name);
+                self.scenarios.push(program);
+            }
+            Err(source) => self.refused.push(Refused { name: program.name, source }),
+        }
+    }
+
+    /// The scenarios that were not added because they cannot run.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     /// All strategies; the planted subjects come last.
@@ -269,11 +288,15 @@ mod tests {
         let n = registry.scenarios().len();
         let mut idle = registry.scenario("idle").unwrap();
         idle.about = "Another one.".to_owned();
-        registry.add_scenario(idle.clone()).unwrap();
+        registry.add_scenario(idle.clone());
         assert_eq!(registry.scenarios().len(), n);
         assert_eq!(registry.scenario("idle").unwrap(), idle);
         idle.actors.push(idle.actors[0].clone());
-        let error = registry.add_scenario(idle).unwrap_err();
-        assert_eq!(error.to_string(), "the name `waiter` is used twice");
+        assert_eq!(registry.refused(), []);
+        registry.add_scenario(idle);
+        assert_eq!(registry.scenarios().len(), n);
+        let [refused] = registry.refused() else { panic!("{registry:?}") };
+        let said = "the scenario `idle` cannot run: the name `waiter` is used twice";
+        assert_eq!(refused.to_string(), said);
     }
 }

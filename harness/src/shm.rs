@@ -12,12 +12,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use loopnest_core::program::THINGS;
 use loopnest_core::trace::{Event, Key, Kind, Meter, What};
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// How many events fit. More are counted but not kept.
 const MAX_EVENTS: usize = 1 << 16;
+// Every event of a program, and as many pokes, panics and edges beside them as a run may have.
+const _: () = assert!(MAX_EVENTS as u64 >= THINGS + 1000);
 /// Words of a record.
 const RECORD: usize = 9;
 /// Words before the first record.
@@ -69,8 +72,12 @@ impl Page {
     /// # Errors
     /// When the system has no memory or descriptor left.
     pub fn create() -> io::Result<Self> {
-        let memfd = memfd_create("loopnest-cell", MemfdFlags::CLOEXEC)?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let memfd = memfd_create("loopnest-cell", flags)?;
         ftruncate(&memfd, BYTES as u64)?;
+        // A subject can open it too. Without its end the supervisor would get SIGBUS, and a subject
+        // could fill the memory by way of it.
+        fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let words = map(&memfd)?;
         Ok(Self { words, memfd: Some(memfd) })
     }
@@ -220,7 +227,7 @@ impl Drop for Page {
 fn map(memfd: &OwnedFd) -> io::Result<&'static [AtomicU64]> {
     let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
     // SAFETY: a new mapping of the whole file. The callers have checked its length, and it is a
-    // memfd that nothing shrinks.
+    // memfd that is sealed against shrinking.
     let start = unsafe { mmap(std::ptr::null_mut(), BYTES, protection, flags, memfd, 0)? };
     // SAFETY: page-aligned, `WORDS` words long, alive until `drop`, and accessed by both
     // processes as atomics only. Any bits are a valid `AtomicU64`.
@@ -310,6 +317,17 @@ mod tests {
         theirs.note("second, exactly 24 bytes");
         assert_eq!(ours.events(), events);
         assert_eq!(ours.notes(), ["first", "second, exactly 24 bytes"]);
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_can_change_the_length_of_a_page() -> io::Result<()> {
+        let page = Page::create()?;
+        let theirs = File::options().write(true).open(page.path())?;
+        for length in [0, BYTES as u64 + 1] {
+            let refused = theirs.set_len(length).expect_err("it is sealed");
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        }
         Ok(())
     }
 

@@ -4,11 +4,11 @@
 //! Its clock counts *opportunity ticks*: sleeps of 10 ms that ended in time. While the machine is
 //! frozen it counts none, so [patience](crate::patience) waits with the machine.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,12 +17,14 @@ use loopnest_core::Trace;
 use loopnest_core::classify::{ITERATIONS_FREE, ITERATIONS_PER_EVENT};
 use loopnest_core::measure::{TICK, time_of};
 use loopnest_core::trace::{End, Meter};
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::child::CANNOT_BEGIN;
+use crate::keeper::Group;
 use crate::patience::Patience;
 use crate::shm::{Counter, Page};
+use crate::stderr::Stderr;
 use crate::threads;
 
 /// Over how much of the last stretch it is judged whether the cell still iterates.
@@ -31,8 +33,19 @@ const LAST: Duration = Duration::from_millis(200);
 /// No cell takes longer than this, whatever the machine does.
 pub const WALL_CAP: Duration = Duration::from_secs(60);
 
-/// How much is kept of the beginning of a child's stderr, and as much again of its end.
-const STDERR_KEPT: u64 = 32 * 1024;
+/// A tick counts for at most this much of it: if a sleep took far longer, the supervisor itself was
+/// stopped, and that is no time.
+const LONGEST_TICK: Duration = TICK.saturating_mul(10);
+
+/// If the supervisor did not get to run for this long, somebody has stopped it, or the machine was
+/// asleep. The child went on, and half of the instruments did not, so such a run is void.
+const STOPPED: Duration = Duration::from_secs(1);
+
+/// How many times a void run is made again at most.
+const AGAIN: u32 = 3;
+
+/// Held while a child is started, which takes many descriptors for a moment.
+static STARTING: Mutex<()> = Mutex::new(());
 
 /// How to start a child.
 #[derive(Clone, Debug)]
@@ -56,13 +69,25 @@ pub struct Outcome {
     pub interrupted: bool,
 }
 
-/// Runs a child to its end; `ideal` says when something is due in it.
+/// Runs a child to its end, and again if that run is void; `ideal` says when something is due in it.
 ///
 /// # Errors
 /// When it cannot be started or its page cannot be created.
 pub fn supervise(launch: &Launch, ideal: &Trace, interrupted: &AtomicBool) -> io::Result<Outcome> {
+    for _ in 0..AGAIN {
+        let (outcome, void) = once(launch, ideal, interrupted)?;
+        if !void {
+            return Ok(outcome);
+        }
+    }
+    Ok(once(launch, ideal, interrupted)?.0)
+}
+
+/// Runs a child, and says whether the run is void.
+fn once(launch: &Launch, ideal: &Trace, interrupted: &AtomicBool) -> io::Result<(Outcome, bool)> {
     let page = Page::create()?;
-    let mut stderr = File::from(memfd_create("loopnest-stderr", MemfdFlags::CLOEXEC)?);
+    let one_by_one = STARTING.lock();
+    let (stderr, writer) = Stderr::begin()?;
     let child = Command::new(&launch.program)
         .arg0(&launch.name)
         .args(&launch.args)
@@ -72,21 +97,24 @@ pub fn supervise(launch: &Launch, ideal: &Trace, interrupted: &AtomicBool) -> io
         .arg(std::process::id().to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(stderr.try_clone()?)
+        .stderr(writer)
         // The message of a panic is evidence; a backtrace buries it.
         .env("RUST_BACKTRACE", "0")
         .env_remove("G_DEBUG")
         .process_group(0)
         .spawn()?;
-    let mut watch = Watch::new(child, &page);
+    drop(one_by_one);
+    let group = Some(Group::of(&child));
+    let mut watch = Watch { child, group, page: &page };
     let stop = watch.until_over(Patience::new(ideal), interrupted)?;
-    drop(watch);
-    let stderr = head_and_tail(&mut stderr)?;
+    let status = watch.end()?;
+    let stderr = stderr.finish();
     let end = match stop {
-        Stop::Exited(status) => end_of(status, &stderr),
+        Stop::Exited => end_of(status, &stderr),
         Stop::Deadline { last, in_lock, .. } => End::Deadline { last, in_lock },
         Stop::WallCap => End::Unknown { reason: "the wall-clock cap of 60 s was hit".to_owned() },
         Stop::Interrupted => End::Unknown { reason: "interrupted".to_owned() },
+        Stop::Void => End::Unknown { reason: "the supervisor was stopped".to_owned() },
     };
     let end = match end {
         End::Died { .. } | End::Unknown { .. } => end,
@@ -95,7 +123,7 @@ pub fn supervise(launch: &Launch, ideal: &Trace, interrupted: &AtomicBool) -> io
         }
         end => end,
     };
-    let interrupted = matches!(stop, Stop::Interrupted);
+    let (interrupted, void) = (matches!(stop, Stop::Interrupted), matches!(stop, Stop::Void));
     let events = page.events();
     let meter = match stop {
         Stop::Deadline { meter, .. } => meter,
@@ -107,11 +135,11 @@ pub fn supervise(launch: &Launch, ideal: &Trace, interrupted: &AtomicBool) -> io
         },
     };
     let trace = Trace { events, meter, end, notes: page.notes() };
-    Ok(Outcome { trace, stderr, interrupted })
+    Ok((Outcome { trace, stderr, interrupted }, void))
 }
 
 enum Stop {
-    Exited(ExitStatus),
+    Exited,
     /// No new event came, or all actors were done and the strategy did not return.
     Deadline {
         last: Meter,
@@ -120,6 +148,27 @@ enum Stop {
     },
     WallCap,
     Interrupted,
+    /// The supervisor stood still.
+    Void,
+}
+
+/// The supervisor's own time.
+#[derive(Debug, Default)]
+struct Clock {
+    /// Opportunity ticks.
+    ticks: u64,
+    /// The time that counts for the cap.
+    passed: Duration,
+}
+
+impl Clock {
+    /// Counts a sleep of one tick; `true` if it ended in time, and is an opportunity tick.
+    fn slept(&mut self, slept: Duration) -> bool {
+        self.passed += slept.min(LONGEST_TICK);
+        let in_time = slept <= TICK * 2;
+        self.ticks += u64::from(in_time);
+        in_time
+    }
 }
 
 /// The state of the child at one moment.
@@ -131,36 +180,43 @@ struct Sample {
 /// Kills and reaps the child when dropped, with everything it started.
 struct Watch<'a> {
     child: Child,
+    /// `None` once it was killed.
+    group: Option<Group>,
     page: &'a Page,
 }
 
-impl<'a> Watch<'a> {
-    fn new(child: Child, page: &'a Page) -> Self {
-        Self { child, page }
-    }
-
-    fn until_over(&mut self, mut patience: Patience, interrupted: &AtomicBool) -> io::Result<Stop> {
-        let begun = Instant::now();
-        let (mut ticks, mut read, mut heard) = (0u64, 0, 0);
+impl Watch<'_> {
+    fn until_over(&self, mut patience: Patience, interrupted: &AtomicBool) -> io::Result<Stop> {
+        let mut clock = Clock::default();
+        let (mut read, mut heard) = (0, 0);
         // When the cell was last heard of: our clock, and its counters.
         let mut news = (0u64, Meter::default());
-        let mut before: Option<Sample> = None;
+        // Where the stretch begins that says how it hangs.
+        let mut before: Option<(u64, Sample)> = None;
         loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(Stop::Exited(status));
+            if self.has_exited()? {
+                return Ok(Stop::Exited);
             }
             if interrupted.load(Ordering::Relaxed) {
                 return Ok(Stop::Interrupted);
             }
-            if begun.elapsed() > WALL_CAP {
+            if clock.passed > WALL_CAP {
                 return Ok(Stop::WallCap);
             }
-            let slept = Instant::now();
+            let asleep = Instant::now();
             thread::sleep(TICK);
-            if slept.elapsed() > TICK * 2 {
+            let slept = asleep.elapsed();
+            if slept > STOPPED {
+                return Ok(Stop::Void);
+            }
+            if slept > LONGEST_TICK {
+                // The child went on, for longer than these ticks say.
+                before = None;
+            }
+            if !clock.slept(slept) {
                 continue;
             }
-            ticks += 1;
+            let ticks = clock.ticks;
             self.page.set(Counter::Ticks, ticks);
             let meter = self.page.meter();
             while let Some(event) = self.page.event(read) {
@@ -177,18 +233,36 @@ impl<'a> Watch<'a> {
             let spins = since.iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * since.useful;
             let kept = if spins { Duration::ZERO } else { since.delay };
             let silent = time_of(ticks - news.0).saturating_sub(kept);
-            if silent + LAST < patience.silence() {
-                continue;
-            }
-            let before = before.get_or_insert_with(|| self.sample());
-            if silent >= patience.silence() {
-                let now = self.sample();
-                let last = now.meter.saturating_sub(before.meter);
-                // Asleep on a lock at both ends, and never awake between them.
-                let in_lock = before.in_lock && now.in_lock && last.switches == 0;
-                return Ok(Stop::Deadline { last, in_lock, meter: now.meter });
+            match &before {
+                None if silent + LAST >= patience.silence() => {
+                    before = Some((ticks, self.sample()));
+                }
+                Some((at, before)) if time_of(ticks - at) >= LAST => {
+                    let now = self.sample();
+                    let last = now.meter.saturating_sub(before.meter);
+                    // Asleep on a lock at both ends, and never awake between them.
+                    let in_lock = before.in_lock && now.in_lock && last.switches == 0;
+                    return Ok(Stop::Deadline { last, in_lock, meter: now.meter });
+                }
+                _ => {}
             }
         }
+    }
+
+    /// Whether the child has ended. It is not reaped: that would free its id.
+    fn has_exited(&self) -> io::Result<bool> {
+        let child = WaitId::Pid(Pid::from_child(&self.child));
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(child, look) {
+            Err(Errno::INTR) => Ok(false),
+            other => Ok(other?.is_some()),
+        }
+    }
+
+    /// Kills the child with everything that it started, and reaps it.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        self.group.take().into_iter().for_each(Group::kill);
+        self.child.wait()
     }
 
     fn sample(&self) -> Sample {
@@ -205,29 +279,8 @@ impl<'a> Watch<'a> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // Fails if the whole group is already gone.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.child.wait();
+        let _ = self.end();
     }
-}
-
-/// The beginning and the end: a strategy that spins may write warnings for ever, and its last words
-/// say what killed it.
-fn head_and_tail(file: &mut File) -> io::Result<String> {
-    let length = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(0))?;
-    let mut text = Vec::new();
-    if length <= 2 * STDERR_KEPT {
-        file.read_to_end(&mut text)?;
-    } else {
-        file.take(STDERR_KEPT).read_to_end(&mut text)?;
-        text.extend(format!("\n[{} bytes left out]\n", length - 2 * STDERR_KEPT).bytes());
-        file.seek(SeekFrom::End(-(STDERR_KEPT as i64)))?;
-        file.read_to_end(&mut text)?;
-    }
-    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn end_of(status: ExitStatus, stderr: &str) -> End {
@@ -285,6 +338,20 @@ fn panics(stderr: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_in_which_the_supervisor_was_stopped_is_no_time() {
+        let mut clock = Clock::default();
+        for _ in 0..10 {
+            assert!(!clock.slept(Duration::from_secs(3600)));
+            assert!(clock.slept(TICK));
+        }
+        assert_eq!(clock.ticks, 10);
+        assert_eq!(clock.passed, 10 * (LONGEST_TICK + TICK));
+        // A busy machine has ticks that are late, and those are time.
+        assert!(!clock.slept(TICK * 5));
+        assert_eq!((clock.ticks, clock.passed), (10, 10 * (LONGEST_TICK + TICK) + TICK * 5));
+    }
 
     #[test]
     fn the_message_is_what_the_panics_said() {

@@ -1,7 +1,7 @@
 //! What an argument may be, and what is said if it is something else.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use loopnest_core::Word;
@@ -36,16 +36,15 @@ pub(crate) enum Subject {
     File(PathBuf),
 }
 
-impl std::str::FromStr for Subject {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = Path::new(text);
+impl Subject {
+    /// From what was written, which need not be text: a path can have any bytes.
+    pub(crate) fn of(written: OsString) -> Result<Self, String> {
+        let path = PathBuf::from(written);
         // Only by its extension: `nested/idle` is a cell, even if there is a file of that name.
         if path.extension().is_some_and(|extension| extension == "toml") {
-            return Ok(Self::File(path.to_owned()));
+            return Ok(Self::File(path));
         }
-        text.parse().map(Self::Cell).map_err(|_: String| {
+        path.to_str().and_then(|text| text.parse().ok()).map(Self::Cell).ok_or_else(|| {
             "expected STRATEGY/SCENARIO, such as nested/dialog-quiet, or the .toml file of a \
              counterexample"
                 .to_owned()

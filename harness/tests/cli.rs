@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use common::{Ran, folder, harness, run};
+use harness::Registry;
 use harness::expect::Expectations;
 use loopnest_core::Word;
 use loopnest_core::verdict::Word::{BusyLoop, Progress, Stall};
@@ -67,6 +68,8 @@ fn nonsense_is_wrong_usage() {
         &["--expect", "none", "--write-expectations"],
         &["explain", "nested"],
         &["replay", "nested/idle", "--verdict", "stuck"],
+        &["replay", "nested/idle", "--verdict", "stall+stall"],
+        &["replay", "nested/idle", "--verdict", "progress+stall"],
         &["doctor", "-n", "0"],
         &["completions", "cmd"],
         &["list", "rules", "lost-wakeup"],
@@ -137,7 +140,7 @@ fn expectations_are_written_and_rows_that_were_not_run_are_kept() {
     let (_folder, path) = folder();
     let file = path.join("expected.toml");
     let before = "[dispatch]\nwake-from-callback = \"abort\"\nticker = \"lost\"\n\n\
-                  [elsewhere]\nidle = \"stall\"\n";
+                  [handoff]\nidle = \"stall\"\n";
     fs::write(&file, before).expect("room");
     let write = |path: &Path, cell: &[&str]| {
         run(harness(cell).arg("--write-expectations").arg("--expect").arg(path))
@@ -145,11 +148,13 @@ fn expectations_are_written_and_rows_that_were_not_run_are_kept() {
     // The difference was to be written down, so it is not unexpected.
     let ran = write(&file, &QUICK).exits(0);
     assert!(ran.stderr.contains("wrote ") && ran.stderr.contains("expected.toml"), "{ran:#?}");
-    let read = |path: &Path| Expectations::load(path).expect("what was written can be read");
+    let registry = Registry::default();
+    let read =
+        |path: &Path| Expectations::load(path, &registry).expect("what was written can be read");
     let after = read(&file);
     assert_eq!(after.get("dispatch", "wake-from-callback"), Some(&[Progress][..]));
     assert_eq!(after.get("dispatch", "ticker"), Some(&[Word::Lost][..]));
-    assert_eq!(after.get("elsewhere", "idle"), Some(&[Stall][..]));
+    assert_eq!(after.get("handoff", "idle"), Some(&[Stall][..]));
     // A missing file is created.
     let new = path.join("new.toml");
     write(&new, &BAD).exits(0);
@@ -166,6 +171,10 @@ fn a_broken_expectation_file_is_rejected_with_its_line_before_anything_runs() {
         ("\n\n[dispatch]\nticker = \"slow\"\n", 4, "no such verdict, `slow`"),
         ("[dispatch]\nticker = 7\n", 2, ""),
         ("[dispatch]\nticker = \"progress+stall\"\n", 2, "cannot be joined"),
+        ("[dispatch]\nticker = \"stall+stall\"\n", 2, "`stall` is there twice"),
+        ("[dispatch]\nticker = \"stal\"\n", 2, "did you mean `stall`?"),
+        ("[dispatch]\n\ntikcer = \"stall\"\n", 3, "no scenario matches `tikcer`; did you mean "),
+        ("\n[dispach]\nticker = \"stall\"\n", 2, "no strategy matches `dispach`; did you mean "),
     ] {
         let args = [&QUICK[..], &["--progress", "plain"]].concat();
         let (ran, file) = expecting(text, &args);

@@ -286,7 +286,7 @@ fn a_broken_file_is_rejected_with_the_place_and_the_remedy() {
     let verdict = line("verdict = ");
     for (from, to, line, column, said) in [
         ("verdict = ", "verdict == ", verdict, 10, ""),
-        ("stall+busy-loop", "slow", verdict, 11, "no such verdict, `slow`; the words are "),
+        ("stall+busy-loop", "slow", verdict, 11, "no such verdict, `slow`; did you mean "),
         ("case = ", "kase = ", line("case = "), 1, "unknown field `kase`"),
         ("every_ms = ", "evry_ms = ", line("every_ms = "), 1, "unknown field `evry_ms`"),
         ("do = \"dialog\"", "do = \"dialogue\"", line("do = \"dialog\""), 6, "dialogue"),

@@ -5,7 +5,7 @@ mod common;
 use std::fs::{self, File};
 use std::process::Stdio;
 
-use common::{Ran, Running, closed_pipe, folder, harness, run, wait_for};
+use common::{Ran, Running, closed_pipe, folder, harness, program, run, wait_for};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -93,6 +93,28 @@ fn a_full_disk_changes_the_exit_code_but_loses_no_result() {
     let ran = run(&mut harness(args)).exits(70);
     assert!(ran.stdout.contains("wake-from-callback  progress"), "{ran:#?}");
     assert!(ran.stderr.contains("cannot write /dev/full"), "{ran:#?}");
+}
+
+/// Nothing can be created in `/proc`, not even by root.
+#[test]
+fn a_working_folder_that_cannot_be_written_to_does_no_harm() {
+    let ran = run(harness(QUICK.iter().chain(&["-f", "json"])).current_dir("/proc")).exits(0);
+    assert_eq!(ran.cell().text(), "progress");
+    let args = ["explore", "-s", "nested", "--seed", "1"];
+    let ran = run(harness(args).current_dir("/proc")).exits(70);
+    assert!(ran.stderr.contains("cannot write counterexamples/"), "{ran:#?}");
+    assert!(ran.stdout.contains("task"), "the find is printed: {ran:#?}");
+}
+
+#[test]
+fn sixteen_descriptors_are_enough() {
+    let shell = ["-c", "ulimit -n 16; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_harness")];
+    let cells = ["-s", "dispatch", "-s", "handoff", "-s", "nested", "-c", "idle", "-c", "ticker"];
+    let args = shell.iter().chain(&cells).chain(&["-j", "2", "-f", "json"]);
+    let ran = run(&mut program("sh", args)).exits(0);
+    let result = ran.result();
+    assert_eq!(result.cells.len(), 6);
+    assert!(result.cells.iter().all(|cell| cell.text() == "progress"), "{ran:#?}");
 }
 
 #[test]
@@ -214,7 +236,10 @@ fn a_stored_run_is_printed_in_every_format_and_width() {
         assert!(ran.stdout.ends_with('\n'), "{format}");
         assert_eq!(ran.stderr, "", "{format}");
     }
-    for (columns, width) in [("80", 80), ("132", 132), ("", 80), ("0", 80), ("wide", 80)] {
+    let huge = "18446744073709551615";
+    for (columns, width) in
+        [("80", 80), ("132", 132), ("", 80), ("0", 80), ("wide", 80), ("100000", 80), (huge, 80)]
+    {
         let ran = run(harness(["report"]).arg(&file).env("COLUMNS", columns)).exits(0);
         fits(&ran, width);
         assert!(ran.stdout.contains("busy-loop"), "{columns}: {ran:#?}");

@@ -94,6 +94,22 @@ fn the_children_of_a_harness_that_is_killed_die_with_it() {
 }
 
 #[test]
+fn a_harness_that_was_stopped_for_a_while_says_what_it_would_have_said() {
+    let args = ["-s", "nested", "-c", "dialog-from-callback", "-f", "json"];
+    let running = Running::start(&mut harness(args));
+    let cell = wait_for("a cell that runs", || cells_of(running.id()).first().copied());
+    running.send(Signal::STOP);
+    // Long enough that the cell has gone through its dialog unobserved.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    running.send(Signal::CONT);
+    // What happened meanwhile is void.
+    let other = || cells_of(running.id()).into_iter().find(|id| *id != cell);
+    wait_for("another cell", other);
+    let ran = running.wait().exits(0);
+    assert_eq!(ran.cell().text(), "stall+busy-loop", "{ran:#?}");
+}
+
+#[test]
 fn a_cell_that_is_killed_from_outside_is_an_abort_that_names_the_signal() {
     let args = ["-s", "dispatch", "-c", "idle", "-n", "3", "-j", "1", "-f", "json", "--full"];
     let running = Running::start(&mut harness(args));

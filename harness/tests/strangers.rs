@@ -5,18 +5,26 @@
 
 mod common;
 
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, thread};
 
-use common::{Ran, program, run};
+use common::{Ran, Running, pid, program, run, wait_for};
 use harness::{Registry, subjects};
 use libtest_mimic::{Arguments, Trial};
-use loopnest_core::Word;
+use loopnest_core::program::{Actor, ActorKind, Step};
 use loopnest_core::strategy::{About, RunError, Start, Strategy};
+use loopnest_core::{Program, Word};
+use rustix::process::{Signal, kill_process, test_kill_process};
 
 /// Names the harness that this executable should be.
 const STRANGER: &str = "LOOPNEST_STRANGER";
+
+/// Names the file to which a subject writes the id of a process that it has started.
+const STARTED: &str = "LOOPNEST_STARTED";
 
 fn main() -> ExitCode {
     match std::env::var(STRANGER) {
@@ -58,6 +66,38 @@ fn registry(stranger: &str) -> Registry {
             FAULTY.store(true, Ordering::Relaxed);
         }
         "replacing" => own("dispatch", |_| panic!("instead of the other")),
+        "exiting" => own("own", |_| std::process::exit(0)),
+        "hanging" => own("own", |_| {
+            loop {
+                thread::park();
+            }
+        }),
+        "closing" => own("own", |_| Err(closed("exec sleep 1000"))),
+        "closing-and-exiting" => own("own", |_| Err(closed("exit 0"))),
+        "babbling" => own("own", |start| {
+            thread::spawn(|| while std::io::stderr().write_all(&[0xff; 4096]).is_ok() {});
+            dispatch(start)
+        }),
+        "forking" => own("own", |start| {
+            started(&mut Command::new("sleep"));
+            dispatch(start)
+        }),
+        "forking-and-exiting" => own("own", |_| {
+            started(&mut Command::new("sleep"));
+            std::process::exit(0)
+        }),
+        "forking-and-hanging" => own("own", |_| {
+            started(&mut Command::new("sleep"));
+            loop {
+                thread::park();
+            }
+        }),
+        "leaving-behind" => own("own", |start| {
+            // Another group, so it is not killed with the cell; and it holds the cell's stderr.
+            started(Command::new("sleep").process_group(0));
+            dispatch(start)
+        }),
+        "with-too-much" => registry.add_scenario(too_much()),
         other => panic!("no such stranger, `{other}`"),
     }
     registry
@@ -92,6 +132,36 @@ fn of_dispatch() -> Box<dyn Strategy> {
     found.expect("dispatch ships")
 }
 
+/// Becomes a shell that closes all descriptors, also those that the harness has opened.
+fn closed(then: &str) -> RunError {
+    let close = "for fd in /proc/self/fd/*; do eval \"exec ${fd##*/}>&-\"; done 2>/dev/null";
+    let source = Command::new("bash").args(["-c", &format!("{close}; {then}")]).exec().into();
+    RunError::SetUp { what: "a shell", source }
+}
+
+/// Starts a `sleep`, and writes down its id.
+#[expect(clippy::zombie_processes, reason = "it is there to be left behind")]
+fn started(sleep: &mut Command) {
+    let sleep = sleep.arg("1000").stdin(Stdio::null()).spawn().expect("every system has it");
+    let file = std::env::var_os(STARTED).expect("the test names a file");
+    // Never there half written.
+    let beside = Path::new(&file).with_extension("part");
+    fs::write(&beside, sleep.id().to_string()).expect("room");
+    fs::rename(beside, file).expect("the same folder");
+}
+
+/// A scenario that a slip of the keyboard has made.
+fn too_much() -> Program {
+    let steps = vec![Step::Compute { ms: 1 << 63 }];
+    Program {
+        name: "too-much".to_owned(),
+        about: "A task computes.".to_owned(),
+        source: "a test".to_owned(),
+        tags: Vec::new(),
+        actors: vec![Actor { name: "computer".to_owned(), kind: ActorKind::Task, steps }],
+    }
+}
+
 type Test = fn();
 
 const TESTS: &[(&str, Test)] = &[
@@ -104,6 +174,14 @@ const TESTS: &[(&str, Test)] = &[
     ("a_panic_of_the_harness_itself_exits_70", faulty),
     ("a_strategy_replaces_one_of_the_same_name", replacing),
     ("what_a_harness_prints_names_that_harness", naming),
+    ("a_subject_that_exits_0_has_lost_everything", exiting),
+    ("a_subject_that_hangs_is_killed_and_stalls", hanging),
+    ("a_subject_that_closes_all_descriptors_is_judged_all_the_same", closing),
+    ("a_subject_that_prints_garbage_for_ever_is_judged_all_the_same", babbling),
+    ("what_a_subject_has_started_ends_with_it", forking),
+    ("what_a_subject_has_started_ends_with_a_harness_that_is_killed", killed),
+    ("a_process_that_holds_the_stderr_of_its_cell_is_not_waited_for", leaving_behind),
+    ("a_scenario_beyond_a_limit_is_refused_whatever_is_asked", with_too_much),
 ];
 
 fn stranger(name: &str, args: &[&str]) -> Ran {
@@ -222,4 +300,96 @@ fn replacing() {
     assert_eq!(rows.first(), Some(&"dispatch/idle"), "{rows:?}");
     let cell = stranger("replacing", &["-s", "dispatch", "-c", "idle", "-f", "json"]).cell();
     assert_eq!(cell.verdict, [Word::Abort], "{cell:#?}");
+}
+
+/// The words of the only cell, and the rest of what was said.
+fn words(name: &str) -> (Vec<Word>, Ran) {
+    let ran = stranger(name, &["-s", "own", "-c", "idle", "-f", "json", "--full"]).exits(0);
+    (ran.cell().verdict, ran)
+}
+
+fn exiting() {
+    let (words, ran) = words("exiting");
+    assert_eq!(words, [Word::Lost], "{ran:#?}");
+}
+
+fn hanging() {
+    let (words, ran) = words("hanging");
+    assert_eq!(words, [Word::Deadlock], "{ran:#?}");
+}
+
+fn closing() {
+    let (hangs, ran) = words("closing");
+    assert_eq!(hangs, [Word::Stall], "{ran:#?}");
+    let (exits, ran) = words("closing-and-exiting");
+    assert_eq!(exits, [Word::Lost], "{ran:#?}");
+}
+
+fn babbling() {
+    let (words, ran) = words("babbling");
+    assert_eq!(words, [Word::Progress], "{ran:#?}");
+}
+
+/// A cell whose subject starts a process: the harness, and the id of that process.
+fn starting(name: &str) -> (Running, u32) {
+    let (_folder, path) = common::folder();
+    let file = path.join("started");
+    let this = std::env::current_exe().expect("this test's own path");
+    let mut command = program(this, ["-s", "own", "-c", "idle", "-f", "json"]);
+    let running = Running::start(command.env(STRANGER, name).env(STARTED, &file));
+    let id = wait_for("the process", || fs::read_to_string(&file).ok()?.parse().ok());
+    (running, id)
+}
+
+fn is_gone(id: u32) -> bool {
+    // A zombie is gone too: whoever has adopted it may never look.
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    test_kill_process(pid(id)).is_err() || status.contains("\nState:\tZ")
+}
+
+fn forking() {
+    for (name, verdict) in [
+        ("forking", Word::Progress),
+        ("forking-and-exiting", Word::Lost),
+        ("forking-and-hanging", Word::Deadlock),
+    ] {
+        let (running, id) = starting(name);
+        let ran = running.wait().exits(0);
+        assert_eq!(ran.cell().verdict, [verdict], "{ran:#?}");
+        wait_for("its end", || is_gone(id).then_some(()));
+    }
+}
+
+fn killed() {
+    let (running, id) = starting("forking-and-hanging");
+    running.send(Signal::KILL);
+    assert_eq!(running.wait().signal, Some(9));
+    wait_for("the end of what its cell has started", || is_gone(id).then_some(()));
+}
+
+fn leaving_behind() {
+    let (running, id) = starting("leaving-behind");
+    let ran = running.wait().exits(0);
+    assert_eq!(ran.cell().verdict, [Word::Progress], "{ran:#?}");
+    assert!(!is_gone(id), "it was to outlive the cell");
+    kill_process(pid(id), Signal::KILL).expect("it sleeps");
+}
+
+fn with_too_much() {
+    for args in [
+        &["run"][..],
+        &["--dry-run"],
+        &["explain", "dispatch/too-much"],
+        &["replay", "dispatch/too-much"],
+        &["explore", "-s", "dispatch"],
+        &["list"],
+    ] {
+        let ran = stranger("with-too-much", args).exits(2);
+        assert_eq!(ran.stdout, "", "{ran:#?}");
+        assert_eq!(
+            ran.stderr,
+            "error: the scenario `too-much` cannot run: `ms` of step 0 of `computer` is \
+             9223372036854775808; it must be from 0 to 600000\n"
+        );
+    }
 }

@@ -9,18 +9,21 @@ use anyhow::Context as _;
 use loopnest_core::{Program, Trace};
 
 use super::output::Destination;
+use crate::keeper;
 use crate::matrix::Found;
 use crate::registry::Registry;
 use crate::result::{CellResult, RunResult};
 use crate::supervisor::Launch;
 use crate::timeline;
 
-/// How to start this program again for a cell.
+/// How to start this program again for a cell; and from now on no cell leaves anything behind.
 pub(super) fn launch() -> anyhow::Result<Launch> {
     let name = std::env::current_exe().context("cannot find this program")?;
     // Not by its path: that file may be rebuilt or deleted while the matrix runs.
     let program = PathBuf::from("/proc/self/exe");
-    Ok(Launch { program, name, args: vec!["cell".to_owned()] })
+    let keeper = Launch { program, name, args: vec!["keep".to_owned()] };
+    keeper::start(&keeper).context("cannot start the keeper of cells")?;
+    Ok(Launch { args: vec!["cell".to_owned()], ..keeper })
 }
 
 /// A flag that Ctrl-C or SIGTERM sets. A second one ends the harness at once, and its children with

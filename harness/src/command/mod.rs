@@ -22,11 +22,12 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
-use failure::failed;
+use failure::{failed, usage};
 
 use crate::called::Called;
 use crate::cli::{Cli, Command, command};
 use crate::exit::Exit;
+use crate::keeper;
 use crate::registry::Registry;
 
 /// The whole program: parses the command line and runs the command.
@@ -36,9 +37,14 @@ use crate::registry::Registry;
 pub fn main_with(registry: Registry) -> ExitCode {
     let matches = command(Called::now()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    // No warnings in a cell: what it writes to stderr is evidence.
-    if let Some(Command::Cell(args)) = &cli.command {
-        return cell::cell(&registry, args);
+    match &cli.command {
+        // No warnings in a cell: what it writes to stderr is evidence.
+        Some(Command::Cell(args)) => return cell::cell(&registry, args),
+        Some(Command::Keep) => {
+            keeper::keep(std::io::stdin().lock());
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     variables::warn_of_unknown();
     // The panic has printed its message. All that is left is the exit code of a failure, not 101.
@@ -48,6 +54,9 @@ pub fn main_with(registry: Registry) -> ExitCode {
 }
 
 fn obey(registry: &Registry, cli: Cli) -> anyhow::Result<Exit> {
+    if let Some(refused) = registry.refused().first() {
+        return Err(usage(refused));
+    }
     match cli.command {
         None => run::run(registry, &cli.run),
         Some(Command::Run(args)) => run::run(registry, &args),
@@ -57,7 +66,7 @@ fn obey(registry: &Registry, cli: Cli) -> anyhow::Result<Exit> {
         Some(Command::Replay(args)) => replay::replay(registry, &args),
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::Doctor(args)) => doctor::doctor(registry, args.repeat),
-        Some(Command::Cell(_)) => unreachable!("`main_with` has run it"),
+        Some(Command::Cell(_) | Command::Keep) => unreachable!("`main_with` has run it"),
         Some(Command::Completions { shell }) => completions::completions(registry, shell),
     }
 }

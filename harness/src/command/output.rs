@@ -13,9 +13,6 @@ use crate::cli::When;
 use crate::formats::Style;
 use crate::text::WIDTH;
 
-/// No terminal is wider, whatever `COLUMNS` says.
-const WIDEST: usize = 1000;
-
 /// Writes to stdout.
 pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -119,12 +116,18 @@ pub(super) fn style(color: When, to_file: bool, full: bool) -> Style {
             variable("NO_COLOR").is_empty() && (able || forced)
         }
     };
-    let columns = std::env::var("COLUMNS").ok().and_then(|n| n.parse().ok());
-    let terminal_width = || terminal.then(|| usize::from(console_width()));
-    let width = columns.or_else(terminal_width).unwrap_or(WIDTH).clamp(40, WIDEST);
+    let columns = std::env::var("COLUMNS").ok().and_then(|n| n.parse().ok()).and_then(possible);
+    let of_terminal = || terminal.then(console_width).flatten().and_then(possible);
+    // Less than this has no room for a name beside its verdict.
+    let width = columns.or_else(of_terminal).unwrap_or(WIDTH).max(40);
     Style { width, color, full, called: Called::now().clone() }
 }
 
-fn console_width() -> u16 {
-    rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| size.ws_col.max(40))
+fn console_width() -> Option<usize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into())
+}
+
+/// A width that a terminal can have. Tables are padded to it, so it must not be just any number.
+fn possible(width: usize) -> Option<usize> {
+    (20..=1000).contains(&width).then_some(width)
 }

@@ -232,11 +232,13 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Registry;
 
     #[test]
     fn a_run_needs_a_look_if_it_is_unexpected_or_bad_where_nothing_is_expected() {
         let file = "[nested]\nidle = \"stall\"\n";
-        let expectations = Expectations::parse(file, "expected.toml").unwrap();
+        let expectations =
+            Expectations::parse(file, "expected.toml", &Registry::default()).unwrap();
         let some = OfCells::new(ProgressKind::None, 4, Some(&expectations));
         assert_eq!(some.remark("nested/idle", "stall"), None);
         let remark = some.remark("nested/idle", "progress");

@@ -31,7 +31,7 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     // Before anything runs, so that a mistake costs no time.
-    let expectations = expectations(args)?;
+    let expectations = expectations(registry, args)?;
     let files = Files::open(args)?;
     let interrupted = on_interrupt()?;
     let plan = Plan {
@@ -155,16 +155,16 @@ fn select(
 }
 
 /// The expectations: from a file, none, or the built-in ones.
-fn expectations(args: &RunArgs) -> anyhow::Result<Option<Expectations>> {
+fn expectations(registry: &Registry, args: &RunArgs) -> anyhow::Result<Option<Expectations>> {
     match &args.expect {
         Some(path) if path.as_os_str() == "none" && args.write_expectations => {
             Err(usage("--write-expectations needs a file; `--expect none` is not one"))
         }
         Some(path) if path.as_os_str() == "none" => Ok(None),
         Some(path) if args.write_expectations => {
-            Expectations::load_or_new(path).map(Some).map_err(usage)
+            Expectations::load_or_new(path, registry).map(Some).map_err(usage)
         }
-        Some(path) => Expectations::load(path).map(Some).map_err(usage),
+        Some(path) => Expectations::load(path, registry).map(Some).map_err(usage),
         None => Expectations::built_in().map(Some).map_err(usage),
     }
 }

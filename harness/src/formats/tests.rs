@@ -106,13 +106,8 @@ pub(crate) fn sample() -> RunResult {
     let mut offered = cell("gtk-rs", "dialog-from-library-task", &[Word::NotApplicable]);
     offered.why = "The strategy declares that it does not offer this.".to_owned();
     offered.rule = "not-applicable".to_owned();
-    let flaky = CellResult {
-        repeats: 1,
-        agree: 0,
-        again: 2,
-        odd: 1,
-        ..cell("gtk-rs", "idle", progress)
-    };
+    let flaky =
+        CellResult { repeats: 1, agree: 0, again: 2, odd: 1, ..cell("gtk-rs", "idle", progress) };
     run(vec![
         expecting(cell("nested", "idle", progress), progress),
         expecting(stalled("nested", "dialog-from-callback"), &[Word::Stall, Word::BusyLoop]),
