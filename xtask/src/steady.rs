@@ -28,7 +28,9 @@ use crate::site::has_gtk;
 pub fn run(args: &SteadyArgs) -> Result<ExitCode> {
     setup::ensure(&[Group::Build], &[Group::Build])?;
     let root = workspace();
-    let build = cargo_of_workspace("build", has_gtk(&Machine::this())).arg("--bins");
+    // As the tests build it.
+    let build = cargo_of_workspace("build", has_gtk(&Machine::this()));
+    let build = build.args(["--bins", "--examples"]);
     ensure!(build.status(&root)?.success(), "the harness does not compile");
     let folder = root.join(target_folder());
     let harness = folder.join("debug/harness");
