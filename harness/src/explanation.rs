@@ -6,6 +6,8 @@
 //!
 //! Everything is made from one recorded run, in ASCII, so that it can be pasted.
 
+#[cfg(test)]
+mod adds_up;
 mod figures;
 mod strip;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{CHANCE, Case, ITERATIONS_FREE, ITERATIONS_PER_EVENT, MARGIN, TICKS_PERCENT};
 use crate::measure::ticks_in;
 use crate::program::Side;
-use crate::trace::{Event, Meter, What};
+use crate::trace::{Event, FIRED, Key, Kind, Meter, What};
 use crate::verdict::{Place, WindowFigures};
 
 /// What a poke did to an event that came with it.
@@ -48,18 +48,28 @@ impl Case<'_> {
         until.saturating_sub(due).saturating_sub(kept) >= least
     }
 
+    /// Whether GLib iterated so often from one moment to the event with this index that it would have
+    /// dispatched whatever had been ready all the while.
+    pub(super) fn was_offered(&self, from: Duration, to: usize) -> bool {
+        let counted = self.real.events[to].meter.saturating_sub(self.meter_at(from));
+        counted.iterations > ITERATIONS_FREE
+    }
+
     /// Whether an event that came too late for its window could have come before it closed.
     pub(super) fn could_come_inside(
         &self,
         place: Place,
-        side: Side,
+        key: Key,
         due: Duration,
         windows: &[WindowFigures],
     ) -> bool {
         let (open, close) = self.edges(place);
         let events = &self.real.events;
         let Some(end) = close else { return true };
-        if self.is_busy(place, windows) {
+        let side = key.kind.side();
+        // What makes these ready is GLib's own clock, and no other thread can be late with it.
+        let by_itself = matches!(key.kind, Kind::Timeout | Kind::Idle) && key.step == FIRED;
+        if self.is_busy(place, windows) || (by_itself && key.n == 0 && self.was_offered(due, end)) {
             return true;
         }
         if !clock_ran(open.map(|open| &events[open]), &events[end]) {

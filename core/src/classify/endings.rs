@@ -52,7 +52,8 @@ impl Case<'_> {
         if !overtaken || self.program.actors.iter().any(flooded) {
             return;
         }
-        if self.could_run(until, overtaker, Some(close), CHANCE) {
+        let offered = overtaker.is_some_and(|i| self.was_offered(until, i));
+        if offered || self.could_run(until, overtaker, Some(close), CHANCE) {
             self.words.insert(Word::HeldOpen);
         } else {
             self.doubts.insert(Word::HeldOpen);

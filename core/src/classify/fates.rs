@@ -84,7 +84,7 @@ impl Case<'_> {
         }
         if close.is_some_and(|close| self.real.events[close].at < event.at + CHANCE) {
             Fate::NotJudged(Unjudged::ClosedEarly)
-        } else if !self.could_come_inside(place, key.kind.side(), event.at, windows) {
+        } else if !self.could_come_inside(place, key, event.at, windows) {
             Fate::NotJudged(Unjudged::CouldNotRun)
         } else if at.is_some() {
             Fate::Late

@@ -17,7 +17,11 @@ impl Case<'_> {
         let (mut rest_time, mut rest) = end;
         for (i, event) in self.real.events.iter().enumerate() {
             let (name, closing) = match event.what {
-                What::Open(level) => (self.levels[usize::from(level)].clone(), What::Close(level)),
+                // A trace from a file may name a level that the program does not have.
+                What::Open(level) => match self.levels.get(usize::from(level)) {
+                    Some(name) => (name.clone(), What::Close(level)),
+                    None => continue,
+                },
                 What::QuietBegin => ("quiet".to_owned(), What::QuietEnd),
                 _ => continue,
             };

@@ -1,10 +1,10 @@
 //! What is said of time in which the subject could not run, computed, or slept.
 
 use loopnest_core::program::{ActorKind, How, Step};
-use loopnest_core::trace::{Kind, What};
+use loopnest_core::trace::{FIRED, Key, Kind, What};
 use loopnest_core::verdict::{Fate, Finding, Unjudged};
 
-use super::tape::{Tape, dialog, judge, judge_program, program, program_of, tape};
+use super::tape::{Tape, dialog, judge, judge_program, key, program, program_of, tape};
 
 /// Both sides tick in a dialog, and nothing async comes before it has closed.
 fn late() -> Tape {
@@ -64,6 +64,19 @@ fn where_nothing_nests_what_could_not_run_was_not_overtaken() {
 }
 
 #[test]
+fn glib_needs_no_time_for_what_its_own_clock_makes_ready_but_iterations() {
+    let fired = What::Reached(Key { step: FIRED, ..key(Kind::Idle, 0) });
+    let ideal = tape().level(0, 100, 1000).at(300, fired);
+    let real = |iterations| {
+        let real = tape().level(0, 100, 1000).at(1001, fired).reached(500, Kind::Timer);
+        real.turns(400, iterations, 0).kept(110..=999)
+    };
+    let fate = |iterations| judge(&ideal, real(iterations)).0.deliveries[0].fate;
+    assert_eq!(fate(14), Fate::NotJudged(Unjudged::CouldNotRun));
+    assert_eq!(fate(15), Fate::Late);
+}
+
+#[test]
 fn only_what_slept_is_cured_by_a_poke() {
     let ideal = tape().reached(100, Kind::Wake);
     let real = || tape().poke(350, 410).reached(360, Kind::Wake);
@@ -101,6 +114,9 @@ fn a_loop_that_ends_only_when_other_work_has_ended_is_held_open() {
     // What was due up to 200 ms later may come before it by chance.
     judge(&held(300), held(450)).says("progress");
     judge(&held(300), held(1550).kept(301..=1549)).says("inconclusive");
+    // It was told between its iterations, and had many of them.
+    let offered = held(1550).kept(301..=1549).turns(310, 40, 0);
+    assert!(judge(&held(300), offered).has(loopnest_core::Word::HeldOpen));
 }
 
 #[test]

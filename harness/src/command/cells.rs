@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::Context as _;
-use loopnest_core::{Program, Trace};
 
 use super::output::Destination;
 use crate::keeper;
@@ -14,7 +13,8 @@ use crate::matrix::Found;
 use crate::registry::Registry;
 use crate::result::{CellResult, RunResult};
 use crate::supervisor::Launch;
-use crate::timeline;
+use crate::timeline::{self, Shown};
+use crate::trial::Attempt;
 
 /// How to start this program again for a cell; and from now on no cell leaves anything behind.
 pub(super) fn launch() -> anyhow::Result<Launch> {
@@ -65,22 +65,21 @@ pub(super) fn write_timelines(
 ) -> anyhow::Result<()> {
     let mut programs = Vec::new();
     for cell in &found.result.cells {
-        programs.push((cell.id(), registry.scenario(&cell.scenario)?));
+        let about = registry.strategy(&cell.strategy)?.about();
+        programs.push((about, registry.scenario(&cell.scenario)?));
     }
-    let traces: Vec<_> = programs
+    let shown: Vec<_> = programs
         .iter()
         .zip(&found.attempts)
-        .filter_map(|((id, program), attempts)| {
-            Some((id.clone(), program, &attempts.first()?.trace))
+        .filter_map(|((about, program), attempts)| {
+            let Attempt { trace, judgement, .. } = attempts.first()?;
+            Some(Shown { about, program, trace, judgement })
         })
         .collect();
-    write_timeline(&traces, file)
+    write_timeline(&shown, file)
 }
 
 /// Writes runs as a Chrome trace.
-pub(super) fn write_timeline(
-    runs: &[(String, &Program, &Trace)],
-    file: Destination,
-) -> anyhow::Result<()> {
+pub(super) fn write_timeline(runs: &[Shown<'_>], file: Destination) -> anyhow::Result<()> {
     file.write(&serde_json::to_string(&timeline::chrome_trace(runs))?)
 }

@@ -13,6 +13,8 @@ use crate::exit::Exit;
 use crate::formats::of_word;
 use crate::registry::Registry;
 use crate::text::{READABLE, wrap};
+use crate::timeline::Shown;
+use crate::trial::Attempt;
 
 pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<Exit> {
     let wanted = args.verdict.as_deref().map(counterexample::words).transpose().map_err(usage)?;
@@ -22,7 +24,9 @@ pub(super) fn replay(registry: &Registry, args: &ReplayArgs) -> anyhow::Result<E
         return Ok(Exit::Interrupted);
     };
     if let (Some(file), Some(attempt)) = (timeline, attempts.first()) {
-        write_timeline(&[(trial.id(), &trial.program, &attempt.trace)], file)?;
+        let (about, program) = (&trial.about, &trial.program);
+        let Attempt { trace, judgement, .. } = attempt;
+        write_timeline(&[Shown { about, program, trace, judgement }], file)?;
     }
     let cell = trial.result(&attempts, &[]);
     let style = style(args.color, false, false);
