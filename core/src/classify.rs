@@ -15,8 +15,8 @@ mod stalls;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use self::places::Span;
-use crate::program::{How, Program, Step};
+use self::places::{Loop, Span};
+use crate::program::{How, Program, Side, Step};
 use crate::trace::{Key, Meter, Trace};
 use crate::verdict::{Finding, Judgement, WindowFigures, Word};
 
@@ -63,6 +63,9 @@ pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
         levels: program.levels(),
         drained: drained(program),
         spans: places::spans(program, ideal),
+        edges: able::edges(real),
+        loops: places::loops(program, real),
+        stalled: BTreeSet::new(),
         words: BTreeSet::new(),
         doubts: BTreeSet::new(),
         findings: BTreeSet::new(),
@@ -82,6 +85,7 @@ pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
     Judgement {
         words,
         findings: case.findings,
+        stalled: case.stalled,
         deliveries,
         tallies: tallies.into_iter().collect(),
         windows,
@@ -102,6 +106,12 @@ struct Case<'a> {
     /// The levels that run as [`How::Drain`].
     drained: BTreeSet<u16>,
     spans: Vec<Span>,
+    /// By index of the real trace: the last edge of a poke or close of a nested loop before it.
+    edges: Vec<Option<usize>>,
+    /// By level, where the real run opened and closed it, and whether it refused it.
+    loops: Vec<Loop>,
+    /// The sides that stalled somewhere.
+    stalled: BTreeSet<Side>,
     words: BTreeSet<Word>,
     /// What may be true as well, if the subject could have run.
     doubts: BTreeSet<Word>,

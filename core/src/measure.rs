@@ -6,7 +6,7 @@
 mod poke;
 mod ticks;
 
-pub use self::poke::{Owed, Wakers};
+pub use self::poke::{OVERDUE, Owed, Wakers};
 pub use self::ticks::{
     DRAIN_PAUSE, MAX_POKES, OVERDUE_TICKS, POKE_EFFECT, TICK, ticks_in, time_of,
 };

@@ -86,6 +86,8 @@ pub enum What {
     QuietEnd,
     /// The strategy refused to open this level.
     Refused(u16),
+    /// The rescue thread has read the counters; nothing happened.
+    Look,
     /// A thread of the subject runs, or waits for a processor, at the moment of a poke, so it will look
     /// for work anyway. Recorded just before the poke begins.
     Awake,

@@ -155,7 +155,7 @@ pub enum Place {
 pub enum Fate {
     /// It came before its window closed.
     InTime,
-    /// It came, but whether in time is not decided; see [`Unjudged`].
+    /// Whether it came in time is not decided; see [`Unjudged`].
     NotJudged(Unjudged),
     /// It came only after its window had closed, or after what was due much later.
     Late,
@@ -180,8 +180,11 @@ pub enum Unjudged {
     NearTheEnd,
     /// Its window was not opened, or was refused.
     NoWindow,
-    /// It came before its window opened.
+    /// It came before its window opened, which opened late.
     BeforeTheWindow,
+    /// It came before its window opened, which opened in time: the ideal run, with its one thread, has
+    /// it come later.
+    Early,
     /// Its window closed before it was due, or at once then.
     ClosedEarly,
     /// The run was cut short, or its task was cancelled, before it could come.
@@ -287,6 +290,9 @@ pub struct Judgement {
     /// The tallies and the words are made from it. Reports that are stored do not have it.
     #[serde(skip)]
     pub deliveries: Vec<Delivery>,
+    /// The sides that stalled somewhere, for the rules. Reports that are stored do not have it.
+    #[serde(skip)]
+    pub stalled: BTreeSet<Side>,
     /// Per kind of event.
     pub tallies: Vec<(Kind, Tally)>,
     /// Per stretch of the run.
@@ -295,6 +301,13 @@ pub struct Judgement {
     pub figures: Figures,
     /// How the process died, what was refused, or why the measurement failed.
     pub message: Option<String>,
+}
+
+impl Tally {
+    /// Of those due, delivered in time.
+    pub fn came(&self) -> u32 {
+        self.due.saturating_sub(self.starved + self.unsure)
+    }
 }
 
 impl Judgement {

@@ -114,7 +114,7 @@ struct PageRecorder {
 impl PageRecorder {
     fn new(page: Arc<Page>) -> Self {
         let mut subject = Subject::default();
-        subject.look();
+        subject.look(&threads::all());
         let subject = Mutex::new(subject);
         Self { page, subject, wakers: Wakers::default(), loops: Mutex::default() }
     }
@@ -124,11 +124,16 @@ impl PageRecorder {
         loops.as_ref().map_or(Duration::ZERO, |loops| loops.now())
     }
 
-    /// Looks for new threads, and tells the supervisor for how long all were kept from running.
+    /// Looks for new threads, and writes down the counters: for the supervisor, and for the times at
+    /// which something was due and nothing happened.
     fn look(&self) {
-        let mut subject = self.subject();
-        subject.look();
-        self.meter(&mut subject, false);
+        let all = threads::all();
+        self.subject().look(&all);
+        if self.page.get(Counter::Done) == 0 {
+            self.record(self.now(), 0, What::Look);
+        } else {
+            self.meter(&mut self.subject(), false);
+        }
     }
 
     fn subject(&self) -> MutexGuard<'_, Subject> {
@@ -148,7 +153,7 @@ impl PageRecorder {
 
 impl Recorder for PageRecorder {
     fn record(&self, at: Duration, depth: u16, what: What) {
-        let edge = !matches!(what, What::Reached(_) | What::Quit(_));
+        let edge = !matches!(what, What::Reached(_) | What::Quit(_) | What::Look);
         let mut subject = self.subject();
         self.page.push(&Event { at, depth, what, meter: self.meter(&mut subject, edge) });
         if what == What::Done {
@@ -192,11 +197,18 @@ fn rescue(program: &Program, loops: Arc<dyn Loops>, recorder: Arc<PageRecorder>,
             }
         }
         finish.set();
+        // The strategy returns now. Until the process has ended, the supervisor wants to know whether it
+        // can run.
+        loop {
+            thread::sleep(TICK);
+            recorder.look();
+        }
     });
 }
 
 fn poke(recorder: &PageRecorder, loops: &dyn Loops, n: u16) {
-    if recorder.subject().is_awake() {
+    let threads = recorder.subject().ids();
+    if threads::is_any_at_work(&threads, TICK) {
         recorder.record(loops.now(), 0, What::Awake);
     }
     recorder.record(loops.now(), 0, What::PokeBegin(n));

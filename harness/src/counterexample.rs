@@ -193,7 +193,7 @@ impl Counterexample {
         write_beside(path, &text, |beside| fs::rename(beside, path)).map_err(failed)
     }
 
-    /// Tries whether a file could be saved, before a search that may take hours. What is there
+    /// Checks whether a file could be saved, before a search that may take hours. What is there
     /// stays as it is.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ impl Group {
     }
 }
 
-/// If there is no keeper, or somebody has killed it, cells are as well kept as without one.
+/// If there is no keeper, or somebody has killed it, cells are no worse off than without one.
 fn tell(what: char, group: Pid) {
     if let Some(keeper) = &mut *KEEPER.lock().unwrap_or_else(PoisonError::into_inner) {
         let _ = keeper.write_all(format!("{what}{}\n", group.as_raw_nonzero()).as_bytes());

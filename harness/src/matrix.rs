@@ -12,7 +12,7 @@ use loopnest_core::classify::RULES_VERSION;
 use crate::expect::Expectations;
 use crate::machine;
 use crate::registry::Registry;
-use crate::result::{CellResult, RunResult, SCHEMA};
+use crate::result::{CellResult, ENOUGH, RunResult, SCHEMA};
 use crate::supervisor::Launch;
 use crate::trial::{Attempt, Trial, TrialError};
 
@@ -39,7 +39,7 @@ pub trait Progress: Sync {
     fn begin(&self, id: &str);
     /// A cell has ended.
     fn end(&self, id: &str, verdict: &str);
-    /// So many cells are run again, each by itself.
+    /// `n` cells are about to be run again, each by itself.
     fn again(&self, n: usize) {
         let _ = n;
     }
@@ -47,9 +47,6 @@ pub trait Progress: Sync {
 
 /// A cell is run again at most this many times, until [`ENOUGH`] runs agree.
 const AGAIN: usize = 4;
-
-/// So many runs by itself, with one verdict, decide.
-const ENOUGH: usize = 2;
 
 /// Everything that a run found, with the traces.
 #[derive(Debug)]

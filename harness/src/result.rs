@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 
 use crate::rules;
 
+/// So many runs of a cell by itself, with one verdict, decide.
+pub const ENOUGH: usize = 2;
+
 /// Version of the JSON contract (`harness/schema/run.schema.json`).
 pub const SCHEMA: u32 = 1;
 
@@ -123,13 +126,21 @@ impl CellResult {
         let judgements = [repeats, again].concat();
         let sure: Vec<&Judgement> =
             judgements.iter().filter(|judgement| !judgement.has(Word::Inconclusive)).collect();
-        // What is sure outvotes what is not only if the cell was run by itself.
-        let verdict = if n_again > 0 && !sure.is_empty() {
-            majority(&sure)
+        // What is sure outvotes what is not, but one sure run is not enough.
+        let leading = majority(&sure);
+        let votes = sure.iter().filter(|judgement| judgement.words == leading).count();
+        let verdict = if n_again > 0 && votes >= ENOUGH {
+            leading
         } else {
             majority(&judgements.iter().collect::<Vec<_>>())
         };
-        let odd = sure.iter().filter(|judgement| judgement.words != verdict).count();
+        // What is not sure may still have proven something.
+        let proven = |judgement: &Judgement| {
+            let mut words = judgement.words.iter().filter(|word| **word != Word::Inconclusive);
+            words.any(|word| !verdict.contains(word))
+        };
+        let odd = judgements.iter().filter(|judgement| proven(judgement)).count()
+            + sure.iter().filter(|judgement| is_part(&judgement.words, &verdict)).count();
         let agree = judgements[..n_repeats].iter().filter(|j| j.words == verdict).count();
         let shown = judgements.iter().find(|judgement| judgement.words == verdict);
         let (why, rule) = shown.map_or((String::new(), "inconclusive"), |judgement| {
@@ -224,6 +235,11 @@ impl RunResult {
     }
 }
 
+/// Whether these words are some of a verdict's, but not all.
+fn is_part(words: &[Word], verdict: &[Word]) -> bool {
+    words.len() < verdict.len() && words.iter().all(|word| verdict.contains(word))
+}
+
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -242,4 +258,50 @@ fn majority(judgements: &[&Judgement]) -> Vec<Word> {
 fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = BTreeMap::new();
     names.filter(|name| seen.insert(*name, ()).is_none()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::{case, program, strategy};
+    use loopnest_core::strategy::Owner;
+
+    const UNSURE: &[Word] = &[Word::Inconclusive];
+    const PROVEN: &[Word] = &[Word::Inconclusive, Word::Stall];
+    const FINE: &[Word] = &[Word::Progress];
+    const STALL: &[Word] = &[Word::Stall];
+
+    fn cell(repeats: &[&[Word]], again: &[&[Word]]) -> CellResult {
+        let judgements =
+            |all: &[&[Word]]| all.iter().map(|words| case(words).judgement()).collect();
+        let about = strategy(Owner::Glib);
+        CellResult::of(&about, &program("callback"), judgements(repeats), judgements(again))
+    }
+
+    #[test]
+    fn runs_by_itself_outvote_a_run_among_others() {
+        let flaky = cell(&[STALL], &[FINE, FINE]);
+        assert_eq!((&flaky.verdict[..], flaky.flaky().as_deref()), (FINE, Some("flaky 1 of 3")));
+        let sure = cell(&[UNSURE], &[FINE, FINE]);
+        assert_eq!((&sure.verdict[..], sure.flaky()), (FINE, None));
+        assert!(!sure.is_mixed());
+    }
+
+    #[test]
+    fn one_sure_run_does_not_decide() {
+        assert_eq!(cell(&[UNSURE], &[UNSURE, UNSURE, UNSURE, STALL]).verdict, UNSURE);
+    }
+
+    #[test]
+    fn what_an_unsure_run_has_proven_is_not_forgotten() {
+        let cell = cell(&[PROVEN], &[FINE, FINE]);
+        assert_eq!((&cell.verdict[..], cell.flaky().as_deref()), (FINE, Some("flaky 1 of 3")));
+    }
+
+    #[test]
+    fn without_runs_by_itself_repeats_vote_as_ever() {
+        let cell = cell(&[STALL, FINE, FINE], &[]);
+        assert_eq!((&cell.verdict[..], cell.agree, cell.is_mixed()), (FINE, 2, true));
+        assert_eq!(cell.flaky(), None);
+    }
 }

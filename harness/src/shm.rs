@@ -18,7 +18,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// How many events fit. More are counted but not kept.
-const MAX_EVENTS: usize = 1 << 16;
+const MAX_EVENTS: usize = 1 << 17;
 // Every event of a program, and as many pokes, panics and edges beside them as a run may have.
 const _: () = assert!(MAX_EVENTS as u64 >= THINGS + 1000);
 /// Words of a record.
@@ -257,6 +257,7 @@ fn encode(what: What) -> (u64, u32) {
         What::Panicked => code(10, 0),
         What::Done => code(11, 0),
         What::Awake => code(12, 0),
+        What::Look => code(13, 0),
     }
 }
 
@@ -280,6 +281,7 @@ fn decode(code: u64, n: u32) -> Option<What> {
         10 => What::Panicked,
         11 => What::Done,
         12 => What::Awake,
+        13 => What::Look,
         _ => return None,
     })
 }
@@ -292,8 +294,14 @@ mod tests {
     fn what_one_mapping_writes_another_reads() -> io::Result<()> {
         let ours = Page::create()?;
         let theirs = Page::open(Path::new(&ours.path()))?;
-        let mut all =
-            vec![What::QuietBegin, What::QuietEnd, What::Panicked, What::Done, What::Awake];
+        let mut all = vec![
+            What::QuietBegin,
+            What::QuietEnd,
+            What::Panicked,
+            What::Done,
+            What::Awake,
+            What::Look,
+        ];
         for n in [0, 1, u16::MAX] {
             all.extend([What::Open(n), What::Close(n), What::Quit(n), What::Refused(n)]);
             all.extend([What::PokeBegin(n), What::PokeEnd(n)]);

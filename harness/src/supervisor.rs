@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use loopnest_core::Trace;
 use loopnest_core::classify::{ITERATIONS_FREE, ITERATIONS_PER_EVENT};
 use loopnest_core::measure::{TICK, time_of};
-use loopnest_core::trace::{End, Meter};
+use loopnest_core::trace::{End, Meter, What};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
@@ -188,7 +188,7 @@ struct Watch<'a> {
 impl Watch<'_> {
     fn until_over(&self, mut patience: Patience, interrupted: &AtomicBool) -> io::Result<Stop> {
         let mut clock = Clock::default();
-        let (mut read, mut heard) = (0, 0);
+        let mut read = 0;
         // When the cell was last heard of: our clock, and its counters.
         let mut news = (0u64, Meter::default());
         // Where the stretch begins that says how it hangs.
@@ -220,21 +220,19 @@ impl Watch<'_> {
             self.page.set(Counter::Ticks, ticks);
             let meter = self.page.meter();
             while let Some(event) = self.page.event(read) {
-                patience.hear(event.what);
                 read += 1;
-            }
-            // Also those that did not fit.
-            let events = self.page.get(Counter::Events);
-            if events != heard {
-                (heard, news, before) = (events, (ticks, meter), None);
+                if event.what != What::Look {
+                    patience.hear(event.what);
+                    (news, before) = ((ticks, meter), None);
+                }
             }
             let since = meter.saturating_sub(news.1);
             // What iterates for nothing was not kept from doing something.
             let spins = since.iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * since.useful;
             let kept = if spins { Duration::ZERO } else { since.delay };
-            let silent = time_of(ticks - news.0).saturating_sub(kept);
+            let now = time_of(ticks).saturating_sub(kept);
             match &before {
-                None if silent + LAST >= patience.silence() => {
+                None if now + LAST >= patience.until(time_of(news.0)) => {
                     before = Some((ticks, self.sample()));
                 }
                 Some((at, before)) if time_of(ticks - at) >= LAST => {

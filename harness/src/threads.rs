@@ -56,33 +56,38 @@ pub fn this_thread() -> u64 {
 }
 
 /// The threads of this process, without those of the instruments.
-///
-/// A file is kept open for each, because one read of an open file is cheap enough for every event.
 #[derive(Debug, Default)]
 pub struct Subject {
     threads: BTreeMap<u64, Thread>,
     instruments: Vec<u64>,
+    /// For how long some thread was kept from running, stretch by stretch.
+    delay: Duration,
 }
+
+/// How many files are kept open. One read of an open file is cheap enough for every event, but the
+/// descriptors are the subject's.
+const FILES: usize = 8;
 
 #[derive(Debug)]
 struct Thread {
-    schedstat: File,
+    schedstat: Option<File>,
     last: Scheduled,
 }
 
 impl Thread {
-    fn open(tid: u64) -> Option<Self> {
-        let schedstat = File::open(format!("/proc/self/task/{tid}/schedstat")).ok()?;
-        Some(Self { schedstat, last: Scheduled::default() })
+    fn new(tid: u64, keep: bool) -> Self {
+        let open = || File::open(format!("/proc/self/task/{tid}/schedstat")).ok();
+        let mut thread = Self { schedstat: open().filter(|_| keep), last: Scheduled::default() };
+        thread.last = thread.read(tid).unwrap_or_default();
+        thread
     }
 
-    /// The figures now, or the last ones of a thread that has ended.
-    fn read(&mut self) -> Scheduled {
+    /// The figures now; `None` if the thread has ended.
+    fn read(&self, tid: u64) -> Option<Scheduled> {
+        let Some(file) = &self.schedstat else { return scheduled(std::process::id(), tid) };
         let mut text = [0; 80];
-        let n = self.schedstat.read_at(&mut text, 0).unwrap_or(0);
-        let now = std::str::from_utf8(&text[..n]).ok().and_then(Scheduled::parse);
-        self.last = now.unwrap_or(self.last);
-        self.last
+        let n = file.read_at(&mut text, 0).ok()?;
+        Scheduled::parse(std::str::from_utf8(&text[..n]).ok()?)
     }
 }
 
@@ -93,83 +98,120 @@ impl Subject {
         self.threads.remove(&tid);
     }
 
-    /// Finds threads that are new. What they waited for until now counts from now on.
-    pub fn look(&mut self) {
-        let Ok(entries) = fs::read_dir("/proc/self/task") else { return };
-        for entry in entries.flatten() {
-            let tid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let Some(tid) = tid.filter(|tid| !self.instruments.contains(tid)) else { continue };
-            if let std::collections::btree_map::Entry::Vacant(vacant) = self.threads.entry(tid)
-                && let Some(thread) = Thread::open(tid)
-            {
-                vacant.insert(thread);
-            }
+    /// Takes notice of threads that are new, and forgets those that have ended.
+    pub fn look(&mut self, all: &[u64]) {
+        self.threads.retain(|tid, _| all.contains(tid));
+        for tid in all.iter().filter(|tid| !self.instruments.contains(tid)) {
+            let keep = self.threads.len() < FILES;
+            self.threads.entry(*tid).or_insert_with(|| Thread::new(*tid, keep));
         }
     }
 
-    /// How long `main` ran, and how long all of them, together, were kept from running.
+    /// How long `main` ran, and for how long the threads were kept from running.
+    ///
+    /// Of several that were kept in the same stretch between two readings, the one that was kept longest
+    /// counts: they waited side by side.
     pub fn read(&mut self, main: u64) -> Scheduled {
-        let mut all = Scheduled::default();
+        let (mut cpu, mut longest) = (Duration::ZERO, Duration::ZERO);
         for (tid, thread) in &mut self.threads {
-            let Scheduled { cpu, delay } = thread.read();
-            all.delay += delay;
+            let now = thread.read(*tid).unwrap_or(thread.last);
+            longest = longest.max(now.delay.saturating_sub(thread.last.delay));
+            thread.last = now;
             if *tid == main {
-                all.cpu = cpu;
+                cpu = now.cpu;
             }
         }
-        all
+        self.delay += longest;
+        Scheduled { cpu, delay: self.delay }
     }
 
-    /// Whether any of them runs, or waits for a processor or a disk.
-    pub fn is_awake(&self) -> bool {
-        self.threads.keys().any(|tid| {
-            let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat"));
-            // The name before the state may hold anything, even parentheses.
-            let state = stat.as_deref().ok().and_then(|stat| stat.rsplit_once(") "));
-            state.is_some_and(|(_, rest)| rest.starts_with(['R', 'D']))
-        })
+    /// The kernel ids of the threads.
+    pub fn ids(&self) -> Vec<u64> {
+        self.threads.keys().copied().collect()
     }
+}
+
+/// The kernel ids of all threads of this process.
+pub fn all() -> Vec<u64> {
+    let entries = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether one of these threads of this process is at work, as far as `pause` shows: it spends most of
+/// that time on a processor or waiting for one, and does so at its end. One that only looks now and then
+/// whether there is work is not.
+pub fn is_any_at_work(tids: &[u64], pause: Duration) -> bool {
+    let spent =
+        |tid| scheduled(std::process::id(), tid).map_or(Duration::ZERO, |s| s.cpu + s.delay);
+    let before: Vec<Duration> = tids.iter().map(|tid| spent(*tid)).collect();
+    std::thread::sleep(pause);
+    tids.iter().zip(before).any(|(tid, before)| {
+        // The kernel counts a wait when it is over, so a thread that waits all the time shows nothing.
+        let worked = spent(*tid).saturating_sub(before) >= pause / 2;
+        matches!(state(*tid), Some('R' | 'D')) && (worked || spent(*tid) == before)
+    })
+}
+
+/// The state of a thread of this process, as in `stat`.
+fn state(tid: u64) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat")).ok()?;
+    // The name before the state may hold anything, even parentheses.
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_thread_that_computes_is_awake_and_one_that_sleeps_is_not() {
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    /// Runs `test` while another thread does `work` again and again; it gets that thread's id.
+    fn beside(work: fn(), test: impl FnOnce(u64)) {
         let (tid, started) = std::sync::mpsc::channel();
-        let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let sleeper = std::thread::spawn(move || {
-            tid.send(this_thread()).unwrap();
-            stopped.recv().unwrap_err();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                tid.send(this_thread()).unwrap();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    work();
+                }
+            });
+            test(started.recv().unwrap());
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
-        let tid = started.recv().unwrap();
-        let one = |tid| {
-            let mut subject = Subject::default();
-            subject.threads.insert(tid, Thread::open(tid).unwrap());
-            subject
-        };
-        // It sleeps as soon as it has got there.
-        while one(tid).is_awake() {
-            std::thread::yield_now();
-        }
-        assert!(one(this_thread()).is_awake());
-        drop(stop);
-        sleeper.join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_computes_is_at_work_and_one_that_only_looks_is_not() {
+        let at_work = |tid| (0..5).filter(|_| is_any_at_work(&[tid], PAUSE)).count();
+        beside(std::hint::spin_loop, |tid| assert!(at_work(tid) >= 3));
+        beside(|| std::thread::sleep(Duration::from_millis(1)), |tid| assert!(at_work(tid) < 3));
+        assert!(!is_any_at_work(&[], PAUSE));
     }
 
     #[test]
     fn threads_are_found_and_those_of_instruments_are_left_out() {
         let mut subject = Subject::default();
         let main = this_thread();
-        subject.look();
-        assert!(subject.threads.contains_key(&main));
+        subject.look(&all());
+        assert!(subject.ids().contains(&main));
         let before = subject.read(main);
         while subject.read(main).cpu == before.cpu {}
         subject.leave_out(main);
-        subject.look();
-        assert!(!subject.threads.contains_key(&main));
+        subject.look(&all());
+        assert!(!subject.ids().contains(&main));
         assert_eq!(subject.read(main).cpu, Duration::ZERO);
+    }
+
+    #[test]
+    fn threads_that_have_ended_are_forgotten_and_few_files_are_kept() {
+        let mut subject = Subject::default();
+        let hundred: Vec<u64> = (0..100).map(|n| u64::MAX - n).collect();
+        subject.look(&hundred);
+        assert_eq!(subject.threads.len(), 100);
+        assert!(subject.threads.values().filter(|t| t.schedstat.is_some()).count() <= FILES);
+        subject.look(&[]);
+        assert!(subject.ids().is_empty());
     }
 
     #[test]

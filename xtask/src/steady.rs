@@ -64,12 +64,14 @@ pub fn run(args: &SteadyArgs) -> Result<ExitCode> {
     Ok(if record.wrong() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is measured: the commit, and whether anything was changed since.
+/// What is measured: the commit.
 fn commit(root: &Path) -> Result<String> {
     let git = Cmd::line("git describe --always --dirty --abbrev=12");
     let (status, text) = git.stdout(root)?;
     ensure!(status.success(), "`{git}` failed: the result would not say what was measured");
-    Ok(text.trim().to_owned())
+    let commit = text.trim();
+    ensure!(!commit.ends_with("-dirty"), "commit your changes first: a result is about a commit");
+    Ok(commit.to_owned())
 }
 
 /// Runs the matrix once, and the controls once.
@@ -84,11 +86,16 @@ fn one_run(harness: &Path, folder: &Path, load: &str, n: u32) -> Result<Run> {
     let mut run = Run::of(load, &text)?;
     let controls =
         ["run", "--strategy", "control-*", "--scenario", "control", "--fail-on", "never"];
-    let (_, stderr) = start(harness, &controls, &file)?;
+    let (code, stderr) = start(harness, &controls, &file)?;
     run.misjudged = stderr.lines().filter_map(misjudged).map(str::to_owned).collect();
+    let usual = if run.misjudged.is_empty() { 0 } else { MISJUDGED };
+    ensure!(code == Some(usual), "the harness ended with {code:?}:\n{stderr}");
     run.seconds = began.elapsed().as_secs_f64();
     Ok(run)
 }
+
+/// The exit code of a harness that misjudges a control.
+const MISJUDGED: i32 = 5;
 
 /// The message in a line that says that a control was misjudged.
 fn misjudged(line: &str) -> Option<&str> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{CHANCE, Case, ITERATIONS_FREE, ITERATIONS_PER_EVENT, MARGIN, TICKS_PERCENT};
 use crate::measure::ticks_in;
 use crate::program::Side;
-use crate::trace::{Event, FIRED, Key, Kind, Meter, What};
+use crate::trace::{Event, FIRED, Key, Kind, Meter, Trace, What};
 use crate::verdict::{Place, WindowFigures};
 
 /// What a poke did to an event that came with it.
@@ -24,11 +24,13 @@ pub(super) enum Poke {
 }
 
 impl Case<'_> {
-    /// The counters at a time: those of the last event until then.
-    fn meter_at(&self, time: Duration) -> Meter {
+    /// The last reading of the counters until a time, and when it was made. Something is read every
+    /// tick.
+    fn reading(&self, time: Duration) -> (Duration, Meter) {
         let events = &self.real.events;
         let after = events.partition_point(|event| event.at <= time);
-        after.checked_sub(1).map_or_else(Meter::default, |last| events[last].meter)
+        let last = after.checked_sub(1).map(|last| &events[last]);
+        last.map_or_else(Default::default, |event| (event.at, event.meter))
     }
 
     /// Whether what is due at `due` could run for at least `least` until `end`. What `end` lacks is
@@ -44,15 +46,28 @@ impl Case<'_> {
         let events = &self.real.events;
         let until = end.map_or_else(|| self.last().0, |i| events[i].at);
         let seen = seen.map_or(self.real.meter, |i| events[i].meter);
-        let kept = seen.saturating_sub(self.meter_at(due)).delay;
+        let kept = seen.saturating_sub(self.reading(due).1).delay;
         until.saturating_sub(due).saturating_sub(kept) >= least
+    }
+
+    /// For how long the loop thread did not run between a moment and the event at `end`, and for how
+    /// long of that it could have, as far as the event at `seen` tells.
+    pub(super) fn idle(&self, from: Duration, end: usize, seen: usize) -> (Duration, Duration) {
+        let events = &self.real.events;
+        let (_, meter) = self.reading(from);
+        let ran = events[end].meter.saturating_sub(meter).cpu;
+        let asleep = events[end].at.saturating_sub(from).saturating_sub(ran);
+        (asleep, events[seen].meter.saturating_sub(meter).delay)
     }
 
     /// Whether GLib iterated so often from one moment to the event with this index that it would have
     /// dispatched whatever had been ready all the while.
     pub(super) fn was_offered(&self, from: Duration, to: usize) -> bool {
-        let counted = self.real.events[to].meter.saturating_sub(self.meter_at(from));
-        counted.iterations > ITERATIONS_FREE
+        let (since, meter) = self.reading(from);
+        let Event { at, meter: now, .. } = self.real.events[to];
+        // What the program iterates for nothing is no offer.
+        let paced = self.paced(since, at);
+        now.saturating_sub(meter).iterations > ITERATIONS_FREE + paced
     }
 
     /// Whether an event that came too late for its window could have come before it closed.
@@ -63,7 +78,7 @@ impl Case<'_> {
         due: Duration,
         windows: &[WindowFigures],
     ) -> bool {
-        let (open, close) = self.edges(place);
+        let (open, close) = self.window(place);
         let events = &self.real.events;
         let Some(end) = close else { return true };
         let side = key.kind.side();
@@ -98,22 +113,20 @@ impl Case<'_> {
     /// will come anyway.
     pub(super) fn poke(&self, side: Side, due: Duration, at: usize) -> Poke {
         let before = &self.real.events[..at];
-        let edge = before.iter().rposition(|event| {
-            matches!(event.what, What::PokeBegin(_) | What::PokeEnd(_) | What::Close(_))
-        });
-        let Some(begin) = edge.filter(|&i| matches!(before[i].what, What::PokeBegin(_))) else {
+        let Some(begin) = self.edges[at].filter(|&i| matches!(before[i].what, What::PokeBegin(_)))
+        else {
             return Poke::Idle;
         };
         let poke = &before[begin];
-        let came = before[..begin].iter().any(|event| {
-            let What::Reached(other) = event.what else { return false };
-            other.kind.side() == side && event.at > due
-        });
-        if came || poke.at < due + MARGIN {
+        let came =
+            |event: &Event| matches!(event.what, What::Reached(other) if other.kind.side() == side);
+        let since = before.partition_point(|event| event.at <= due).min(begin);
+        if poke.at < due + MARGIN || before[since..begin].iter().any(came) {
             return Poke::Idle;
         }
-        let since = poke.meter.saturating_sub(self.meter_at(due));
-        let paced = self.paced(due, poke.at);
+        let (read, meter) = self.reading(due);
+        let since = poke.meter.saturating_sub(meter);
+        let paced = self.paced(read, poke.at);
         if since.iterations > ITERATIONS_FREE + ITERATIONS_PER_EVENT * since.useful + paced {
             return Poke::Cured;
         }
@@ -145,4 +158,17 @@ fn clock_ran(from: Option<&Event>, to: &Event) -> bool {
     let (at, meter) = from.map_or_else(Default::default, |event| (event.at, event.meter));
     let ticks = to.meter.saturating_sub(meter).ticks;
     ticks * 100 >= ticks_in(to.at.saturating_sub(at)) * TICKS_PERCENT
+}
+
+/// By index of the real trace: the last edge of a poke, or of a nested loop that closed, before it.
+pub(super) fn edges(real: &Trace) -> Vec<Option<usize>> {
+    let mut last = None;
+    let before = |(i, event): (usize, &Event)| {
+        let so_far = last;
+        if matches!(event.what, What::PokeBegin(_) | What::PokeEnd(_) | What::Close(_)) {
+            last = Some(i);
+        }
+        so_far
+    };
+    real.events.iter().enumerate().map(before).collect()
 }

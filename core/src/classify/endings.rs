@@ -9,7 +9,8 @@ use crate::trace::{End, Event, Kind, What};
 use crate::verdict::{Finding, Tally, Word};
 
 /// Why something is in doubt.
-const KEPT: &str = "because other work kept the processors busy, or the machine stood still";
+const KEPT: &str = "what came late could not run in time, because other work kept the processors \
+                    busy or the machine stood still";
 
 impl Case<'_> {
     /// Finds a nested loop that ended although nothing had quit it.
@@ -52,10 +53,11 @@ impl Case<'_> {
         if !overtaken || self.program.actors.iter().any(flooded) {
             return;
         }
-        let offered = overtaker.is_some_and(|i| self.was_offered(until, i));
-        if offered || self.could_run(until, overtaker, Some(close), CHANCE) {
+        let Some(overtaker) = overtaker else { return };
+        let (asleep, kept) = self.idle(until, overtaker, close);
+        if self.was_offered(until, overtaker) || asleep.saturating_sub(kept) >= CHANCE {
             self.words.insert(Word::HeldOpen);
-        } else {
+        } else if asleep >= CHANCE {
             self.doubts.insert(Word::HeldOpen);
         }
     }
@@ -120,7 +122,8 @@ impl Case<'_> {
         let doubts: Vec<_> = self.doubts.difference(&self.words).map(|word| word.name()).collect();
         if !died && !doubts.is_empty() {
             self.words.insert(Word::Inconclusive);
-            self.message = Some(format!("it may be {}, {KEPT}", doubts.join(" or ")));
+            let doubts = doubts.join(" or ");
+            self.message = Some(format!("whether this is {doubts} cannot be told: {KEPT}"));
         }
     }
 

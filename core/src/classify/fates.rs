@@ -67,7 +67,7 @@ impl Case<'_> {
         at: Option<usize>,
         windows: &[WindowFigures],
     ) -> Fate {
-        let (open, close) = self.edges(place);
+        let (open, close) = self.window(place);
         if self.is_cut() && close.is_none() {
             return Fate::NotJudged(Unjudged::CutShort);
         }
@@ -76,7 +76,9 @@ impl Case<'_> {
             (Some(_), Poke::Cured) => return Fate::Cured,
             (Some(_), Poke::Unknown) => return Fate::NotJudged(Unjudged::CouldNotRun),
             (Some(at), Poke::Idle) if open.is_some_and(|open| at < open) => {
-                return Fate::NotJudged(Unjudged::BeforeTheWindow);
+                let late = self.opened_late(place);
+                let why = if late { Unjudged::BeforeTheWindow } else { Unjudged::Early };
+                return Fate::NotJudged(why);
             }
             (Some(at), Poke::Idle) if close.is_none_or(|close| at < close) => return Fate::InTime,
             (None, _) if self.is_cancelled(key) => return Fate::NotJudged(Unjudged::CutShort),
@@ -168,15 +170,19 @@ pub(super) fn positions(trace: &Trace) -> BTreeMap<Key, usize> {
     positions
 }
 
-/// For each event of the real trace, the latest due time of all events before it; and, at the end, of
-/// all events.
+/// For each event of the real trace, the latest due time of all events before it that had been due;
+/// and, at the end, of all of them.
 pub(super) fn latest_due(ideal: &Trace, real: &Trace) -> Vec<Duration> {
     let due: BTreeMap<Key, Duration> = ideal.reached().map(|(at, key)| (key, at)).collect();
     let mut latest = vec![Duration::ZERO];
     for event in &real.events {
         let so_far = latest[latest.len() - 1];
         latest.push(match event.what {
-            What::Reached(key) => so_far.max(due.get(&key).copied().unwrap_or_default()),
+            // What came before it was due, on another thread, says nothing about what is late.
+            What::Reached(key) => {
+                let due = due.get(&key).copied().unwrap_or_default();
+                if event.at >= due { so_far.max(due) } else { so_far }
+            }
             _ => so_far,
         });
     }

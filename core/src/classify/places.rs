@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::{Case, MARGIN};
+use crate::measure::TICK;
 use crate::program::{ActorKind, Program, Step};
 use crate::trace::{Event, FIRED, Key, Kind, Trace, What};
 use crate::verdict::Place;
@@ -13,6 +14,23 @@ pub(super) struct Span {
     place: Place,
     open: usize,
     close: Duration,
+}
+
+/// A nested loop in the real run: the indices of its edges.
+pub(super) struct Loop {
+    open: Option<usize>,
+    close: Option<usize>,
+    refused: bool,
+}
+
+/// The nested loops of the real run, by level.
+pub(super) fn loops(program: &Program, real: &Trace) -> Vec<Loop> {
+    let its = |level| Loop {
+        open: real.find(What::Open(level)),
+        close: real.find(What::Close(level)),
+        refused: real.find(What::Refused(level)).is_some(),
+    };
+    (0..program.levels().len() as u16).map(its).collect()
 }
 
 /// The windows that events can be due in.
@@ -65,24 +83,34 @@ impl Case<'_> {
         }
     }
 
+    /// Whether the real run opened a window later than the ideal run, so that it may have missed what
+    /// was due in it.
+    pub(super) fn opened_late(&self, place: Place) -> bool {
+        let Place::Level(level) = place else { return false };
+        let at = |trace: &Trace| trace.find(What::Open(level)).map(|i| trace.events[i].at);
+        let (ideal, real) = (at(self.ideal), at(self.real));
+        ideal.zip(real).is_some_and(|(ideal, real)| real > ideal + TICK)
+    }
+
     /// Whether the real run had this place, as the ideal run did.
     pub(super) fn has(&self, place: Place) -> bool {
         match place {
             Place::Level(level) => {
-                self.real.find(What::Open(level)).is_some()
-                    && self.real.find(What::Refused(level)).is_none()
+                let its = &self.loops[usize::from(level)];
+                its.open.is_some() && !its.refused
             }
             Place::Outside | Place::Flood(_) => true,
         }
     }
 
     /// Where the real run opened and closed a window. Floods count from the beginning.
-    pub(super) fn edges(&self, place: Place) -> (Option<usize>, Option<usize>) {
+    pub(super) fn window(&self, place: Place) -> (Option<usize>, Option<usize>) {
         match place {
             Place::Level(level) => {
-                (self.real.find(What::Open(level)), self.real.find(What::Close(level)))
+                let its = &self.loops[usize::from(level)];
+                (its.open, its.close)
             }
-            Place::Flood(end) => (None, self.real.position(end)),
+            Place::Flood(end) => (None, self.positions.get(&end).copied()),
             Place::Outside => (None, None),
         }
     }

@@ -126,6 +126,7 @@ impl Case<'_> {
         let stalled = |count: &Count| count.stalled(place) == Stalled::Yes;
         let went_on = |count: &Count| count.stalled(place) == Stalled::No;
         self.words.insert(Word::Stall);
+        self.stalled.insert(side);
         // Events in time before the first bad one do not show that the side kept running.
         let since = mine.iter().filter(|c| stalled(c)).filter_map(|c| c.first_bad).min();
         let flood = matches!(place, Place::Flood(_));

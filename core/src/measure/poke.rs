@@ -3,7 +3,7 @@
 //! A *poke* wakes everything. A correct program cannot notice it, and its effect distinguishes a
 //! lost wake-up from a frozen side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use super::ticks::{MAX_POKES, OVERDUE_TICKS, time_of};
 use crate::program::Side;
 use crate::trace::{Key, Trace};
 
-const OVERDUE: Duration = time_of(OVERDUE_TICKS);
+/// How long a side owes something before it is overdue.
+pub const OVERDUE: Duration = time_of(OVERDUE_TICKS);
 const SIDES: [Side; 2] = [Side::Async, Side::Glib];
 
 /// What the ideal run delivers, minus what has been delivered.
@@ -22,8 +23,9 @@ const SIDES: [Side; 2] = [Side::Async, Side::Glib];
 /// been owed. In the model they are the same.
 #[derive(Debug)]
 pub struct Owed {
-    /// In order of time.
-    due: Vec<(Duration, Key)>,
+    /// What each side owes, in order of time.
+    owes: BTreeMap<Side, BTreeSet<(Duration, Key)>>,
+    due: BTreeMap<Key, Duration>,
     /// The supervisor's clock when each side last delivered anything, or was last seen to owe
     /// nothing.
     alive: BTreeMap<Side, Duration>,
@@ -35,14 +37,20 @@ pub struct Owed {
 impl Owed {
     /// Owes everything that `ideal` delivers.
     pub fn new(ideal: &Trace) -> Self {
-        let (due, alive) = (ideal.reached().collect(), BTreeMap::new());
-        Self { due, alive, pokes: 0, not_before: Duration::ZERO }
+        let mut owes: BTreeMap<Side, BTreeSet<(Duration, Key)>> = BTreeMap::new();
+        for (at, key) in ideal.reached() {
+            owes.entry(key.kind.side()).or_default().insert((at, key));
+        }
+        let due = ideal.reached().map(|(at, key)| (key, at)).collect();
+        Self { owes, due, alive: BTreeMap::new(), pokes: 0, not_before: Duration::ZERO }
     }
 
     /// Notes that `key` was delivered.
     pub fn deliver(&mut self, key: Key, clock: Duration) {
         self.alive.insert(key.kind.side(), clock);
-        self.due.retain(|(_, due)| *due != key);
+        if let Some(at) = self.due.get(&key) {
+            self.owes.entry(key.kind.side()).or_default().remove(&(*at, key));
+        }
     }
 
     /// Whether to poke now, because a side has owed something for [`OVERDUE_TICKS`] and has
@@ -86,7 +94,7 @@ impl Owed {
     }
 
     fn first_due(&self, side: Side) -> Option<Duration> {
-        self.due.iter().find(|(_, key)| key.kind.side() == side).map(|(at, _)| *at)
+        self.owes.get(&side)?.first().map(|(at, _)| *at)
     }
 }
 

@@ -194,8 +194,8 @@ fn a_failed_measurement_does_not_hide_what_was_proven_before() {
     judge(&dialog(), real).says("inconclusive+stall").message("the wall cap was hit");
 }
 
-const KEPT: &str =
-    "it may be stall, because other work kept the processors busy, or the machine stood still";
+const KEPT: &str = "whether this is stall cannot be told: what came late could not run in time, \
+                    because other work kept the processors busy or the machine stood still";
 
 #[test]
 fn a_machine_that_stood_still_proves_no_stall() {

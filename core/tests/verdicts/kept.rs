@@ -131,3 +131,32 @@ fn a_program_that_keeps_a_source_ready_cannot_be_drained() {
     flooded.actors.extend(opener);
     judge_program(&flooded, &held(300), held(1550)).says("progress");
 }
+
+#[test]
+fn what_was_read_before_something_was_due_says_nothing_about_it() {
+    // The loop computes for 400 ms, sleeps, and loses a wake-up: computing before it is no excuse.
+    let ideal = tape().reached(100, Kind::Timeout).reached(550, Kind::Wake);
+    let real = tape().reached(100, Kind::Timeout).computes(101..=500).at(545, What::Look);
+    let real = real.poke(810, 870).reached(820, Kind::Wake);
+    judge(&ideal, real).says("stall").because(&[Finding::LostWakeUp]);
+    // A loop is drained, and then computes: its iterations before are not for nothing.
+    let ideal = tape().at(100, What::Open(0)).reached(600, Kind::Timer).level(1, 1200, 1300);
+    let drained = program(&[How::Drain, How::Run]);
+    let real = tape().at(100, What::Open(0)).turns(590, 98, 98).at(595, What::Look);
+    let real = real.computes(600..=890).at(854, What::Awake).poke(855, 915);
+    let real = real.reached(890, Kind::Timer).level(1, 1200, 1300);
+    assert!(!judge_program(&drained, &ideal, real).has(loopnest_core::Word::Stall));
+}
+
+#[test]
+fn what_came_early_overtakes_nothing() {
+    // On another thread, events come before they are due in the ideal run, which has one thread.
+    let ideal = tape().at(50, What::Open(0)).at(1290, What::Quit(0)).at(1290, What::Close(0));
+    let ideal = ideal.every(100, 1390..=2090, Kind::Timer);
+    let real = tape().at(50, What::Open(0)).at(300, What::Quit(0)).at(1290, What::Close(0));
+    let real = real.every(100, 400..=1100, Kind::Timer).computes(301..=1289);
+    judge(&ideal, real).says("progress");
+    // And a window that opened in time is in doubt for nothing that came before it.
+    let ideal = tape().level(0, 300, 600).reached(450, Kind::Timer);
+    judge(&ideal, tape().reached(150, Kind::Timer).level(0, 300, 600)).says("progress");
+}

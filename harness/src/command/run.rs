@@ -15,6 +15,7 @@ use crate::matrix::{self, Found, Plan};
 use crate::registry::Registry;
 use crate::result::{CellResult, Record, RunResult};
 use crate::text::plural;
+use crate::threads;
 
 pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let cells = select(registry, &args.strategy, &args.scenario)?;
@@ -34,6 +35,12 @@ pub(super) fn run(registry: &Registry, args: &RunArgs) -> anyhow::Result<Exit> {
     let expectations = expectations(registry, args)?;
     let files = Files::open(args)?;
     let interrupted = on_interrupt()?;
+    if threads::scheduled(std::process::id(), threads::this_thread()).is_none() {
+        say(
+            "warning: this kernel does not say how long a thread waited for a processor; on a busy \
+             machine verdicts may be wrong",
+        );
+    }
     let plan = Plan {
         repeat: args.repeat,
         expectations: expectations.clone(),

@@ -66,9 +66,9 @@ fn none() -> String {
 /// What was owed.
 fn deliveries(rows: &mut Rows, judgement: &Judgement, reference: &Judgement, real: &Trace) {
     for (kind, tally) in judgement.tallies.iter().filter(|(_, tally)| tally.due > 0) {
-        let came = tally.due - tally.starved.min(tally.due);
+        let came = tally.came();
         let best = reference.tallies.iter().find(|(other, _)| other == kind);
-        let best = best.map_or(none(), |(_, t)| format!("{} / {}", t.due - t.starved, t.due));
+        let best = best.map_or(none(), |(_, t)| format!("{} / {}", t.came(), t.due));
         rows.add(
             &format!("{} events in time", kind.name()),
             format!("{came} / {}", tally.due),

@@ -130,8 +130,8 @@ impl Sketch {
         let came: BTreeSet<_> = real.reached().map(|(_, key)| key).collect();
         for delivery in deliveries.iter().filter(|delivery| delivery.due <= end) {
             let sign = match delivery.fate {
-                Fate::NotJudged(Unjudged::CutShort) if !came.contains(&delivery.key) => continue,
                 Fate::NotJudged(Unjudged::CouldNotRun) => '?',
+                Fate::NotJudged(_) if !came.contains(&delivery.key) => continue,
                 fate if fate.is_failure() => 'x',
                 _ => 'o',
             };

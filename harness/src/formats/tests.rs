@@ -142,6 +142,7 @@ fn judgement(words: &[Word]) -> Judgement {
     Judgement {
         words: words.to_vec(),
         findings: BTreeSet::new(),
+        stalled: BTreeSet::new(),
         deliveries: Vec::new(),
         tallies: Vec::new(),
         windows: Vec::new(),

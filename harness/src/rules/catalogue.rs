@@ -347,7 +347,7 @@ pub const RULES: &[Rule] = &[
         name: "work-holds-loop-open",
         title: "work that is always ready keeps a loop from ending",
         text: "The loop was told to end, and went on until other work had ended. A loop that is \
-               drained by hand, `while pending() { iteration(false) }`, looks whether it was told to \
+               drained by hand, `while pending() { iteration(false) }`, checks whether it was told to \
                end only when nothing is ready, and tasks that are always ready kept a source ready.",
         seen: &[],
         try_this: "run a `MainLoop`, which ends after the iteration in which it is quit, or let the \

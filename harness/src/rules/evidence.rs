@@ -36,7 +36,7 @@ impl Evidence<'_> {
         // A run that was killed names no side, and neither does a poke.
         let tallies = &self.judgement.tallies;
         let mine = || tallies.iter().filter(|(kind, _)| kind.side() == side);
-        let owed = || mine().any(|(_, tally)| tally.starved * 2 > tally.due);
+        let owed = || self.judgement.stalled.contains(&side);
         // If a window never closed, all there is to go by is what was due at its end or later.
         let never = || is_hung(self.judgement) && mine().any(|(_, tally)| tally.lost > 0);
         let named = || named.iter().any(|finding| self.found(*finding));

@@ -14,6 +14,7 @@ pub(crate) fn case(words: &[Word]) -> Case {
     Case(Judgement {
         words: words.to_vec(),
         findings: [].into(),
+        stalled: [].into(),
         deliveries: Vec::new(),
         tallies: Vec::new(),
         windows: Vec::new(),
@@ -30,6 +31,9 @@ impl Case {
 
     pub(crate) fn tally(mut self, kind: Kind, due: u32, starved: u32) -> Self {
         self.0.tallies.push((kind, Tally { due, starved, ..Tally::default() }));
+        if starved * 2 > due {
+            self.0.stalled.insert(kind.side());
+        }
         let figures = &mut self.0.figures;
         if kind.side() == Side::Glib {
             figures.glib_due += due;

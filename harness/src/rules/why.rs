@@ -94,7 +94,10 @@ fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
     }
     let counts: Vec<String> = stalled
         .iter()
-        .map(|(_, name, due, starved)| format!("{} of {due} {name}", due - starved.min(due)))
+        .map(|(side, name, due, starved)| {
+            let came = due.saturating_sub(starved + unsure(judgement, *side));
+            format!("{came} of {due} {name}")
+        })
         .collect();
     let many = stalled.iter().any(|(_, _, due, _)| *due != 1);
     let events = if many { "events" } else { "event" };
@@ -110,10 +113,7 @@ fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
         .filter(|(kind, tally)| {
             tally.due > 0 && stalled.iter().any(|(side, ..)| *side == kind.side())
         })
-        .map(|(kind, tally)| {
-            let came = tally.due - tally.starved.min(tally.due);
-            format!("{} {came} of {}", kind.name(), tally.due)
-        })
+        .map(|(kind, tally)| format!("{} {} of {}", kind.name(), tally.came(), tally.due))
         .collect();
     if judgement.has(Word::Split) && kinds.len() > 1 {
         text.push_str(&format!(" ({})", kinds.join(", ")));
@@ -123,6 +123,12 @@ fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
     }
     text.push('.');
     Some(text)
+}
+
+/// How many events of a side could not run in time.
+fn unsure(judgement: &Judgement, side: Side) -> u32 {
+    let mine = judgement.tallies.iter().filter(|(kind, _)| kind.side() == side);
+    mine.map(|(_, tally)| tally.unsure).sum()
 }
 
 /// What never came in a run that had to be ended.
@@ -193,7 +199,8 @@ fn fine(judgement: &Judgement) -> String {
             format!("All {both} events due came in time ({a} async, {g} GLib)")
         }
     };
-    let late = figures.async_starved + figures.glib_starved;
+    let unsure = unsure(judgement, Side::Async) + unsure(judgement, Side::Glib);
+    let late = figures.async_starved + figures.glib_starved + unsure;
     if late > 0 {
         let due = figures.async_due + figures.glib_due;
         text = format!("{} of {due} events due came in time", due - late.min(due));

@@ -17,6 +17,10 @@ pub enum Beside {
     Command(String),
 }
 
+/// Never sleeps, and ends with the process that has started it.
+const BUSY: &str =
+    "while kill -0 $PPID; do n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done; done";
+
 /// How often it is looked whether a command has ended.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -36,7 +40,7 @@ impl Beside {
         match self {
             Self::Busy(n) => {
                 for _ in 0..*n {
-                    working.groups.push(Group::start("while :; do :; done")?);
+                    working.groups.push(Group::start(BUSY)?);
                 }
             }
             Self::Command(command) => {
@@ -91,11 +95,14 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The standard library can end the shell alone. It is not reaped yet, so the id is its own.
-        let group = format!("-{}", self.0.id());
-        let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // Once it has been waited for, its id may be that of another process.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            // The standard library can end the shell alone.
+            let group = format!("-{}", self.0.id());
+            let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::tasks::lock;
 use super::threads::RESCUE;
-use crate::measure::{Owed, POKE_EFFECT, TICK, Wakers, ticks_in};
+use crate::measure::{OVERDUE, Owed, POKE_EFFECT, TICK, Wakers, ticks_in};
 use crate::model::clock::{Clock, Stuck};
 use crate::model::context::Context;
 use crate::trace::{End, Event, Meter, Recorder, Trace, What};
@@ -156,8 +156,15 @@ impl Rescue {
         self.deliver(tape);
         let Some(at) = self.owed.next_poke() else { return };
         // Between ticks, because programs do things at whole ticks.
+        let due = at.saturating_sub(OVERDUE);
         let at = at + TICK / 2;
         if at > clock.now() {
+            let looking = self.tape.clone();
+            clock.at_on(RESCUE, due, move || {
+                if let Some(tape) = looking.upgrade() {
+                    tape.record(due, 0, What::Look);
+                }
+            });
             self.later(clock, at, |rescue, clock, tape| rescue.look(clock, tape));
             return;
         }
