@@ -2,6 +2,7 @@
 //!
 //! Nothing in this crate calls a C library or an async runtime, so everything here can be
 //! model-checked, run in virtual time, and read without knowing GLib.
+//! `ARCHITECTURE.md` says what its words mean.
 //!
 //! The building blocks, which is all that an application gets:
 //!

@@ -273,6 +273,12 @@ impl Actor {
     pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
         flat(&self.steps)
     }
+
+    /// The number of the first step inside the step with this index, as in
+    /// [`Key::step`](crate::trace::Key::step).
+    pub fn first_inside(&self, index: usize) -> u16 {
+        inner_base(&self.steps, 0, index)
+    }
 }
 
 /// The number of the first step inside `steps[index]`, whose own steps are numbered from `base`.

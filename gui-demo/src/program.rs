@@ -64,6 +64,8 @@ struct Series {
 struct OpenerKeys {
     /// The timeout that opens the dialog or asks the task to.
     callback: u16,
+    /// The number of the step inside the callback's block-on, if it has one.
+    inside: u16,
     /// The task that is asked to open it.
     task: Option<u16>,
 }
@@ -95,8 +97,10 @@ impl Keys {
             Fact::Answered(n) => key(step(Series::index(self.bus, n)?, 2, 1), Kind::Wake),
             Fact::Pressed(i) => key((self.openers.get(&i)?.callback, FIRED), Kind::Timeout),
             Fact::Woken(i) => key((self.openers.get(&i)?.task?, 0), Kind::Wake),
-            // The steps inside a block-on are numbered from 1000 * (its index + 1).
-            Fact::Slept(i) => key((self.openers.get(&i)?.callback, 1000), Kind::Timer),
+            Fact::Slept(i) => {
+                let opener = self.openers.get(&i)?;
+                key((opener.callback, opener.inside), Kind::Timer)
+            }
             Fact::Open(_) | Fact::Quit(_) | Fact::Close(_) | Fact::Refused(_) => None,
         }
     }
@@ -219,7 +223,8 @@ impl Writer<'_> {
             }
         };
         let callback = self.push(&format!("{level} press"), timeout, steps);
-        self.keys.openers.insert(i, OpenerKeys { callback, task });
+        let inside = self.actors[usize::from(callback)].first_inside(0);
+        self.keys.openers.insert(i, OpenerKeys { callback, inside, task });
     }
 }
 

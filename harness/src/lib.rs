@@ -2,6 +2,7 @@
 //!
 //! A *cell* is one strategy with one scenario. Each run of a cell is a process of its own, under a
 //! supervisor that shares no runtime with it. So an abort is a result, not the end of the harness.
+//! `ARCHITECTURE.md` says what the other words mean.
 //!
 //! | module | what it does |
 //! |---|---|

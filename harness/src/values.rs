@@ -9,7 +9,7 @@ use loopnest_core::Word;
 use crate::called::Called;
 use crate::rules::RULES;
 
-/// `STRATEGY/SCENARIO`.
+/// A cell, `STRATEGY/SCENARIO`.
 #[derive(Clone, Debug)]
 pub(crate) struct CellId {
     pub strategy: String,
@@ -54,11 +54,12 @@ impl Subject {
 
 /// Reads a number in hexadecimal.
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
-    u64::from_str_radix(text.trim_start_matches("0x"), 16)
+    u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16)
         .map_err(|_| "expected a number in hexadecimal, such as 5eed".to_owned())
 }
 
-/// A word that can be searched for.
+/// The parser of a word of a verdict that can be searched for: a bad one, or `refused`, which a program
+/// may also want to avoid.
 pub(crate) fn wanted() -> OneOf<Word> {
     OneOf { names: wanted_names, parse: parse_wanted }
 }
@@ -79,14 +80,14 @@ fn parse_wanted(text: &str) -> Result<Word, String> {
             let names = wanted_names();
             let all = names.join(", ");
             Err(match &near(text, names)[..] {
-                [] => format!("no such verdict; the verdicts are {all}"),
-                near => format!("no such verdict{} The verdicts are {all}", did_you_mean(near)),
+                [] => format!("no such verdict; a search looks for {all}"),
+                near => format!("no such verdict{} A search looks for {all}", did_you_mean(near)),
             })
         }
     }
 }
 
-/// The name of a rule.
+/// The parser of the name of a rule, one of [`RULES`].
 pub(crate) fn rule() -> OneOf<String> {
     OneOf { names: rule_names, parse: parse_rule }
 }

@@ -1,6 +1,6 @@
 //! More of GLib's main loop than a strategy needs, for tests that compare the model with it.
 //!
-//! It is sound like everything else here: no call can make GLib read memory that has been freed.
+//! It is sound like everything else here, as long as one thread at a time uses a context.
 
 #![expect(unsafe_code, reason = "these are functions of C that glib-rs leaves out")]
 
@@ -17,7 +17,8 @@ use glib::{IOCondition, MainContext, Source};
 
 thread_local!(static ASKING: Cell<bool> = const { Cell::new(false) });
 
-/// Calls a `prepare` or a `check`.
+/// Calls a `prepare` or a `check` of a test's source: GLib must not be asked to poll other descriptors
+/// from inside one, so [`set_priority`] panics meanwhile.
 pub fn asking<R>(call: impl FnOnce() -> R) -> R {
     struct Before(bool);
     impl Drop for Before {
@@ -33,8 +34,8 @@ pub fn asking<R>(call: impl FnOnce() -> R) -> R {
 ///
 /// # Panics
 /// While [`asking`], like
-/// [`Source::set_priority`](loopnest_strategies::source::Source::set_priority); and on a thread
-/// that does not own the context, whose owner might be in a `prepare`.
+/// [`Source::set_priority`](loopnest_strategies::source::Source::set_priority); and where another
+/// thread owns the context, and might be in a `prepare`.
 pub fn set_priority(source: &Source, priority: i32) {
     assert!(!ASKING.get(), "a priority cannot be changed inside of a prepare or a check");
     // GLib would poll its descriptors again, and never stop (gmain.c 2.74.6, line 1904).
@@ -228,7 +229,7 @@ pub fn poll_set(context: &MainContext, max_priority: i32) -> Vec<(RawFd, IOCondi
     fds.iter().map(|fd| (fd.fd, events(fd))).collect()
 }
 
-/// Whether a descriptor of [`poll_set`] is readable now.
+/// Whether a poll of a descriptor of [`poll_set`] would return now: it is readable, closed or at its end.
 pub fn is_readable(fd: RawFd) -> bool {
     let mut fd = GPollFD { fd, events: IOCondition::IN.bits() as u16, revents: 0 };
     // SAFETY: one record; a closed descriptor is only reported as such.

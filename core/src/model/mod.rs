@@ -110,6 +110,9 @@
 //!   [`Clock`], take no time and cannot wait.
 //! - Memory: a source lives as long as its context needs it, even if handles to it are left.
 //! - `EINTR`, timeouts in whole seconds and their alignment, and custom poll functions.
+//!
+//! [`strategies`] has a model of each strategy, [`Model`], on top of this, and the [`ideal`] run: what a
+//! program does where nothing is late. [`run`] runs a program on the model of a strategy.
 
 pub mod clock;
 mod context;

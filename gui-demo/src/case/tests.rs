@@ -70,7 +70,11 @@ fn one(origin: Origin, closed: bool) -> (Episode, Vec<(u64, Fact)>) {
     }
     if closed {
         episode.openers[0].closed = Some(at(CLOSE));
-        edges.extend([(CLOSE, Fact::Quit(0)), (CLOSE, Fact::Close(0))]);
+        let ends = match origin {
+            Origin::BlockOn(_) => Fact::Slept(0),
+            _ => Fact::Quit(0),
+        };
+        edges.extend([(CLOSE, ends), (CLOSE, Fact::Close(0))]);
     }
     (episode, edges)
 }
@@ -90,7 +94,8 @@ fn last(beats: &[Beat]) -> Meter {
 
 #[test]
 fn events_on_time_are_progress_for_every_origin_and_nothing_is_owed() {
-    for origin in [Origin::Callback, Origin::Task, Origin::LibraryTask] {
+    let block_on = Origin::BlockOn(Duration::from_millis(CLOSE - OPEN));
+    for origin in [Origin::Callback, Origin::Task, Origin::LibraryTask, block_on] {
         let (episode, edges) = one(origin, true);
         let beats = beats([on_time(), edges].concat(), 2);
         let case = Case::of_beats(&episode, &beats, last(&beats), at(CLOSE));
