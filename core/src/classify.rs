@@ -11,11 +11,12 @@ mod fates;
 mod figures;
 mod places;
 mod stalls;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use self::places::{Loop, Span};
+use self::windows::{Loop, Span};
 use crate::program::{How, Program, Side, Step};
 use crate::trace::{Key, Meter, Trace};
 use crate::verdict::{Finding, Judgement, WindowFigures, Word};
@@ -62,9 +63,9 @@ pub fn classify(program: &Program, ideal: &Trace, real: &Trace) -> Judgement {
         positions: fates::positions(real),
         levels: program.levels(),
         drained: drained(program),
-        spans: places::spans(program, ideal),
+        spans: windows::spans(program, ideal),
         edges: able::edges(real),
-        loops: places::loops(program, real),
+        loops: windows::loops(program, real),
         stalled: BTreeSet::new(),
         words: BTreeSet::new(),
         doubts: BTreeSet::new(),

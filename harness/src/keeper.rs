@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::supervisor::Launch;
+use crate::launch::Launch;
 
 /// The way to the keeper of this process, if it has one.
 static KEEPER: Mutex<Option<ChildStdin>> = Mutex::new(None);

@@ -10,7 +10,7 @@
 //! | [`trial`] | one program on one strategy, in a child process |
 //! | [`search`], [`counterexample`] | the search for a bad verdict, and the file of a find |
 //! | [`matrix`] | which cells, how many times, in which order |
-//! | [`supervisor`] | outside the child: starts it, keeps time, says how it ended |
+//! | [`launch`], [`supervisor`] | outside the child: starts it, keeps time, says how it ended |
 //! | [`child`] | inside the child: runs the program, counts, pokes what is overdue |
 //! | [`shm`], [`stderr`] | the page between the two, and what the child writes |
 //! | [`keeper`] | what a cell has started does not outlive the harness |
@@ -35,6 +35,7 @@ mod file;
 pub mod formats;
 pub mod judgeable;
 pub mod keeper;
+pub mod launch;
 pub mod machine;
 pub mod matrix;
 pub mod parent;

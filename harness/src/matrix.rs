@@ -10,10 +10,10 @@ use loopnest_core::Word;
 use loopnest_core::classify::RULES_VERSION;
 
 use crate::expect::Expectations;
+use crate::launch::Launch;
 use crate::machine;
 use crate::registry::Registry;
 use crate::result::{CellResult, ENOUGH, RunResult, SCHEMA};
-use crate::supervisor::Launch;
 use crate::trial::{Attempt, Trial, TrialError};
 
 /// What to run and how.

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +21,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::child::CANNOT_BEGIN;
 use crate::keeper::Group;
+use crate::launch::Launch;
 use crate::patience::Patience;
 use crate::shm::{Counter, Page};
 use crate::stderr::Stderr;
@@ -46,17 +46,6 @@ const AGAIN: u32 = 3;
 
 /// Held while a child is started, which takes many descriptors for a moment.
 static STARTING: Mutex<()> = Mutex::new(());
-
-/// How to start a child.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The program: this one.
-    pub program: PathBuf,
-    /// Its name in lists of processes.
-    pub name: PathBuf,
-    /// Its arguments, before those that the supervisor adds.
-    pub args: Vec<String>,
-}
 
 /// What a child did.
 #[derive(Debug)]

@@ -14,9 +14,10 @@ use loopnest_core::{Program, Trace, classify};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::judgeable::{Unjudgeable, judgeable};
+use crate::launch::Launch;
 use crate::registry::{Registry, Unknown};
 use crate::result::CellResult;
-use crate::supervisor::{Launch, Outcome, supervise};
+use crate::supervisor::{Outcome, supervise};
 
 /// How many times an inconclusive run is repeated at most.
 const RETRIES: u32 = 2;

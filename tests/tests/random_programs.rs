@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 
 use harness::Registry;
 use harness::counterexample::{self, Counterexample};
-use harness::supervisor::Launch;
+use harness::launch::Launch;
 use harness::trial::{Attempt, Trial, TrialError};
 use libtest_mimic::{Arguments, Failed};
 use loopnest_core::generate::{Size, programs};

@@ -61,13 +61,8 @@ impl Program {
         limits::sizes(self)?;
         Names::of(self)?.check_all(self)?;
         readers(self)?;
-        limits::totals(self)
+        Ok(limits::totals(self)?)
     }
-}
-
-/// A step of an actor, or the actor itself, in the words of an error.
-pub(super) fn place(actor: &str, step: Option<usize>) -> String {
-    step.map_or_else(|| format!("`{actor}`"), |step| format!("step {step} of `{actor}`"))
 }
 
 /// What steps can name.

@@ -9,8 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::check::place;
-use super::{Actor, ActorKind, Program, ProgramError, Step, flat};
+use super::{Actor, ActorKind, Program, Step, flat};
 
 /// The most actors. GLib looks at every source in every iteration.
 pub const ACTORS: usize = 1_000;
@@ -133,8 +132,13 @@ pub(super) fn sizes(program: &Program) -> Result<(), Exceeded> {
     Ok(())
 }
 
+/// A step of an actor, or the actor itself, in the words of an error.
+pub(super) fn place(actor: &str, step: Option<usize>) -> String {
+    step.map_or_else(|| format!("`{actor}`"), |step| format!("step {step} of `{actor}`"))
+}
+
 /// Checks what the whole program does. Every actor that is started must exist.
-pub(super) fn totals(program: &Program) -> Result<(), ProgramError> {
+pub(super) fn totals(program: &Program) -> Result<(), Exceeded> {
     let mut total = 0u64;
     let mut starts = Starts::of(program);
     for (index, actor) in program.actors.iter().enumerate() {
@@ -142,7 +146,7 @@ pub(super) fn totals(program: &Program) -> Result<(), ProgramError> {
         let time =
             firings.saturating_mul(each.saturating_add(actor.steps.iter().map(millis).sum()));
         if time > MILLIS {
-            return Err(Exceeded::Time { actor: actor.name.clone(), n: time }.into());
+            return Err(Exceeded::Time { actor: actor.name.clone(), n: time });
         }
         let starts = starts.count(index)?;
         let mut add = |step, n: u64| {

@@ -9,10 +9,10 @@ use anyhow::Context as _;
 
 use super::output::Destination;
 use crate::keeper;
+use crate::launch::Launch;
 use crate::matrix::Found;
 use crate::registry::Registry;
 use crate::result::{CellResult, RunResult};
-use crate::supervisor::Launch;
 use crate::timeline::{self, Shown};
 use crate::trial::Attempt;
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use loopnest_core::classify::{RULES_VERSION, classify};
 use loopnest_core::model::ideal;
 
-use super::failure::usage;
 use super::output::{print, say, style};
 use super::report::stored;
 use super::subject::{Chosen, attempts};
+use super::usage::usage;
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
 use crate::explanation::{Page, explanation};

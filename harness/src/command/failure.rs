@@ -1,9 +1,9 @@
 //! The message and the exit code when a command fails.
 
-use std::fmt::Display;
 use std::io;
 
 use super::output::say;
+use super::usage::Usage;
 use crate::exit::Exit;
 use crate::registry::Unknown;
 use crate::trial::TrialError;
@@ -19,14 +19,4 @@ pub(super) fn failed(error: &anyhow::Error) -> Exit {
         matches!(error.downcast_ref(), Some(TrialError::Unknown(_) | TrialError::Unjudgeable(_)));
     let usage = error.is::<Unknown>() || error.is::<Usage>() || refused;
     if usage { Exit::Usage } else { Exit::Failed }
-}
-
-/// A mistake of the user, not of the harness.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
-
-/// Turns any error into wrong usage.
-pub(super) fn usage(error: impl Display) -> anyhow::Error {
-    Usage(error.to_string()).into()
 }

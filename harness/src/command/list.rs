@@ -8,8 +8,8 @@ use loopnest_core::strategy::{About, Owner};
 use loopnest_core::{Program, Word};
 use serde_json::{Value, json};
 
-use super::failure::usage;
 use super::output::{print, style};
+use super::usage::usage;
 use crate::cli::{ListArgs, ListFormat, ListWhat, When};
 use crate::exit::Exit;
 use crate::formats::Style;

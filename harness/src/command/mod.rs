@@ -15,6 +15,7 @@ mod failure;
 mod output;
 mod progress;
 mod subject;
+mod usage;
 mod variables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +23,8 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
-use failure::{failed, usage};
+use failure::failed;
+use usage::usage;
 
 use crate::called::Called;
 use crate::cli::{Cli, Command, command};

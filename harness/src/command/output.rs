@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::failure::usage;
+use super::usage::usage;
 use crate::called::Called;
 use crate::cli::When;
 use crate::formats::Style;

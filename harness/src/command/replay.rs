@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use super::cells::write_timeline;
-use super::failure::usage;
 use super::output::{Destination, print, style};
 use super::subject::{Chosen, attempts};
+use super::usage::usage;
 use crate::cli::ReplayArgs;
 use crate::counterexample;
 use crate::exit::Exit;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::failure::usage;
 use super::output::{print, style};
+use super::usage::usage;
 use crate::cli::ReportArgs;
 use crate::exit::Exit;
 use crate::formats::render;

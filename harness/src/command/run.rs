@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::cells::{jobs, launch, misjudged, on_interrupt, write_timelines};
-use super::failure::usage;
 use super::output::{Destination, print, say, style, write_out};
 use super::progress::OfCells;
+use super::usage::usage;
 use crate::cli::{FailOn, RunArgs};
 use crate::exit::Exit;
 use crate::expect::Expectations;

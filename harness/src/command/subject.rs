@@ -7,9 +7,9 @@ use loopnest_core::Word;
 use loopnest_core::classify::RULES_VERSION;
 
 use super::cells::{launch, on_interrupt};
-use super::failure::usage;
 use super::output::say;
 use super::progress::OfCells;
+use super::usage::usage;
 use crate::cli::ProgressKind;
 use crate::counterexample::Counterexample;
 use crate::expect::Expectations;
