@@ -59,6 +59,8 @@ fn build(folder: &Path) -> PathBuf {
     let built = Command::new(cargo)
         .args(["build", "--quiet", "--offline", "--target-dir"])
         .arg(target)
+        // Nobody debugs it.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .current_dir(folder)
         .output()
         .expect("cargo");

@@ -71,6 +71,8 @@ impl Stranger {
     fn ask(&self, args: &[&str]) -> Seen {
         let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
         let mut command = Command::new(cargo);
+        // Nobody debugs what is built here.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
         command.args(args).current_dir(&self.folder);
         Seen::of(&command.output().expect("cargo"))
     }
