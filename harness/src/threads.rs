@@ -77,7 +77,8 @@ struct Thread {
 impl Thread {
     fn new(tid: u64, keep: bool) -> Self {
         let open = || File::open(format!("/proc/self/task/{tid}/schedstat")).ok();
-        let mut thread = Self { schedstat: open().filter(|_| keep), last: Scheduled::default() };
+        let schedstat = keep.then(open).flatten();
+        let mut thread = Self { schedstat, last: Scheduled::default() };
         thread.last = thread.read(tid).unwrap_or_default();
         thread
     }

@@ -51,7 +51,7 @@ impl Case<'_> {
     }
 
     /// For how long the loop thread did not run between a moment and the event at `end`, and for how
-    /// long of that it could have, as far as the event at `seen` tells.
+    /// long the subject was kept from running, as far as the event at `seen` tells.
     pub(super) fn idle(&self, from: Duration, end: usize, seen: usize) -> (Duration, Duration) {
         let events = &self.real.events;
         let (_, meter) = self.reading(from);
