@@ -202,9 +202,11 @@ pub struct ReadmeArgs {
 /// target/package and target/outside.
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// Use the lowest versions that the manifests allow; finding them needs a nightly toolchain
+    /// Use the oldest Rust and the lowest versions that the manifests promise
+    ///
+    /// Finding the lowest versions needs a nightly toolchain.
     #[arg(long)]
-    pub minimal: bool,
+    pub oldest: bool,
 }
 
 /// Run the matrix beside other work, again and again, and count the wrong verdicts.

@@ -4,7 +4,8 @@
 //! Here the packages are only checked, and share what is compiled with the workspace.
 //!
 //! A manifest promises more than a lock file tries: the lowest version of each dependency that it
-//! names. With `--minimal` these are taken.
+//! names, and the oldest Rust. With `--oldest` these are taken, both at once: whoever has to keep an
+//! old compiler keeps old dependencies too.
 
 use std::fs;
 use std::io;
@@ -35,11 +36,13 @@ pub fn run(args: &PackageArgs) -> Result<ExitCode> {
     fs::write(outside.join("Cargo.toml"), manifest(&published))?;
     fs::copy(root.join("Cargo.lock"), outside.join("Cargo.lock"))?;
 
-    if args.minimal {
+    let mut check = Cmd::line("cargo");
+    if args.oldest {
         perform(&Cmd::line(MINIMISE), &outside)?;
+        check = Cmd::line("rustup run").args([&published.rust, "cargo"]);
     }
-    let check = Cmd::line("cargo check --workspace --all-features --target-dir").arg(target);
-    perform(&check, &outside)?;
+    let check = check.args("check --workspace --all-features --target-dir".split(' '));
+    perform(&check.arg(target), &outside)?;
     Ok(ExitCode::SUCCESS)
 }
 

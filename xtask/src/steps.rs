@@ -38,10 +38,8 @@ pub enum Step {
     Features,
     /// The published packages compile outside of the workspace
     Package,
-    /// They compile with the lowest versions that their manifests allow
-    Minimal,
-    /// They compile with the oldest Rust that is promised
-    Msrv,
+    /// They compile with the oldest Rust and the lowest versions that their manifests promise
+    Oldest,
     /// Every verdict is the expected one
     Matrix,
     /// The generated parts of the documents are what the harness prints
@@ -103,7 +101,7 @@ impl Step {
                 "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it".into(),
             ),
             Self::Deny => one(Cmd::line("cargo deny check licenses bans sources")),
-            Self::Features | Self::Package | Self::Minimal | Self::Msrv => packaging(self, site),
+            Self::Features | Self::Package | Self::Oldest => packaging(self, site),
             Self::Matrix => Work::Do {
                 // A harness that misjudges a planted subject has nothing to say of the others.
                 prepare: vec![build_harness(site), Cmd::program(harness(site)).arg("doctor")],
@@ -239,13 +237,9 @@ fn packaging(step: Step, site: &Site) -> Work {
         return Work::Skip("the manifests cannot be read; cargo says why".into());
     };
     match step {
-        Step::Minimal if !site.nightly => toolchain("nightly"),
-        Step::Minimal => one(Cmd::line("cargo xtask package --minimal")),
-        Step::Msrv if !site.oldest_rust => toolchain(&published.rust),
-        Step::Msrv => {
-            let rustup = Cmd::line("rustup run").arg(&published.rust);
-            one(rustup.args(["cargo", "check", "--all-features"]).args(published.flags()))
-        }
+        Step::Oldest if !site.oldest_rust => toolchain(&published.rust),
+        Step::Oldest if !site.nightly => toolchain("nightly"),
+        Step::Oldest => one(Cmd::line("cargo xtask package --oldest")),
         Step::Features => features(published, site),
         _ => one(Cmd::line("cargo xtask package")),
     }
@@ -412,13 +406,13 @@ mod tests {
 
     #[test]
     fn a_toolchain_that_is_not_there_is_named_with_its_remedy() {
-        assert_eq!(
-            lines(Step::Msrv, &full()),
-            ["rustup run 1.92 cargo check --all-features -p small -p large"]
-        );
-        let site = Site { oldest_rust: false, nightly: false, ..full() };
-        for (step, name) in [(Step::Msrv, "1.92"), (Step::Minimal, "nightly")] {
-            let Work::Skip(why) = step.work(&site) else { panic!("{step:?} would run") };
+        assert_eq!(lines(Step::Oldest, &full()), ["cargo xtask package --oldest"]);
+        let without = |name| match name {
+            "1.92" => Site { oldest_rust: false, ..full() },
+            _ => Site { nightly: false, ..full() },
+        };
+        for name in ["1.92", "nightly"] {
+            let Work::Skip(why) = Step::Oldest.work(&without(name)) else { panic!("it would run") };
             assert!(why.contains(&format!("minimal {name}`")), "{why}");
         }
     }
