@@ -14,7 +14,7 @@
 //! - **A task is polled and dropped only on the thread that made the executor.**
 //! - **A wake never runs user code**: it pushes to the queue and, once per sleep, rings the host.
 //! - **A panic stays in its task**, as in tokio: awaiting the handle returns it. A panic in a
-//!   destructor is reported by the panic hook only.
+//!   destructor, or in the waker of who awaits the handle, is reported by the panic hook only.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -23,7 +23,6 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -31,6 +30,8 @@ use async_task::{FallibleTask, Runnable};
 use pin_project_lite::pin_project;
 use slab::Slab;
 
+pub use crate::panics::Panic;
+use crate::panics::{quiet, quietly};
 use crate::protocol::WakeFlag;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock, yield_now};
 
@@ -52,8 +53,16 @@ struct Shared {
     /// Armed while the host sleeps.
     flag: WakeFlag,
     ring: Box<dyn Fn() + Send + Sync>,
+    alive: Mutex<Alive>,
+}
+
+#[derive(Default)]
+struct Alive {
     /// A waker of every task that has not ended, to reach them when the executor is dropped.
-    alive: Mutex<Slab<Waker>>,
+    tasks: Slab<Waker>,
+    /// The executor is being dropped, and takes no more tasks. Otherwise that would not end while
+    /// other threads go on spawning.
+    closing: bool,
 }
 
 #[derive(Default)]
@@ -79,7 +88,7 @@ impl Executor {
             queue: Mutex::new(Queue::default()),
             flag: WakeFlag::new(),
             ring: Box::new(ring),
-            alive: Mutex::new(Slab::new()),
+            alive: Mutex::new(Alive::default()),
         };
         Self { shared: Arc::new(shared), _thread: PhantomData }
     }
@@ -94,7 +103,7 @@ impl Executor {
         let aborted = body.aborted.clone();
         let (runnable, task) = async_task::spawn_local(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
-        JoinHandle { task: Some(task.fallible()), waker, aborted }
+        JoinHandle { task: Some(task.fallible()), waker, aborted, awaiter: None }
     }
 
     /// A handle that spawns from any thread.
@@ -148,7 +157,7 @@ impl Executor {
 
     /// The number of tasks that have not ended.
     pub fn n_tasks(&self) -> usize {
-        self.shared.alive().len()
+        self.shared.alive().tasks.len()
     }
 }
 
@@ -161,7 +170,11 @@ impl fmt::Debug for Executor {
 impl Drop for Executor {
     /// Drops every task at once, on the thread that it belongs to.
     fn drop(&mut self) {
-        let wakers: Vec<Waker> = self.shared.alive().iter().map(|(_, w)| w.clone()).collect();
+        let wakers: Vec<Waker> = {
+            let mut alive = self.shared.alive();
+            alive.closing = true;
+            alive.tasks.iter().map(|(_, waker)| waker.clone()).collect()
+        };
         for waker in wakers {
             waker.wake();
         }
@@ -169,7 +182,7 @@ impl Drop for Executor {
             let runnable = {
                 let mut queue = lock(&self.shared.queue);
                 let runnable = queue.ready.pop_front();
-                queue.closed = runnable.is_none() && self.shared.alive().is_empty();
+                queue.closed = runnable.is_none() && self.shared.alive().tasks.is_empty();
                 if queue.closed {
                     break;
                 }
@@ -185,21 +198,28 @@ impl Drop for Executor {
 }
 
 impl Shared {
-    fn alive(&self) -> MutexGuard<'_, Slab<Waker>> {
+    fn alive(&self) -> MutexGuard<'_, Alive> {
         lock(&self.alive)
     }
 
-    /// Reserves the entry in `alive` before the task exists.
-    fn enter<F>(this: &Arc<Self>, future: F) -> (usize, Body<F>) {
-        let index = this.alive().insert(Waker::noop().clone());
+    /// Reserves the entry in `alive` before the task exists; none if tasks are no longer taken.
+    fn enter<F>(this: &Arc<Self>, future: F) -> (Option<usize>, Body<F>) {
+        let index = {
+            let mut alive = this.alive();
+            (!alive.closing).then(|| alive.tasks.insert(Waker::noop().clone()))
+        };
         let entry = Entry { shared: this.clone(), index };
         (index, Body { future: Some(future), aborted: Arc::new(AtomicBool::new(false)), entry })
     }
 
-    /// Queues a task for the first time. Gives a waker of it.
-    fn begin(this: &Arc<Self>, entry: usize, runnable: Runnable) -> Waker {
+    /// Queues a task for the first time, or drops it if it has no entry. Gives a waker of it.
+    fn begin(this: &Arc<Self>, entry: Option<usize>, runnable: Runnable) -> Waker {
         let waker = runnable.waker();
-        if let Some(entry) = this.alive().get_mut(entry) {
+        let Some(entry) = entry else {
+            drop(runnable);
+            return waker;
+        };
+        if let Some(entry) = this.alive().tasks.get_mut(entry) {
             entry.clone_from(&waker);
         }
         runnable.schedule();
@@ -272,18 +292,18 @@ impl<F: Future> Future for Body<F> {
 
 /// Drops a future. A panic ends here; the panic hook has already reported it.
 fn clear<F>(mut future: Pin<&mut Option<F>>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+    quietly(|| future.set(None));
 }
 
 /// Removes a task from `alive` when its future is gone.
 struct Entry {
     shared: Arc<Shared>,
-    index: usize,
+    index: Option<usize>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let waker = self.shared.alive().try_remove(self.index);
+        let waker = self.index.and_then(|index| self.shared.alive().tasks.try_remove(index));
         drop(waker);
     }
 }
@@ -306,7 +326,7 @@ impl Spawner {
         let aborted = body.aborted.clone();
         let (runnable, task) = async_task::spawn(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
-        JoinHandle { task: Some(task.fallible()), waker, aborted }
+        JoinHandle { task: Some(task.fallible()), waker, aborted, awaiter: None }
     }
 }
 
@@ -329,34 +349,7 @@ impl<T> Output<T> {
 impl<T> Drop for Output<T> {
     fn drop(&mut self) {
         let output = self.0.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(output)));
-    }
-}
-
-/// The payload of a panic. `Sync`, unlike the payload itself, so that errors can contain it and
-/// still be `Send` and `Sync`.
-pub struct Panic(std::sync::Mutex<Box<dyn Any + Send>>);
-
-impl Panic {
-    /// Wraps the payload that `catch_unwind` returned.
-    pub fn new(payload: Box<dyn Any + Send>) -> Self {
-        Self(std::sync::Mutex::new(payload))
-    }
-
-    /// The payload, for `downcast`.
-    pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Resumes the panic.
-    pub fn resume(self) -> ! {
-        std::panic::resume_unwind(self.into_payload())
-    }
-}
-
-impl fmt::Debug for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Panic(..)")
+        quietly(|| drop(output));
     }
 }
 
@@ -366,6 +359,8 @@ pub struct JoinHandle<T> {
     task: Option<Joining<T>>,
     waker: Waker,
     aborted: Arc<AtomicBool>,
+    /// The waker of who awaits it, and what async-task gets in its place.
+    awaiter: Option<(Waker, Waker)>,
 }
 
 type Joining<T> = FallibleTask<Result<Output<T>, JoinError>>;
@@ -440,10 +435,14 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(task) = &mut self.task else {
+        let this = &mut *self;
+        let Some(task) = &mut this.task else {
             return Poll::Ready(Err(JoinError::Cancelled));
         };
-        Pin::new(task).poll(cx).map(|output| match output {
+        let known = this.awaiter.take().filter(|(theirs, _)| theirs.will_wake(cx.waker()));
+        let awaiter = known.unwrap_or_else(|| (cx.waker().clone(), quiet(cx.waker().clone())));
+        let (_, awaiter) = this.awaiter.insert(awaiter);
+        Pin::new(task).poll(&mut Context::from_waker(awaiter)).map(|output| match output {
             None => Err(JoinError::Cancelled),
             Some(Err(error)) => Err(error),
             Some(Ok(output)) => output.take().ok_or(JoinError::Cancelled),

@@ -11,6 +11,7 @@
 //! | [`executor`] | the re-entrant run queue |
 //! | [`protocol`] | communication between threads: wake flag, hand-off queue |
 //! | [`pace`] | how strategies share the loop with GTK |
+//! | [`panics`] | caught panics, and destructors and wakers that may panic |
 //! | [`signal`] | a signal that is set once and awaited by any number of tasks |
 //! | [`sync`] | `std` or loom, behind a private cfg |
 //!
@@ -42,6 +43,7 @@ pub mod measure;
 #[cfg(feature = "lab")]
 pub mod model;
 pub mod pace;
+pub mod panics;
 #[cfg(feature = "lab")]
 pub mod program;
 pub mod protocol;
