@@ -43,7 +43,8 @@ impl Strategy for Pump {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime
             .map_err(|source| RunError::SetUp { what: "the runtime", source: source.into() })?;
-        let jobs = JobQueue::new(&MainContext::default());
+        let jobs = JobQueue::new(&MainContext::default())
+            .map_err(|source| RunError::SetUp { what: "the jobs", source: source.into() })?;
         let tasks = OnTokio { handle: runtime.handle().clone(), glib: jobs.handle() };
         let loops = HostLoops::new(tasks);
         runtime.spawn(async {

@@ -18,7 +18,16 @@
 //! The exception is a nested loop opened by a task on tokio's *own* queue (`tokio::spawn` in a
 //! library). It runs inside a turn, and tokio does not allow a second turn inside the first.
 //! Then our tasks still run when GLib callbacks wake them, but tokio's I/O and timers wait until
-//! the loop closes. Nothing spins, and a warning is logged.
+//! the loop closes. Nothing spins, and a warning is given through GLib's log and `tracing`.
+//!
+//! # Inside another runtime
+//!
+//! Inside the `block_on` or a worker of a multi-threaded runtime, as under `#[tokio::main]`,
+//! everything works: each slice is a `block_in_place`. It needs the feature `rt-multi-thread`.
+//! Inside the `block_on` of another current-thread runtime tokio waits, as above. In a `LocalSet` of
+//! a multi-threaded runtime, or in an `unconstrained` future, tokio can only be asked by letting it
+//! panic: the panic hook runs once for each poll of that future, and **with `panic = "abort"` the
+//! process ends there**.
 //!
 //! # Timers
 //!
@@ -28,8 +37,8 @@
 //!
 //! # Limits
 //!
-//! - tokio's I/O and timers stop in a nested loop opened by a task on tokio's own queue, as above,
-//!   or inside another runtime's `block_on`. A task of ours that calls `tokio::task::yield_now`
+//! - tokio's I/O and timers stop in a nested loop opened by a task on tokio's own queue, or inside
+//!   the `block_on` of another current-thread runtime, as above. A task of ours that calls `tokio::task::yield_now`
 //!   there waits too, because tokio defers the wake to the scheduler that is on the stack.
 //! - tokio's cooperative budget does not apply to our tasks: one that never waits keeps the thread.
 //! - Linux only: it depends on `epoll_wait`.
@@ -42,23 +51,23 @@ mod turn;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, ready};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use glib::{IOCondition, MainContext, MainLoop};
-use loopnest_core::executor::{Executor, JoinError, JoinHandle, Slice, Spawner};
+use loopnest_core::executor::{Executor, JoinError, JoinHandle, Panic, Slice, Spawner};
 use loopnest_core::pace::SLICE;
-use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
+use tokio::runtime::Handle;
 
-use self::turn::{State, Turn, is_turning};
+use self::turn::{State, Turn};
+use crate::advice;
 use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::pace::{self, Backlog, Later, Work};
+use crate::runtime::{IsHeld, Runtime, is_running};
 use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
 use crate::wait::Driver;
 
@@ -68,7 +77,7 @@ use crate::wait::Driver;
 /// tasks to run. Any loop of that context runs them: `MainLoop::run`, `gtk::Application::run`,
 /// `MainContext::iteration`, and every loop nested in these.
 ///
-/// Dropping it drops all tasks and then the runtime, which waits for running `spawn_blocking`
+/// Dropping it drops all tasks and then the runtime. It does not wait for running `spawn_blocking`
 /// closures. If it is dropped inside one of its own tasks, this happens at the end of that
 /// dispatch.
 ///
@@ -99,12 +108,11 @@ pub struct Dispatch {
 
 struct Shared {
     executor: Executor,
-    runtime: LocalRuntime,
+    runtime: Runtime,
     turn: Rc<Turn>,
     backlog: Backlog,
-    /// The foreign runtime whose `block_on` made tokio refuse a turn, and the depth at which it
-    /// did.
-    held: Cell<Option<(Id, i32)>>,
+    /// The last slice made no turn, because the runtime is held.
+    held: Cell<bool>,
     warned: Cell<bool>,
 }
 
@@ -124,14 +132,12 @@ impl Dispatch {
     /// ```
     ///
     /// # Errors
-    /// If the system has no descriptors left for the runtime, or if this crate was linked into a
+    /// If another thread owns the context; inside the `block_on` of another current-thread runtime;
+    /// if the system has no descriptors left for the runtime; or if this crate was linked into a
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
-    ///
-    /// # Panics
-    /// If called inside another runtime's `block_on`.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
-        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default());
-        let runtime = runtime.map_err(SetupError::Runtime)?;
+        let _owner = context.acquire().map_err(|_| SetupError::NotOwner)?;
+        let runtime = Runtime::new()?;
         let driver = Driver::of(&runtime)?;
         let watched = driver.watched.clone();
         let ring = context.clone();
@@ -140,11 +146,11 @@ impl Dispatch {
             runtime,
             turn: Rc::new(Turn::new(driver)),
             backlog: Backlog::default(),
-            held: Cell::new(None),
+            held: Cell::new(false),
             warned: Cell::new(false),
         });
         // The first turn finds the first deadline.
-        shared.turn.run(&shared.runtime, Instant::now() + SLICE);
+        shared.turn(Instant::now() + SLICE).map_err(|IsHeld| SetupError::Held)?;
         let callbacks = MainCallbacks {
             shared: shared.clone(),
             tag: OnceCell::new(),
@@ -216,7 +222,7 @@ impl Dispatch {
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
     pub fn glib(&self) -> GlibHandle {
-        self.jobs.get_or_init(|| JobQueue::new(&self.context)).handle()
+        self.jobs.get_or_init(|| JobQueue::attached_to(&self.context)).handle()
     }
 
     /// tokio's handle, for libraries that need one.
@@ -254,18 +260,25 @@ impl Dispatch {
     /// ```
     ///
     /// # Panics
-    /// If `future` or a callback of a [`Source`] panics, with that panic. Also if called inside a
-    /// task on tokio's own queue, as tokio's own `block_on` does, because `future` could wait for
-    /// ever there.
+    /// If `future` or a callback of a [`Source`] panics, with that panic; if another thread owns the
+    /// context. Also inside a task on tokio's own queue or inside the `block_on` of another
+    /// current-thread runtime, as tokio's own `block_on` does, because `future` could wait for ever
+    /// there.
     pub fn block_on<F>(&self, future: F) -> F::Output
     where
         F: Future + 'static,
         F::Output: 'static,
     {
         assert!(
-            !Self::is_inside_library_task(),
-            "block_on inside a task spawned with tokio::spawn cannot run tokio's I/O and timers; \
-             call it from a callback or from a task of Dispatch::spawn_local"
+            self.shared.can_turn(),
+            "block_on inside a task spawned with tokio::spawn, or inside another runtime's block_on, \
+             cannot run tokio's I/O and timers; call it from a callback or from a task of \
+             Dispatch::spawn_local"
+        );
+        let owner = self.context.acquire();
+        assert!(
+            owner.is_ok(),
+            "another thread runs the context, and only that thread can wait in it"
         );
         let main_loop = MainLoop::new(Some(&self.context), false);
         let result = Rc::new(RefCell::new(None));
@@ -300,7 +313,7 @@ impl Dispatch {
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
     pub fn is_inside_library_task() -> bool {
-        is_turning()
+        is_running()
     }
 
     /// The number of tasks that have not ended, without those on tokio's own queue.
@@ -332,82 +345,70 @@ impl Drop for Dispatch {
 }
 
 impl Shared {
-    /// Whether tokio cannot make a turn now: a turn, or another runtime's `block_on`, is on the
-    /// stack, and tokio refuses to nest.
-    fn is_held(&self, depth: i32) -> bool {
-        if is_turning() {
-            return true;
+    /// Whether tokio cannot make a turn now.
+    fn is_held(&self) -> bool {
+        if !self.held.get() {
+            return is_running();
         }
-        let Some((runtime, held_at)) = self.held.get() else { return false };
-        let inside = Handle::try_current().is_ok_and(|current| current.id() == runtime);
-        let held = inside && depth >= held_at;
+        let held = self.runtime.is_held();
         if !held {
-            self.held.set(None);
+            self.held.set(false);
             // The refused turn did not learn a deadline.
             self.turn.deadline.set(Some(Instant::now()));
         }
         held
     }
 
-    /// Makes a turn; none if another runtime's `block_on` is on the stack.
-    fn try_turn(&self, end: Instant) -> Option<State> {
-        // From here one cannot tell an entered runtime from one inside `block_on`, and tokio only
-        // refuses in the second case. So try.
-        let ours = self.runtime.handle().id();
-        let foreign = Handle::try_current().ok().filter(|current| current.id() != ours);
-        let turn = || self.turn.run(&self.runtime, end);
-        let Some(foreign) = foreign else { return Some(turn()) };
-        let state = catch_unwind(AssertUnwindSafe(turn)).ok();
-        if state.is_none() {
-            self.held.set(Some((foreign.id(), glib::main_depth() - 1)));
-        }
-        state
+    /// Whether tokio makes a turn here if it is asked to.
+    fn can_turn(&self) -> bool {
+        let turn = || self.runtime.try_block_on(ready(()));
+        matches!(self.runtime.try_outside(turn), Ok(Ok(())))
+    }
+
+    /// Makes a turn.
+    fn turn(&self, end: Instant) -> Result<State, IsHeld> {
+        self.runtime.try_outside(|| self.turn.run(&self.runtime, end))?
     }
 
     /// Runs our tasks and tokio alternately until neither has anything to do, for about one slice.
-    ///
-    /// The last turn finds nothing to do and learns the next deadline. This saves the iterations
-    /// that tokio's own wake-ups would cost, one for each timer that a task arms.
+    /// If tokio is held, only our tasks. Says whether work is left.
     fn run_slice(&self) -> bool {
         let end = Instant::now() + SLICE;
-        if self.is_held(glib::main_depth() - 1) {
-            return self.run_tasks_only(end);
-        }
+        // All of it outside, so that a nested loop in one of our tasks is outside too.
+        let more = self.runtime.try_outside(|| self.run_both(end));
+        more.flatten().unwrap_or_else(|IsHeld| {
+            // A turn of ours that is on the stack goes on later, and learns a deadline then.
+            self.held.set(!is_running());
+            self.warn();
+            self.runtime.while_held(|| self.executor.run_until(end)) == Slice::More
+        })
+    }
+
+    /// The last turn finds nothing to do and learns the next deadline. This saves the iterations
+    /// that tokio's own wake-ups would cost, one for each timer that a task arms.
+    fn run_both(&self, end: Instant) -> Result<bool, IsHeld> {
         loop {
             // tokio gets its turn even if our tasks have used up the time.
             let slice = {
                 let _entered = self.runtime.enter();
                 self.executor.run_until(end)
             };
-            let Some(state) = self.try_turn(end) else {
-                return self.run_tasks_only(end);
-            };
+            let state = self.turn.run(&self.runtime, end)?;
             if slice == Slice::More || state == State::OutOfTime || Instant::now() >= end {
-                return true;
+                return Ok(true);
             }
             if state == State::Idle && !self.executor.is_ready() {
-                return false;
+                return Ok(false);
             }
         }
     }
 
-    /// Used while tokio is held. The cooperative budget of the task on the stack still applies and
-    /// is never refilled, so a channel would return `Pending` and wake its task at once, for ever
-    /// (gtk-rs-core#1251). Hence `unconstrained`.
-    fn run_tasks_only(&self, end: Instant) -> bool {
-        self.warn();
-        let _entered = self.runtime.enter();
-        let slice = pin!(poll_fn(|_| Poll::Ready(self.executor.run_until(end))));
-        let slice = pin!(tokio::task::unconstrained(slice));
-        slice.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(Slice::More)
-    }
-
     fn warn(&self) {
         if !self.warned.replace(true) {
-            tracing::warn!(
+            advice::warn(
                 "a nested loop was opened inside a task spawned with tokio::spawn, or inside another \
                  runtime's block_on: tokio's I/O and timers wait until it closes; open it from a \
-                 callback or from a task of Dispatch::spawn_local"
+                 callback or from a task of Dispatch::spawn_local",
             );
         }
     }
@@ -427,8 +428,9 @@ impl Work for Shared {
         // `Handle::enter` that a task keeps across an await. They must not end the source.
         match catch_unwind(AssertUnwindSafe(|| self.run_slice())) {
             Ok(more) => self.backlog.set(more.then(Instant::now)),
-            Err(_) => {
-                tracing::error!("caught a panic outside of all tasks; the loop continues");
+            Err(panic) => {
+                drop(Panic::new(panic));
+                advice::warn("a panic outside of all tasks was caught; the loop continues");
                 self.backlog.set(Some(Instant::now()));
             }
         }
@@ -472,7 +474,7 @@ impl Callbacks for MainCallbacks {
     fn prepare(&self, this: SourceRef<'_>) -> Prepare {
         self.shared.backlog.pass();
         let backlog = self.shared.backlog.is_left();
-        self.watch(this, !backlog && !self.shared.is_held(glib::main_depth()));
+        self.watch(this, !backlog && !self.shared.is_held());
         if self.shared.backlog.prepare(self.is_due(), || self.shared.executor.prepare()) {
             return Prepare::Ready;
         }

@@ -8,6 +8,17 @@ use loopnest_core::executor::Panic;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
+    /// Another thread owns the context at this moment. What is attached to a context belongs to the
+    /// thread that runs it.
+    #[error("another thread runs this context; set the strategy up on that thread")]
+    NotOwner,
+    /// The caller is inside the `block_on` of a current-thread runtime, or in a task of a `LocalSet`,
+    /// where tokio runs no other runtime.
+    #[error(
+        "tokio runs no runtime inside another one's block_on; set the strategy up before it, or \
+         inside a multi-threaded runtime with the feature rt-multi-thread"
+    )]
+    Held,
     /// The system is out of file descriptors or threads.
     #[error("cannot start tokio")]
     Runtime(#[source] io::Error),

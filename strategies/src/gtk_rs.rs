@@ -36,11 +36,14 @@ use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 
 /// A tokio runtime beside glib's executor.
+///
+/// Dropping it stops tokio. It does not wait for running `spawn_blocking` closures.
 #[derive(Debug)]
 pub struct GtkRs {
     /// Created on first use.
     jobs: OnceCell<JobQueue>,
-    runtime: Runtime,
+    /// Taken out only when this is dropped.
+    runtime: Option<Runtime>,
     context: MainContext,
 }
 
@@ -54,11 +57,12 @@ impl GtkRs {
     /// ```
     ///
     /// # Errors
-    /// If the system has no threads or descriptors left.
+    /// If another thread owns the context, or if the system has no threads or descriptors left.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
+        let _owner = context.acquire().map_err(|_| SetupError::NotOwner)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(SetupError::Runtime)?;
-        Ok(Self { jobs: OnceCell::new(), runtime, context: context.clone() })
+        Ok(Self { jobs: OnceCell::new(), runtime: Some(runtime), context: context.clone() })
     }
 
     /// Runs `root` to completion on glib's executor, with the runtime entered.
@@ -77,7 +81,7 @@ impl GtkRs {
     /// # Panics
     /// If another thread owns the context, or if `root` panics.
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
-        let _entered = self.runtime.enter();
+        let _entered = self.tokio_handle().enter();
         self.context.block_on(root)
     }
 
@@ -92,7 +96,7 @@ impl GtkRs {
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
     pub fn glib(&self) -> GlibHandle {
-        self.jobs.get_or_init(|| JobQueue::new(&self.context)).handle()
+        self.jobs.get_or_init(|| JobQueue::attached_to(&self.context)).handle()
     }
 
     /// tokio's handle.
@@ -105,6 +109,18 @@ impl GtkRs {
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
     pub fn tokio_handle(&self) -> &Handle {
-        self.runtime.handle()
+        match &self.runtime {
+            Some(runtime) => runtime.handle(),
+            None => unreachable!("taken out only when it is dropped"),
+        }
+    }
+}
+
+impl Drop for GtkRs {
+    fn drop(&mut self) {
+        // tokio's own drop waits for `spawn_blocking`, and panics inside a `block_on`.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }

@@ -78,8 +78,9 @@ impl Handoff {
     /// ```
     ///
     /// # Errors
-    /// If the system has no threads or descriptors left.
+    /// If another thread owns the context, or if the system has no threads or descriptors left.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
+        let jobs = JobQueue::new(context)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(SetupError::Runtime)?;
         let handle = runtime.handle().clone();
@@ -91,13 +92,7 @@ impl Handoff {
             runtime.shutdown_background();
         });
         let thread = thread.map_err(SetupError::Runtime)?;
-        Ok(Self {
-            handle,
-            context: context.clone(),
-            jobs: JobQueue::new(context),
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { handle, context: context.clone(), jobs, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Starts a task on tokio's thread. You can await the handle anywhere, including in futures
@@ -163,12 +158,18 @@ impl Handoff {
     /// ```
     ///
     /// # Panics
-    /// If `future` or a callback of a [`Source`](source::Source) panics, with that panic.
+    /// If `future` or a callback of a [`Source`](source::Source) panics, with that panic; if another
+    /// thread owns the context.
     pub fn block_on<F>(&self, future: F) -> F::Output
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let owner = self.context.acquire();
+        assert!(
+            owner.is_ok(),
+            "another thread runs the context, and only that thread can wait in it"
+        );
         let main_loop = MainLoop::new(Some(&self.context), false);
         let quit = main_loop.clone();
         let (tx, mut rx) = oneshot::channel();

@@ -20,10 +20,11 @@ use std::time::Instant;
 use glib::MainContext;
 use loopnest_core::executor::Panic;
 use loopnest_core::pace::SLICE;
+use loopnest_core::panics::quietly;
 use loopnest_core::protocol::handoff::{HandoffReceiver, HandoffSender, handoff};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::error::CallError;
+use crate::error::{CallError, SetupError};
 use crate::pace::{self, Backlog, Later, Work};
 use crate::source::{Callbacks, Prepare, Source, SourceRef, carry_panic};
 
@@ -62,12 +63,22 @@ impl JobQueue {
     /// use loopnest_strategies::{JobQueue, glib::MainContext};
     ///
     /// let context = MainContext::default();
-    /// let jobs = JobQueue::new(&context);
+    /// let jobs = JobQueue::new(&context)?;
     /// let glib = jobs.handle();
     /// // On any thread, in any executor. Here one thread does both.
     /// assert_eq!(context.block_on(glib.call(|| 42)).expect("the queue is there"), 42);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
-    pub fn new(context: &MainContext) -> Self {
+    ///
+    /// # Errors
+    /// If another thread owns the context.
+    pub fn new(context: &MainContext) -> Result<Self, SetupError> {
+        let _owner = context.acquire().map_err(|_| SetupError::NotOwner)?;
+        Ok(Self::attached_to(context))
+    }
+
+    /// Like [`new`](Self::new), without a look at who owns the context.
+    pub(crate) fn attached_to(context: &MainContext) -> Self {
         let ring = context.clone();
         let (jobs, receiver) = handoff(move || ring.wakeup());
         let room = Arc::new(Semaphore::new(CAPACITY));
@@ -94,7 +105,8 @@ impl JobQueue {
         self.handle.room.close();
         self.handle.gone.close();
         while let Some(job) = self.main.callbacks().0.queue.pop() {
-            drop(job);
+            // One destructor that panics must not keep the others.
+            quietly(|| drop(job));
         }
     }
 
@@ -102,11 +114,12 @@ impl JobQueue {
     ///
     /// ```
     /// # use loopnest_strategies::{CallError, JobQueue, glib::MainContext};
-    /// # let (context, jobs) = (MainContext::default(), JobQueue::new(&MainContext::default()));
+    /// # let (context, jobs) = (MainContext::default(), JobQueue::new(&MainContext::default())?);
     /// let glib = jobs.handle();
     /// // A handle can outlive the queue.
     /// drop(jobs);
     /// assert!(matches!(context.block_on(glib.call(|| 42)), Err(CallError::Gone)));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
     pub fn handle(&self) -> GlibHandle {
         self.handle.clone()
@@ -151,13 +164,13 @@ impl GlibHandle {
         self.push(move || {
             if !tx.is_closed() {
                 // Fails if the future was dropped meanwhile, and then the result is not needed.
-                drop(tx.send(catch_unwind(AssertUnwindSafe(f))));
+                drop(tx.send(catch_unwind(AssertUnwindSafe(f)).map_err(Panic::new)));
             }
         })
         .await?;
         match rx.await {
             Ok(Ok(result)) => Ok(result),
-            Ok(Err(panic)) => Err(CallError::Panicked(Panic::new(panic))),
+            Ok(Err(panic)) => Err(CallError::Panicked(panic)),
             Err(_) => Err(CallError::Gone),
         }
     }
@@ -218,7 +231,8 @@ impl Jobs {
 
     /// Gives room back. If a job has a nested loop open, the slices in that loop do it too.
     fn pay(&self) {
-        self.room.add_permits(self.owed.take());
+        // It wakes who waits for room, and a waker may panic.
+        quietly(|| self.room.add_permits(self.owed.take()));
     }
 }
 

@@ -61,6 +61,7 @@ compile_error!(
      `default-features = false` on this system, which leaves Handoff, JobQueue and gasync"
 );
 
+mod advice;
 #[cfg(feature = "epoll-hook")]
 pub mod dispatch;
 mod error;
@@ -72,6 +73,8 @@ mod jobs;
 #[cfg(feature = "epoll-hook")]
 pub mod nested;
 mod pace;
+#[cfg(feature = "epoll-hook")]
+mod runtime;
 pub mod source;
 #[cfg(feature = "epoll-hook")]
 mod wait;

@@ -41,12 +41,13 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use glib::{IOCondition, MainContext, MainLoop};
-use tokio::runtime::{Builder, Handle, LocalRuntime};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
-use crate::source::{self, Callbacks, Prepare, Source, SourceRef};
+use crate::runtime::{Runtime, outside};
+use crate::source::{self, Callbacks, Prepare, Running, Source, SourceRef};
 use crate::wait::{self, Driver, Wait};
 
 /// tokio, with a GLib main loop in place of its wait.
@@ -69,7 +70,7 @@ use crate::wait::{self, Driver, Wait};
 pub struct Nested {
     /// Created on first use.
     jobs: OnceCell<JobQueue>,
-    runtime: LocalRuntime,
+    runtime: Runtime,
     selector: Rc<GlibSelector>,
 }
 
@@ -112,14 +113,10 @@ impl Nested {
     /// ```
     ///
     /// # Errors
-    /// If the system has no descriptors left for the runtime, or if this crate was linked into a
-    /// library that is loaded at run time: see *Linking* in the crate's documentation.
-    ///
-    /// # Panics
-    /// Inside another runtime's `block_on`.
+    /// As [`Dispatch::new`](crate::Dispatch::new).
     pub fn new(context: &MainContext, wake: WakeAfterDispatch) -> Result<Self, SetupError> {
-        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default());
-        let runtime = runtime.map_err(SetupError::Runtime)?;
+        let _owner = context.acquire().map_err(|_| SetupError::NotOwner)?;
+        let runtime = Runtime::new()?;
         let selector = Rc::new(GlibSelector {
             driver: Driver::of(&runtime)?,
             context: context.clone(),
@@ -143,23 +140,29 @@ impl Nested {
     /// ```
     ///
     /// # Panics
-    /// If `root` or a callback of a [`Source`] panics, with that panic. Also if called inside a
-    /// runtime, or if another thread owns the context.
+    /// If `root` or a callback of a [`Source`] panics, with that panic. Also if another thread owns the
+    /// context, or inside a runtime that is not multi-threaded.
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
         // As a `GMainLoop` does while it runs. Owning the context only during each iteration is not
         // enough: tasks are polled between iterations, and then another thread could take it.
-        let _owner = self.selector.context.acquire().expect("no other thread owns the context");
+        let owner = self.selector.context.acquire();
+        assert!(
+            owner.is_ok(),
+            "another thread runs the context, and only that thread can wait in it"
+        );
         let _attached = self.selector.attach();
         let _installed = wait::install(self.selector.clone());
+        let running = Running::enter(&self.selector.main_loop);
         let mut root = pin!(root);
-        let output = self.runtime.block_on(poll_fn(|cx| {
+        let root = poll_fn(|cx| {
             self.selector.root.replace(Some(cx.waker().clone()));
             if source::panic_is_carried() {
                 return Poll::Ready(None);
             }
             root.as_mut().poll(cx).map(Some)
-        }));
-        source::resume_carried_panic();
+        });
+        let output = outside(|| self.runtime.block_on(root));
+        running.leave();
         output.unwrap_or_else(|| unreachable!("only a carried panic ends the root early"))
     }
 
@@ -197,7 +200,7 @@ impl Nested {
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
     pub fn glib(&self) -> GlibHandle {
-        self.jobs.get_or_init(|| JobQueue::new(&self.selector.context)).handle()
+        self.jobs.get_or_init(|| JobQueue::attached_to(&self.selector.context)).handle()
     }
 
     /// tokio's handle.
@@ -238,7 +241,7 @@ impl Wait for GlibSelector {
                 self.context.iteration(true);
                 self.arm(-1);
             } else {
-                source::run_keeping(&self.main_loop);
+                self.main_loop.run();
             }
         }
         if source::panic_is_carried()

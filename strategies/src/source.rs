@@ -8,13 +8,14 @@
 //! A panic never crosses C.
 //! It is caught, the source is destroyed, the innermost loop run by [`run`] is quit, and the panic
 //! is resumed in the caller of that `run`.
-//! If there is no such loop on the stack, the panic is kept until there is one, or until
+//! If there is no such loop on the stack, a warning is given and the panic is kept until
 //! [`resume_carried_panic`] is called.
 //!
 //! # Threads
 //!
 //! A [`Source`] and its callbacks belong to the thread that created it.
-//! If another thread iterates the context, the callbacks do nothing there. If the last reference is
+//! If another thread iterates the context, the callbacks do nothing there, and GLib watches neither
+//! the descriptors nor the ready time, so that thread's loop does not spin. If the last reference is
 //! dropped there, the callbacks are leaked.
 //!
 //! # Example
@@ -58,6 +59,7 @@ mod fd;
 mod handle;
 mod running;
 mod vtable;
+mod watches;
 
 pub use self::callbacks::{Callbacks, Prepare, SourceRef};
 #[cfg(unix)]
@@ -65,5 +67,5 @@ pub use self::fd::FdTag;
 pub use self::handle::Source;
 pub(crate) use self::running::carry_panic;
 #[cfg(feature = "epoll-hook")]
-pub(crate) use self::running::{panic_is_carried, run_keeping};
+pub(crate) use self::running::{Running, panic_is_carried};
 pub use self::running::{quit_when_running, resume_carried_panic, run};

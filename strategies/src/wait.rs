@@ -6,9 +6,9 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use loopnest_epoll_hook::{self as hook, Installed, Selector};
-use tokio::runtime::LocalRuntime;
 
 use crate::error::SetupError;
+use crate::runtime::{IsHeld, Runtime};
 use crate::source::carry_panic;
 
 /// What a runtime waits on.
@@ -35,7 +35,7 @@ pub(crate) trait Wait: 'static {
 
 impl Driver {
     /// Finds what `runtime` waits on, by making it wait: tokio does not publish its descriptor.
-    pub(crate) fn of(runtime: &LocalRuntime) -> Result<Self, SetupError> {
+    pub(crate) fn of(runtime: &Runtime) -> Result<Self, SetupError> {
         let learner = Rc::new(Learner::default());
         let _installed = hook::install(learner.clone());
         // If tokio's wait did not come here it could last for ever, so try with a harmless one.
@@ -44,7 +44,9 @@ impl Driver {
             return Err(SetupError::NotReached);
         }
         // Yielding makes tokio poll its descriptor once.
-        runtime.block_on(tokio::task::yield_now());
+        let polled =
+            runtime.try_outside(|| runtime.try_block_on(tokio::task::yield_now())).flatten();
+        polled.map_err(|IsHeld| SetupError::Held)?;
         let epfd = learner.0.get().ok_or(SetupError::NoEpoll)?;
         #[expect(unsafe_code, reason = "tokio does not lend its descriptor")]
         // SAFETY: the runtime has just waited on it, keeps it open, and is borrowed here.

@@ -129,7 +129,7 @@ fn a_call_dropped_before_it_was_polled_is_never_started() {
 #[test]
 fn a_late_start_is_skipped_when_the_remote_future_is_gone() {
     let context = MainContext::new();
-    let jobs = JobQueue::new(&context);
+    let jobs = JobQueue::new(&context).expect("nobody owns it");
     let glib = jobs.handle();
     let (tx, rx) = std::sync::mpsc::channel::<()>();
     let remote = std::thread::spawn(move || {
@@ -150,7 +150,7 @@ fn a_late_start_is_skipped_when_the_remote_future_is_gone() {
 #[test]
 fn calls_end_with_an_error_when_the_glib_side_goes_away() {
     let context = MainContext::new();
-    let jobs = JobQueue::new(&context);
+    let jobs = JobQueue::new(&context).expect("nobody owns it");
     let (before, during) = (jobs.handle(), jobs.handle());
     let remote = |glib: GlibHandle, start: fn(&Cancellable, Resolver<()>)| {
         std::thread::spawn(move || {

@@ -34,7 +34,7 @@ const SWEEP: usize = 200;
 
 #[test]
 fn a_nested_loop_ends_when_another_thread_quits_it_as_it_begins() {
-    let jobs = JobQueue::new(&MainContext::default());
+    let jobs = JobQueue::new(&MainContext::default()).expect("nobody owns it");
     for how in [How::Run, How::Iteration] {
         let loops = HostLoops::new(NoTasks(jobs.handle()));
         let opened = AtomicUsize::new(0);
@@ -71,7 +71,7 @@ impl Drop for Goes {
 #[test]
 fn a_remote_task_is_on_another_thread_and_its_jobs_are_on_this_one() {
     let context = MainContext::new();
-    let jobs = JobQueue::new(&context);
+    let jobs = JobQueue::new(&context).expect("nobody owns it");
     let loops = HostLoops::new(NoTasks(jobs.handle()));
     let (tx, rx) = channel();
     let inside = loops.clone();
@@ -104,7 +104,7 @@ fn a_remote_task_is_on_another_thread_and_its_jobs_are_on_this_one() {
 
 #[test]
 fn a_cancelled_remote_task_is_dropped() {
-    let jobs = JobQueue::new(&MainContext::new());
+    let jobs = JobQueue::new(&MainContext::new()).expect("nobody owns it");
     let loops = HostLoops::new(NoTasks(jobs.handle()));
     let (tx, rx) = channel::<()>();
     let never = async move {

@@ -9,8 +9,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::LocalRuntime;
-
+use crate::runtime::{IsHeld, Runtime};
 use crate::wait::{self, Driver, Wait};
 
 /// The state of a turn.
@@ -54,9 +53,9 @@ impl Turn {
 
     /// Runs tokio until it would park, or until `end` at the latest.
     ///
-    /// # Panics
-    /// When tokio refuses: in another turn, or inside another runtime's `block_on`.
-    pub(super) fn run(self: &Rc<Self>, runtime: &LocalRuntime, end: Instant) -> State {
+    /// # Errors
+    /// If tokio refuses.
+    pub(super) fn run(self: &Rc<Self>, runtime: &Runtime, end: Instant) -> Result<State, IsHeld> {
         // A turn that runs out of time learns no deadline. Keeping an old one would make the source
         // due in every iteration.
         self.deadline.set(None);
@@ -64,17 +63,14 @@ impl Turn {
         self.answered.set(false);
         self.end.set(Some(end));
         let _installed = wait::install(self.clone());
-        let mut on_stack = None;
-        runtime.block_on(poll_fn(|cx| {
-            // Counted only here, because tokio may refuse the `block_on` itself.
-            on_stack.get_or_insert_with(OnStack::new);
+        runtime.try_block_on(poll_fn(|cx| {
             if self.state.get() != State::Running {
                 return Poll::Ready(());
             }
             self.waker.replace(Some(cx.waker().clone()));
             Poll::Pending
-        }));
-        self.state.get()
+        }))?;
+        Ok(self.state.get())
     }
 
     fn finish(&self, state: State) {
@@ -108,31 +104,5 @@ impl Wait for Turn {
         let wait = u64::try_from(timeout).ok().map(Duration::from_millis);
         self.deadline.set(wait.and_then(|wait| Instant::now().checked_add(wait)));
         self.finish(if answered { State::Served } else { State::Idle });
-    }
-}
-
-thread_local! {
-    /// How many turns are on this thread's stack.
-    static TURNS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Whether a turn is on this thread's stack.
-pub(super) fn is_turning() -> bool {
-    TURNS.get() > 0
-}
-
-/// Counts a turn that is on the stack, even while a panic unwinds it.
-struct OnStack(());
-
-impl OnStack {
-    fn new() -> Self {
-        TURNS.set(TURNS.get() + 1);
-        Self(())
-    }
-}
-
-impl Drop for OnStack {
-    fn drop(&mut self) {
-        TURNS.set(TURNS.get() - 1);
     }
 }

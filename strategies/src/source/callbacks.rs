@@ -7,7 +7,10 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use glib::ffi::{self, GSource};
+use glib::MainContext;
+use glib::ffi::GSource;
+
+use super::watches::Watches;
 
 /// What `prepare` returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +54,22 @@ impl<F: Fn(SourceRef<'_>) -> ControlFlow<()> + 'static> Callbacks for F {
 #[derive(Clone, Copy)]
 pub struct SourceRef<'a> {
     pub(super) raw: *mut GSource,
-    _life: PhantomData<&'a ()>,
+    pub(super) watches: &'a Watches,
+    /// The context that another thread could iterate now. None inside a callback, where this thread
+    /// does, and before the source is attached.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "it matters to descriptors alone"))]
+    pub(super) context: Option<&'a MainContext>,
+    /// Not `Send`: what is reached through it belongs to one thread.
+    _thread: PhantomData<*const ()>,
 }
 
-impl SourceRef<'_> {
-    pub(super) fn new(raw: *mut GSource) -> Self {
-        Self { raw, _life: PhantomData }
+impl<'a> SourceRef<'a> {
+    pub(super) fn new(
+        raw: *mut GSource,
+        watches: &'a Watches,
+        context: Option<&'a MainContext>,
+    ) -> Self {
+        Self { raw, watches, context, _thread: PhantomData }
     }
 
     /// Sets when the source becomes ready, in microseconds of GLib's monotonic clock; `None` means
@@ -72,8 +85,8 @@ impl SourceRef<'_> {
     /// assert_eq!(source.as_glib().ready_time(), in_a_second);
     /// ```
     pub fn set_ready_time(&self, at: Option<i64>) {
-        // SAFETY: the source is alive.
-        unsafe { ffi::g_source_set_ready_time(self.raw, at.unwrap_or(-1)) };
+        // SAFETY: the source is alive, and these are its watches.
+        unsafe { self.watches.set_ready_time(self.raw, at.unwrap_or(-1)) };
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use glib::ffi::{self, gpointer};
+use glib::MainContext;
 
 use super::callbacks::{Callbacks, SourceRef};
 use super::handle::Source;
@@ -15,7 +15,7 @@ use super::vtable;
 #[derive(Debug, PartialEq, Eq)]
 pub struct FdTag {
     source: usize,
-    tag: gpointer,
+    index: usize,
 }
 
 impl<C: Callbacks> Source<C> {
@@ -36,9 +36,10 @@ impl<C: Callbacks> Source<C> {
         let raw_fd = fd.as_fd().as_raw_fd();
         // SAFETY: as in `callbacks`. The descriptor stays open until the source is finalised.
         unsafe { (*self.callbacks).kept.borrow_mut().push(Box::new(fd)) };
-        // SAFETY: the source is alive, and GLib only polls the number.
-        let tag = unsafe { ffi::g_source_add_unix_fd(self.raw(), raw_fd, condition.bits()) };
-        FdTag { source: self.as_ref().number(), tag }
+        let this = self.as_ref();
+        // SAFETY: the source is alive, these are its watches, and the descriptor stays open.
+        let index = unsafe { this.watches.add(this.raw, raw_fd, condition.bits()) };
+        FdTag { source: this.number(), index }
     }
 }
 
@@ -58,8 +59,11 @@ impl SourceRef<'_> {
     /// ```
     pub fn modify_fd(&self, tag: &FdTag, condition: glib::IOCondition) {
         if tag.source == self.number() {
-            // SAFETY: the tag belongs to this source, which is alive.
-            unsafe { ffi::g_source_modify_unix_fd(self.raw, tag.tag, condition.bits()) };
+            let owned = self.context.map(MainContext::acquire);
+            let alone = !matches!(owned, Some(Err(_)));
+            // SAFETY: the source is alive, these are its watches, and no other thread iterates the
+            // context while this one owns it.
+            unsafe { self.watches.modify(self.raw, tag.index, condition.bits(), alone) };
         }
     }
 
@@ -77,13 +81,12 @@ impl SourceRef<'_> {
     /// ```
     pub fn remove_fd(&self, tag: FdTag) {
         if tag.source == self.number() {
-            // SAFETY: the source is alive, and GLib looks the tag up among its own before it
-            // dereferences it.
-            unsafe { ffi::g_source_remove_unix_fd(self.raw, tag.tag) };
+            // SAFETY: the source is alive, and these are its watches.
+            unsafe { self.watches.remove(self.raw, tag.index) };
         }
     }
 
-    /// What was ready when the loop last polled.
+    /// What was ready when the loop last polled; nothing while another thread runs the loop.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -96,11 +99,13 @@ impl SourceRef<'_> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn query_fd(&self, tag: &FdTag) -> glib::IOCondition {
-        if tag.source != self.number() {
+        let owned = self.context.map(MainContext::acquire);
+        if tag.source != self.number() || matches!(owned, Some(Err(_))) {
             return glib::IOCondition::empty();
         }
-        // SAFETY: the tag belongs to this source, which is alive.
-        let bits = unsafe { ffi::g_source_query_unix_fd(self.raw, tag.tag) };
+        // SAFETY: the source is alive, these are its watches, and no other thread iterates the
+        // context while this one owns it.
+        let bits = unsafe { self.watches.query(self.raw, tag.index) };
         glib::IOCondition::from_bits_truncate(bits)
     }
 

@@ -2,9 +2,11 @@
 
 #![expect(unsafe_code, reason = "GLib's sources are C")]
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::marker::PhantomData;
 
+use glib::MainContext;
 use glib::ffi::{self, GSource, gboolean};
 use glib::translate::ToGlibPtr;
 
@@ -15,6 +17,9 @@ use super::vtable::{self, Payload, assert_nobody_is_asked};
 pub struct Source<C: Callbacks> {
     source: glib::Source,
     pub(super) callbacks: *const Payload<C>,
+    /// The context that it was attached to. GLib reads it from the source without a lock whenever
+    /// the source is changed or dropped, so it must not go before: dropped after the source.
+    context: OnceCell<MainContext>,
     /// Whether dropping this destroys the source.
     owner: bool,
     _thread: PhantomData<*const ()>,
@@ -31,7 +36,8 @@ impl<C: Callbacks> Source<C> {
     /// ```
     pub fn new(name: &str, callbacks: C) -> Self {
         let (source, callbacks) = vtable::make(callbacks);
-        let this = Self { source, callbacks, owner: true, _thread: PhantomData };
+        let this =
+            Self { source, callbacks, context: OnceCell::new(), owner: true, _thread: PhantomData };
         if let Ok(name) = std::ffi::CString::new(name) {
             // SAFETY: the source is alive and GLib copies the name.
             unsafe { ffi::g_source_set_name(this.raw(), name.as_ptr()) };
@@ -75,13 +81,13 @@ impl<C: Callbacks> Source<C> {
         if self.source.is_destroyed() {
             return;
         }
-        let context = self.source.context();
-        let _own = context.as_ref().map(|c| c.acquire().expect("no other thread owns the context"));
+        let _own =
+            self.context.get().map(|c| c.acquire().expect("no other thread owns the context"));
         // SAFETY: the source is alive.
         unsafe { ffi::g_source_set_priority(self.raw(), priority) };
     }
 
-    /// Attaches the source to `context`.
+    /// Attaches the source to `context`, and keeps the context for as long as this handle lives.
     ///
     /// ```
     /// # use loopnest_strategies::glib::{IOCondition, MainContext};
@@ -95,11 +101,13 @@ impl<C: Callbacks> Source<C> {
     ///
     /// # Panics
     /// If the source is already attached, or was destroyed.
-    pub fn attach(&self, context: &glib::MainContext) {
+    pub fn attach(&self, context: &MainContext) {
         // Not through glib-rs, which assumes that the id is not zero.
         // SAFETY: both are alive.
         let id = unsafe { ffi::g_source_attach(self.raw(), context.to_glib_none().0) };
         assert_ne!(id, 0, "a source can be attached once, and not after it was destroyed");
+        // Attached once, so nothing is there yet.
+        let _ = self.context.set(context.clone());
     }
 
     /// The source as a glib-rs type.
@@ -159,7 +167,9 @@ impl<C: Callbacks> Source<C> {
     /// source.as_ref().set_ready_time(None);
     /// ```
     pub fn as_ref(&self) -> SourceRef<'_> {
-        SourceRef::new(self.raw())
+        // SAFETY: as in `callbacks`.
+        let watches = unsafe { &(*self.callbacks).watches };
+        SourceRef::new(self.raw(), watches, self.context.get())
     }
 
     /// Removes the source from its context; its callbacks are not called again.

@@ -5,13 +5,53 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::panic::resume_unwind;
+use std::marker::PhantomData;
+
+use glib::MainLoop;
+use loopnest_core::executor::Panic;
+
+use crate::advice;
 
 thread_local! {
-    /// The loops run by `run` that are on the stack.
-    static LOOPS: RefCell<Vec<glib::MainLoop>> = const { RefCell::new(Vec::new()) };
-    /// A panic on its way to the caller of `run`.
-    static CARRIED: Cell<Option<Box<dyn Any + Send>>> = const { Cell::new(None) };
+    /// The loops on this thread's stack to whose callers a panic can be carried, outermost first.
+    static LEVELS: RefCell<Vec<Level>> = const { RefCell::new(Vec::new()) };
+    /// A panic that was caught where no such loop was on the stack.
+    static STRAY: Cell<Option<Panic>> = const { Cell::new(None) };
+}
+
+struct Level {
+    main_loop: MainLoop,
+    /// On its way to the loop's caller.
+    panic: Option<Panic>,
+}
+
+/// A loop to whose caller panics are carried, for as long as this lives.
+pub(crate) struct Running(PhantomData<*const ()>);
+
+impl Running {
+    /// Begins. A panic quits `main_loop`.
+    pub(crate) fn enter(main_loop: &MainLoop) -> Self {
+        let level = Level { main_loop: main_loop.clone(), panic: None };
+        LEVELS.with_borrow_mut(|levels| levels.push(level));
+        Self(PhantomData)
+    }
+
+    /// Ends, and resumes the panic that was carried here.
+    pub(crate) fn leave(self) {
+        let panic = take_innermost();
+        drop(self);
+        if let Some(panic) = panic {
+            panic.resume();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let level = LEVELS.with_borrow_mut(Vec::pop);
+        // Not under the borrow: a panic that is still there drops what it carries.
+        drop(level);
+    }
 }
 
 /// Quits the loop, from any thread, even if it does not run yet. GLib forgets a quit before the run
@@ -27,7 +67,7 @@ thread_local! {
 /// std::thread::spawn(move || source::quit_when_running(&from_elsewhere));
 /// source::run(&main_loop);
 /// ```
-pub fn quit_when_running(main_loop: &glib::MainLoop) {
+pub fn quit_when_running(main_loop: &MainLoop) {
     let quit = main_loop.clone();
     glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
         quit.quit();
@@ -54,55 +94,55 @@ pub fn quit_when_running(main_loop: &glib::MainLoop) {
 ///
 /// # Panics
 /// If a callback panicked, with that panic.
-pub fn run(main_loop: &glib::MainLoop) {
-    run_keeping(main_loop);
-    resume_carried_panic();
-}
-
-/// Like [`run`], but a panic stays carried.
-pub(crate) fn run_keeping(main_loop: &glib::MainLoop) {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            LOOPS.with_borrow_mut(|loops| loops.pop());
-        }
-    }
-    LOOPS.with_borrow_mut(|loops| loops.push(main_loop.clone()));
-    let _leave = Leave;
+pub fn run(main_loop: &MainLoop) {
+    let running = Running::enter(main_loop);
     main_loop.run();
+    running.leave();
 }
 
 /// Keeps a panic that was caught at the border to C, and ends the innermost loop of [`run`].
-pub(crate) fn carry_panic(panic: Box<dyn Any + Send>) {
-    // While thread-locals are being destroyed there is no `run` left to resume it.
-    let _ = CARRIED.try_with(|carried| {
-        // The first panic is the cause; later ones are consequences.
-        let first = carried.take();
-        carried.set(Some(first.unwrap_or(panic)));
-    });
-    let _ = LOOPS.try_with(|loops| {
-        if let Ok(loops) = loops.try_borrow()
-            && let Some(innermost) = loops.last()
-        {
-            innermost.quit();
+pub(crate) fn carry_panic(payload: Box<dyn Any + Send>) {
+    let mut panic = Some(Panic::new(payload));
+    // The first panic is the cause; later ones are consequences, and are dropped at the end. While
+    // thread-locals are being destroyed there is no caller left.
+    let innermost = LEVELS.try_with(|levels| {
+        let mut levels = levels.try_borrow_mut().ok()?;
+        let level = levels.last_mut()?;
+        if level.panic.is_none() {
+            level.panic = panic.take();
         }
+        Some(level.main_loop.clone())
     });
+    match innermost {
+        Ok(Some(main_loop)) => main_loop.quit(),
+        Ok(None) => {
+            advice::warn(
+                "a callback of a source panicked, and no source::run is on the stack to take the \
+                 panic; the source is destroyed and the loop continues",
+            );
+            let _ = STRAY.try_with(|stray| {
+                let first = stray.take();
+                stray.set(first.or_else(|| panic.take()));
+            });
+        }
+        Err(_) => {}
+    }
 }
 
-/// Whether a panic is being carried.
+/// Whether a panic is on its way to the caller of the innermost loop.
 #[cfg(feature = "epoll-hook")]
 pub(crate) fn panic_is_carried() -> bool {
-    CARRIED.with(|carried| {
-        let panic = carried.take();
-        let is = panic.is_some();
-        carried.set(panic);
-        is
-    })
+    LEVELS.with_borrow(|levels| levels.last().is_some_and(|level| level.panic.is_some()))
+}
+
+fn take_innermost() -> Option<Panic> {
+    LEVELS.with_borrow_mut(|levels| levels.last_mut()?.panic.take())
 }
 
 /// Resumes the panic of a [`Source`](super::Source)'s callback, if one is being carried.
 ///
-/// [`run`] does this itself. You need it only if you run the loop by other means.
+/// [`run`] does this itself. You need it only if you run the loop by other means. No `run` that
+/// begins later resumes such a panic: it is not its own.
 ///
 /// ```
 /// use loopnest_strategies::glib::MainContext;
@@ -116,7 +156,7 @@ pub(crate) fn panic_is_carried() -> bool {
 /// # Panics
 /// If a panic is being carried, with that panic.
 pub fn resume_carried_panic() {
-    if let Some(panic) = CARRIED.take() {
-        resume_unwind(panic);
+    if let Some(panic) = take_innermost().or_else(|| STRAY.take()) {
+        panic.resume();
     }
 }

@@ -14,12 +14,15 @@ use glib::ffi::{self, GSource, GSourceFuncs, gboolean, gpointer};
 
 use super::callbacks::{Callbacks, Prepare, SourceRef};
 use super::running::carry_panic;
+use super::watches::Watches;
+use crate::advice;
 
 /// What the C side points to.
 pub(super) struct Payload<C> {
     home: usize,
     pub(super) callbacks: C,
-    /// Descriptors that are watched.
+    pub(super) watches: Watches,
+    /// Descriptors that are watched, to keep them open.
     #[cfg_attr(not(unix), expect(dead_code, reason = "GLib watches descriptors on Unix alone"))]
     pub(super) kept: RefCell<Vec<Box<dyn Any>>>,
 }
@@ -50,7 +53,12 @@ impl<C: Callbacks> Funcs<C> {
 /// Creates a source with these callbacks. The returned pointer is valid until the source is
 /// finalised.
 pub(super) fn make<C: Callbacks>(callbacks: C) -> (glib::Source, *const Payload<C>) {
-    let payload = Payload { home: thread_number(), callbacks, kept: RefCell::default() };
+    let payload = Payload {
+        home: thread_number(),
+        callbacks,
+        watches: Watches::default(),
+        kept: RefCell::default(),
+    };
     let cell = Box::into_raw(Box::new(payload));
     let size = const { size_of::<Raw<C>>() as u32 };
     // SAFETY: `FUNCS` is promoted to a static; `size` covers the header; GLib zeroes the rest, and
@@ -99,7 +107,7 @@ unsafe fn guarded<C: Callbacks, R>(
     if cell.home != thread_number() {
         return otherwise;
     }
-    let this = SourceRef::new(source);
+    let this = SourceRef::new(source, &cell.watches, None);
     match catch_unwind(AssertUnwindSafe(|| call(&cell.callbacks, this))) {
         Ok(result) => result,
         Err(panic) => {
@@ -111,10 +119,32 @@ unsafe fn guarded<C: Callbacks, R>(
     }
 }
 
+/// Lets GLib watch for the source in its own thread's loop, and not in another's.
+///
+/// # Safety
+/// As for [`guarded`].
+unsafe fn settle<C: Callbacks>(source: *mut GSource) {
+    // SAFETY: as in `guarded`.
+    let cell = unsafe { &*(*source.cast::<Raw<C>>()).cell };
+    if cell.home == thread_number() {
+        // SAFETY: alive, by the contract.
+        unsafe { cell.watches.come_back(source) };
+        return;
+    }
+    // SAFETY: alive, by the contract.
+    if unsafe { cell.watches.leave(source) } {
+        advice::warn(
+            "a source is in the loop of a thread that did not make it, and does nothing there; make \
+             Dispatch, Nested, Handoff, JobQueue and Source on the thread that runs their context",
+        );
+    }
+}
+
 // SAFETY: for GLib only, which calls it with a source that was made with these functions.
 unsafe extern "C" fn prepare<C: Callbacks>(source: *mut GSource, timeout: *mut i32) -> gboolean {
     // SAFETY: GLib calls this only with a source that was made with these functions.
     let said = unsafe {
+        settle::<C>(source);
         guarded::<C, _>(source, Prepare::Wait(None), |callbacks, this| {
             let _asking = Asking::new();
             callbacks.prepare(this)

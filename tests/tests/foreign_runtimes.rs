@@ -1,0 +1,260 @@
+//! Strategies inside other tokio runtimes: in their `block_on`, on their workers, entered for good.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Once;
+use std::thread;
+use std::time::Duration;
+
+use glib::MainContext;
+use harness::probe::Probe;
+use loopnest_strategies::{Dispatch, GtkRs, Handoff, Nested, SetupError, WakeAfterDispatch};
+use loopnest_tests::{after, dialog_until, nested_loop};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// More than a loop makes that waits, and far fewer than one that spins for 100 ms.
+const FEW: u64 = 40;
+
+fn multi() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+fn current() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn dispatch() -> (MainContext, Dispatch) {
+    let context = MainContext::new();
+    let dispatch = Dispatch::new(&context).expect("a runtime");
+    (context, dispatch)
+}
+
+/// A task that counts a millisecond at a time.
+fn ticker(dispatch: &Dispatch) -> Rc<Cell<u32>> {
+    let ticks = Rc::new(Cell::new(0));
+    let count = ticks.clone();
+    dispatch.spawn_local(async move {
+        loop {
+            sleep(MS).await;
+            count.set(count.get() + 1);
+        }
+    });
+    ticks
+}
+
+/// Whether the ticker makes ten ticks in a dialog that stays open until then.
+fn goes_on(context: &MainContext, ticks: &Rc<Cell<u32>>) -> bool {
+    let (ticks, enough) = (ticks.clone(), ticks.get() + 10);
+    dialog_until(context, move || ticks.get() >= enough)
+}
+
+thread_local!(static PANICS: Cell<u32> = const { Cell::new(0) });
+
+/// How many panics the hook has seen on this thread, caught ones too.
+fn panics() -> u32 {
+    static COUNTED: Once = Once::new();
+    COUNTED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            before(info);
+        }));
+    });
+    PANICS.get()
+}
+
+#[test]
+fn a_dispatch_made_inside_a_multi_threaded_runtime_works() {
+    let before = panics();
+    multi().block_on(async {
+        let (context, dispatch) = dispatch();
+        let ticks = ticker(&dispatch);
+        assert!(goes_on(&context, &ticks));
+        assert_eq!(
+            dispatch.block_on(async {
+                sleep(MS).await;
+                42
+            }),
+            42
+        );
+    });
+    assert_eq!(panics(), before);
+}
+
+#[test]
+fn inside_a_multi_threaded_block_on_a_dialog_of_a_task_holds_nothing() {
+    let (before, (context, dispatch)) = (panics(), dispatch());
+    let (ticks, inner) = (ticker(&dispatch), context.clone());
+    let in_dialog = Rc::new(Cell::new(false));
+    let (set, count) = (in_dialog.clone(), ticks.clone());
+    dispatch.spawn_local(async move { set.set(goes_on(&inner, &count)) });
+    let done = in_dialog.clone();
+    multi().block_on(async { assert!(dialog_until(&context, move || done.get())) });
+    assert_eq!(panics(), before);
+}
+
+#[test]
+fn on_a_worker_of_a_multi_threaded_runtime_nothing_is_held() {
+    let runtime = multi();
+    let worker = runtime.spawn(async {
+        let before = panics();
+        let (context, dispatch) = dispatch();
+        let ticks = ticker(&dispatch);
+        (goes_on(&context, &ticks), panics() - before)
+    });
+    assert_eq!(runtime.block_on(worker).expect("no panic"), (true, 0));
+}
+
+#[test]
+fn inside_a_current_thread_block_on_tokio_waits_without_a_spin_or_a_panic() {
+    let (before, (context, dispatch)) = (panics(), dispatch());
+    let (ticks, inner) = (ticker(&dispatch), context.clone());
+    // A dialog of a task of ours, and a wake from another thread while it is open.
+    dispatch.spawn_local(async move { nested_loop(&inner, 60 * MS) });
+    let spawner = dispatch.spawner();
+    let woken = thread::spawn(move || {
+        thread::sleep(20 * MS);
+        spawner.spawn(async {})
+    });
+    let probe = Probe::new(&context);
+    current().block_on(async { nested_loop(&context, 100 * MS) });
+    assert!(probe.iterations() < FEW, "{} iterations while held", probe.iterations());
+    assert!(woken.join().expect("no panic").is_finished(), "our tasks run meanwhile");
+    assert_eq!(panics(), before);
+    assert!(goes_on(&context, &ticks), "tokio continues afterwards");
+}
+
+#[test]
+fn a_runtime_that_is_entered_for_good_holds_only_inside_its_block_on() {
+    for other in [multi(), current()] {
+        let _entered = other.enter();
+        let (before, (context, dispatch)) = (panics(), dispatch());
+        let ticks = ticker(&dispatch);
+        assert!(goes_on(&context, &ticks));
+        let (inner, handle) = (context.clone(), other.handle().clone());
+        let (again, count) = (Rc::new(Cell::new(false)), ticks.clone());
+        let set = again.clone();
+        after(&context, MS, move || {
+            // One dialog inside, and one after it in the same callback.
+            handle.block_on(async { nested_loop(&inner, 50 * MS) });
+            set.set(goes_on(&inner, &count));
+        });
+        assert!(dialog_until(&context, move || again.get()));
+        assert_eq!(panics(), before);
+    }
+}
+
+#[test]
+fn where_tokio_can_only_be_asked_it_is_asked_once_for_each_poll() {
+    let (context, dispatch) = dispatch();
+    let ticks = ticker(&dispatch);
+    let (runtime, probe, before) = (multi(), Probe::new(&context), panics());
+    LocalSet::new().block_on(&runtime, async {
+        for poll in 1..=3 {
+            nested_loop(&context, 30 * MS);
+            nested_loop(&context, 30 * MS);
+            assert_eq!(panics() - before, poll);
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(probe.iterations() < 3 * FEW, "{} iterations while held", probe.iterations());
+    assert!(goes_on(&context, &ticks));
+}
+
+#[test]
+fn an_unconstrained_block_on_holds_without_a_spin() {
+    let (context, dispatch) = dispatch();
+    let ticks = ticker(&dispatch);
+    let (runtime, probe, before) = (current(), Probe::new(&context), panics());
+    let inside = async { nested_loop(&context, 100 * MS) };
+    runtime.block_on(tokio::task::unconstrained(inside));
+    assert!(probe.iterations() < FEW, "{} iterations while held", probe.iterations());
+    assert_eq!(panics() - before, 1);
+    assert!(goes_on(&context, &ticks));
+}
+
+#[test]
+fn a_local_set_in_a_task_of_ours_does_not_look_like_a_block_on() {
+    let (before, (context, dispatch)) = (panics(), dispatch());
+    let (ticks, inner) = (ticker(&dispatch), context.clone());
+    let task = dispatch.spawn_local(async move {
+        LocalSet::new().run_until(async { goes_on(&inner, &ticks) }).await
+    });
+    assert!(dispatch.block_on(task).expect("no panic"));
+    assert_eq!(panics(), before);
+}
+
+#[test]
+fn block_on_where_tokio_is_held_panics_and_says_why() {
+    let (_context, dispatch) = dispatch();
+    let run = || dispatch.block_on(async { sleep(MS).await });
+    let refusal = || catch_unwind(AssertUnwindSafe(run)).expect_err("it would wait for ever");
+    let said = |panic: Box<dyn std::any::Any + Send>| {
+        panic.downcast_ref::<&str>().is_some_and(|text| text.contains("another runtime's block_on"))
+    };
+    assert!(said(current().block_on(async { refusal() })));
+    let nested = Nested::new(&MainContext::new(), WakeAfterDispatch::Yes).expect("a runtime");
+    assert!(said(nested.block_on(async { refusal() })));
+    run();
+}
+
+#[test]
+fn what_cannot_be_set_up_inside_a_block_on_is_an_error() {
+    let context = MainContext::new();
+    current().block_on(async {
+        assert!(matches!(Dispatch::new(&context), Err(SetupError::Held)));
+        let nested = Nested::new(&context, WakeAfterDispatch::Yes);
+        assert!(matches!(nested, Err(SetupError::Held)));
+    });
+}
+
+#[test]
+fn nested_runs_inside_a_multi_threaded_runtime() {
+    multi().block_on(async {
+        let nested = Nested::new(&MainContext::new(), WakeAfterDispatch::Yes).expect("a runtime");
+        assert_eq!(
+            nested.block_on(async {
+                sleep(MS).await;
+                42
+            }),
+            42
+        );
+    });
+}
+
+#[test]
+fn every_strategy_can_be_dropped_inside_a_block_on() {
+    let before = panics();
+    for runtime in [multi(), current()] {
+        let context = MainContext::new();
+        let dispatch = Dispatch::new(&context).expect("a runtime");
+        let nested = Nested::new(&context, WakeAfterDispatch::Yes).expect("a runtime");
+        let gtk_rs = GtkRs::new(&context).expect("a runtime");
+        let handoff = Handoff::new(&context).expect("a runtime");
+        // A blocking job must not keep any of them.
+        let (_keep, wait) = std::sync::mpsc::channel::<()>();
+        dispatch.tokio_handle().spawn_blocking(move || wait.recv());
+        runtime.block_on(async move {
+            drop(dispatch);
+            drop(nested);
+            drop(gtk_rs);
+            drop(handoff);
+        });
+    }
+    assert_eq!(panics(), before);
+}
+
+#[test]
+fn the_budget_of_the_task_on_the_stack_is_its_own_again() {
+    let (context, dispatch) = dispatch();
+    let _ticks = ticker(&dispatch);
+    current().block_on(async {
+        nested_loop(&context, 20 * MS);
+        assert!(tokio::task::coop::has_budget_remaining(), "to look at it must not use it up");
+    });
+}
