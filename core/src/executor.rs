@@ -31,7 +31,7 @@ use pin_project_lite::pin_project;
 use slab::Slab;
 
 pub use crate::panics::Panic;
-use crate::panics::{quiet, quietly};
+use crate::panics::{Awaiter, quietly};
 use crate::protocol::WakeFlag;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock, yield_now};
 
@@ -49,7 +49,7 @@ pub struct Executor {
 }
 
 struct Shared {
-    queue: Mutex<Queue>,
+    queue: Mutex<VecDeque<Runnable>>,
     /// Armed while the host sleeps.
     flag: WakeFlag,
     ring: Box<dyn Fn() + Send + Sync>,
@@ -65,13 +65,6 @@ struct Alive {
     closing: bool,
 }
 
-#[derive(Default)]
-struct Queue {
-    ready: VecDeque<Runnable>,
-    /// The executor is gone, with every task that belonged to its thread.
-    closed: bool,
-}
-
 /// What a slice left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slice {
@@ -85,7 +78,7 @@ impl Executor {
     /// Creates an executor without tasks; `ring` wakes the host loop from any thread.
     pub fn new(ring: impl Fn() + Send + Sync + 'static) -> Self {
         let shared = Shared {
-            queue: Mutex::new(Queue::default()),
+            queue: Mutex::new(VecDeque::new()),
             flag: WakeFlag::new(),
             ring: Box::new(ring),
             alive: Mutex::new(Alive::default()),
@@ -103,7 +96,7 @@ impl Executor {
         let aborted = body.aborted.clone();
         let (runnable, task) = async_task::spawn_local(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
-        JoinHandle { task: Some(task.fallible()), waker, aborted, awaiter: None }
+        JoinHandle { task: Some(task.fallible()), waker, aborted, awaiter: Awaiter::default() }
     }
 
     /// A handle that spawns from any thread.
@@ -126,7 +119,7 @@ impl Executor {
         let mut polls = 0u32;
         loop {
             // The lock is not held while the task runs.
-            let Some(runnable) = lock(&self.shared.queue).ready.pop_front() else {
+            let Some(runnable) = lock(&self.shared.queue).pop_front() else {
                 return Slice::Empty;
             };
             runnable.run();
@@ -140,7 +133,7 @@ impl Executor {
 
     /// Whether a task is ready.
     pub fn is_ready(&self) -> bool {
-        !lock(&self.shared.queue).ready.is_empty()
+        !lock(&self.shared.queue).is_empty()
     }
 
     /// Call this when the host is about to sleep: `true` if a task is ready and it must not.
@@ -179,17 +172,10 @@ impl Drop for Executor {
             waker.wake();
         }
         loop {
-            let runnable = {
-                let mut queue = lock(&self.shared.queue);
-                let runnable = queue.ready.pop_front();
-                queue.closed = runnable.is_none() && self.shared.alive().tasks.is_empty();
-                if queue.closed {
-                    break;
-                }
-                runnable
-            };
+            let runnable = lock(&self.shared.queue).pop_front();
             match runnable {
                 Some(task) => drop(task),
+                None if self.shared.alive().tasks.is_empty() => break,
                 // Another thread is between waking a task and queueing it.
                 None => yield_now(),
             }
@@ -229,16 +215,7 @@ impl Shared {
     fn schedule(this: &Arc<Self>) -> impl Fn(Runnable) + Send + Sync + 'static {
         let this = this.clone();
         move |runnable| {
-            let mut queue = lock(&this.queue);
-            if queue.closed {
-                // Only a `Spawner` that outlives the executor gets here, with a `Send` task, which
-                // can be dropped on any thread.
-                drop(queue);
-                drop(runnable);
-                return;
-            }
-            queue.ready.push_back(runnable);
-            drop(queue);
+            lock(&this.queue).push_back(runnable);
             if this.flag.trip() {
                 (this.ring)();
             }
@@ -326,7 +303,7 @@ impl Spawner {
         let aborted = body.aborted.clone();
         let (runnable, task) = async_task::spawn(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
-        JoinHandle { task: Some(task.fallible()), waker, aborted, awaiter: None }
+        JoinHandle { task: Some(task.fallible()), waker, aborted, awaiter: Awaiter::default() }
     }
 }
 
@@ -359,8 +336,8 @@ pub struct JoinHandle<T> {
     task: Option<Joining<T>>,
     waker: Waker,
     aborted: Arc<AtomicBool>,
-    /// The waker of who awaits it, and what async-task gets in its place.
-    awaiter: Option<(Waker, Waker)>,
+    /// async-task gets a wrapper of the waker of the task that awaits this.
+    awaiter: Awaiter,
 }
 
 type Joining<T> = FallibleTask<Result<Output<T>, JoinError>>;
@@ -439,9 +416,7 @@ impl<T> Future for JoinHandle<T> {
         let Some(task) = &mut this.task else {
             return Poll::Ready(Err(JoinError::Cancelled));
         };
-        let known = this.awaiter.take().filter(|(theirs, _)| theirs.will_wake(cx.waker()));
-        let awaiter = known.unwrap_or_else(|| (cx.waker().clone(), quiet(cx.waker().clone())));
-        let (_, awaiter) = this.awaiter.insert(awaiter);
+        let awaiter = this.awaiter.quiet(cx.waker());
         Pin::new(task).poll(&mut Context::from_waker(awaiter)).map(|output| match output {
             None => Err(JoinError::Cancelled),
             Some(Err(error)) => Err(error),

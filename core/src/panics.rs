@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 /// The payload of a panic. `Sync`, unlike the payload itself, so that errors can contain it and
 /// still be `Send` and `Sync`.
@@ -51,14 +53,31 @@ impl fmt::Debug for Panic {
     }
 }
 
-/// Runs code of others, such as a destructor, and drops its panic, which the panic hook has reported.
+/// Runs foreign code, such as a destructor, and swallows its panic, which the panic hook has reported.
 pub fn quietly(run: impl FnOnce()) {
     drop(catch_unwind(AssertUnwindSafe(run)).map_err(Panic::new));
 }
 
-/// A waker that does not panic, for those who abort if one does, as async-task.
-pub(crate) fn quiet(waker: Waker) -> Waker {
-    Arc::new(Quiet(Some(waker))).into()
+/// Awaits `future` with a waker that does not panic, for wakers that are kept in a list: one that
+/// panics would keep the others from being woken.
+pub async fn awaited_quietly<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut awaiter = Awaiter::default();
+    poll_fn(|cx| future.as_mut().poll(&mut Context::from_waker(awaiter.quiet(cx.waker())))).await
+}
+
+/// A waker, and a wrapper of it that does not panic, for those who must not be panicked into: the
+/// callbacks of C, and async-task, which aborts.
+#[derive(Debug, Default)]
+pub struct Awaiter(Option<(Waker, Waker)>);
+
+impl Awaiter {
+    /// The wrapper of this waker; the one of last time, if the waker is the same.
+    pub fn quiet(&mut self, waker: &Waker) -> &Waker {
+        let known = self.0.take().filter(|(theirs, _)| theirs.will_wake(waker));
+        let wrap = || (waker.clone(), Arc::new(Quiet(Some(waker.clone()))).into());
+        &self.0.insert(known.unwrap_or_else(wrap)).1
+    }
 }
 
 /// Emptied only when it is dropped.

@@ -3,9 +3,10 @@
 //! A task opens a nested loop, as a modal dialog does. Another task loads a file and then closes
 //! the loop. This works only if the load, its callback and the task that awaits it all run inside
 //! the loop; otherwise the loop is closed after five seconds and the program fails.
-//! The program also shows a load that times out, and a load for a task on another thread.
+//! The program also shows a read that times out, and a load for a task on another thread.
 
 use std::cell::Cell;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use gio::Cancellable;
 use gio::prelude::*;
-use glib::{ControlFlow, MainContext, MainLoop};
+use glib::{ControlFlow, MainContext, MainLoop, Priority};
 use loopnest_strategies::gasync::Resolver;
 use loopnest_strategies::{Dispatch, GlibHandle, gasync};
 use tokio::sync::oneshot;
@@ -39,9 +40,16 @@ fn main() -> anyhow::Result<()> {
 
     let (glib, open) = (dispatch.glib(), is_open.clone());
     let in_time = dispatch.block_on(async move {
-        let given_up = tokio::time::timeout(Duration::ZERO, gasync::call(load("/proc/version")));
-        let given_up = given_up.await.is_err();
-        println!("a load with no time to run {}", if given_up { "timed out" } else { "finished" });
+        let (ours, _silent) = UnixStream::pair()?;
+        let stream = gio::Socket::from_fd(ours.into())?.connection_factory_create_connection();
+        let read = gasync::call(|cancellable, done| {
+            let input = stream.input_stream();
+            input.read_bytes_async(1, Priority::DEFAULT, Some(cancellable), |bytes| {
+                done.resolve(bytes);
+            });
+        });
+        let given_up = tokio::time::timeout(Duration::from_millis(20), read).await.is_err();
+        println!("a read of a silent socket {}", if given_up { "timed out" } else { "finished" });
 
         glib::timeout_add_local_once(Duration::ZERO, move || _ = opened_tx.send(()));
         let late = dialog.clone();

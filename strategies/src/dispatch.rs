@@ -24,10 +24,12 @@
 //!
 //! Inside the `block_on` or a worker of a multi-threaded runtime, as under `#[tokio::main]`,
 //! everything works: each slice is a `block_in_place`. It needs the feature `rt-multi-thread`.
-//! Inside the `block_on` of another current-thread runtime tokio waits, as above. In a `LocalSet` of
-//! a multi-threaded runtime, or in an `unconstrained` future, tokio can only be asked by letting it
-//! panic: the panic hook runs once for each poll of that future, and **with `panic = "abort"` the
-//! process ends there**.
+//! Inside the `block_on` of another current-thread runtime tokio waits, as above.
+//! In a few places tokio can only be asked by letting it panic: in a `LocalSet` inside a
+//! multi-threaded `block_on`; in a current-thread `block_on` inside which a multi-threaded runtime is
+//! entered, or which a second thread calls meanwhile; and, without `rt-multi-thread`, inside
+//! multi-threaded runtimes. There tokio waits too; the panic is caught and the panic hook runs, once a
+//! second; and **with `panic = "abort"` the process ends**. Afterwards tokio goes on within a second.
 //!
 //! # Timers
 //!
@@ -40,6 +42,7 @@
 //! - tokio's I/O and timers stop in a nested loop opened by a task on tokio's own queue, or inside
 //!   the `block_on` of another current-thread runtime, as above. A task of ours that calls `tokio::task::yield_now`
 //!   there waits too, because tokio defers the wake to the scheduler that is on the stack.
+//! - A loop that is run in another runtime's `on_thread_park` keeps that runtime from parking.
 //! - tokio's cooperative budget does not apply to our tasks: one that never waits keeps the thread.
 //! - Linux only: it depends on `epoll_wait`.
 //!
@@ -261,9 +264,9 @@ impl Dispatch {
     ///
     /// # Panics
     /// If `future` or a callback of a [`Source`] panics, with that panic; if another thread owns the
-    /// context. Also inside a task on tokio's own queue or inside the `block_on` of another
-    /// current-thread runtime, as tokio's own `block_on` does, because `future` could wait for ever
-    /// there.
+    /// context. Also where tokio waits (inside a task on tokio's own queue, in the `block_on` of
+    /// another current-thread runtime, and as [the module](self) says), as tokio's own `block_on`
+    /// does, because `future` could wait for ever there.
     pub fn block_on<F>(&self, future: F) -> F::Output
     where
         F: Future + 'static,
@@ -300,8 +303,9 @@ impl Dispatch {
         }
     }
 
-    /// Whether the caller is inside a task on tokio's own queue, in a turn on this thread. There
-    /// tokio cannot make another turn, and [`block_on`](Self::block_on) panics.
+    /// Whether the caller is inside a turn on this thread, and so in a task on tokio's own queue, or
+    /// inside [`Nested::block_on`](crate::Nested::block_on). There tokio cannot make another turn, and
+    /// [`block_on`](Self::block_on) panics.
     ///
     /// ```
     /// # use loopnest_strategies::{Dispatch, glib::MainContext};
@@ -361,6 +365,7 @@ impl Shared {
 
     /// Whether tokio makes a turn here if it is asked to.
     fn can_turn(&self) -> bool {
+        self.runtime.forget_refusal();
         let turn = || self.runtime.try_block_on(ready(()));
         matches!(self.runtime.try_outside(turn), Ok(Ok(())))
     }
@@ -377,7 +382,8 @@ impl Shared {
         // All of it outside, so that a nested loop in one of our tasks is outside too.
         let more = self.runtime.try_outside(|| self.run_both(end));
         more.flatten().unwrap_or_else(|IsHeld| {
-            // A turn of ours that is on the stack goes on later, and learns a deadline then.
+            // Otherwise a `block_on` of ours is on the stack, and a turn that goes on later learns a
+            // deadline then.
             self.held.set(!is_running());
             self.warn();
             self.runtime.while_held(|| self.executor.run_until(end)) == Slice::More
@@ -459,10 +465,11 @@ impl MainCallbacks {
         }
     }
 
-    /// The time left until tokio's deadline.
+    /// The time left until tokio's deadline, or until tokio is asked again after a refusal.
     fn wait(&self) -> Option<Duration> {
-        let deadline = self.shared.turn.deadline.get().filter(|_| self.watching.get())?;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        let Shared { turn, runtime, .. } = &*self.shared;
+        let next = if self.watching.get() { turn.deadline.get() } else { runtime.asks_again() };
+        Some(next?.saturating_duration_since(Instant::now()))
     }
 
     fn is_due(&self) -> bool {

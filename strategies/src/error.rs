@@ -12,8 +12,8 @@ pub enum SetupError {
     /// thread that runs it.
     #[error("another thread runs this context; set the strategy up on that thread")]
     NotOwner,
-    /// The caller is inside the `block_on` of a current-thread runtime, or in a task of a `LocalSet`,
-    /// where tokio runs no other runtime.
+    /// The caller is inside the `block_on` of a current-thread runtime, or of a `LocalSet` inside a
+    /// `block_on`, where tokio runs no other runtime.
     #[error(
         "tokio runs no runtime inside another one's block_on; set the strategy up before it, or \
          inside a multi-threaded runtime with the feature rt-multi-thread"

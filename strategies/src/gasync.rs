@@ -75,6 +75,7 @@ use gio::Cancellable;
 use gio::prelude::CancellableExt;
 use glib::MainContext;
 use loopnest_core::executor::Panic;
+use loopnest_core::panics::{Awaiter, quietly};
 use tokio::sync::oneshot;
 
 use crate::error::CallError;
@@ -91,8 +92,8 @@ type Shared<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, CallError>>>>>;
 fn finish<T>(shared: &Shared<T>, result: Result<T, CallError>) {
     let sender = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(sender) = sender {
-        // Not under the lock: it wakes, or drops the result.
-        drop(sender.send(result));
+        // Not under the lock: it wakes, or drops the result, and that may panic in a callback of gio.
+        quietly(|| drop(sender.send(result)));
     }
 }
 
@@ -185,6 +186,8 @@ where
 struct Running<T> {
     cancellable: Cancellable,
     result: oneshot::Receiver<Result<T, CallError>>,
+    /// It is woken in a callback of gio, also when a resolver is dropped there.
+    awaiter: Awaiter,
     over: bool,
 }
 
@@ -192,14 +195,16 @@ impl<T> Running<T> {
     fn new() -> (Self, Resolver<T>) {
         let (tx, result) = oneshot::channel();
         let resolver = Resolver(Arc::new(Mutex::new(Some(tx))));
-        (Self { cancellable: Cancellable::new(), result, over: false }, resolver)
+        let cancellable = Cancellable::new();
+        (Self { cancellable, result, awaiter: Awaiter::default(), over: false }, resolver)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, CallError>> {
         if self.over {
             return Poll::Ready(Err(CallError::Gone));
         }
-        let result = std::task::ready!(Pin::new(&mut self.result).poll(cx));
+        let mut cx = Context::from_waker(self.awaiter.quiet(cx.waker()));
+        let result = std::task::ready!(Pin::new(&mut self.result).poll(&mut cx));
         self.over = true;
         Poll::Ready(result.unwrap_or(Err(CallError::Gone)))
     }

@@ -35,6 +35,7 @@ use std::thread;
 use glib::{MainContext, MainLoop};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::JoinHandle;
 
 use crate::error::SetupError;
@@ -179,11 +180,15 @@ impl Handoff {
             drop(tx.send(task.await));
             source::quit_when_running(&quit);
         });
-        source::run(&main_loop);
-        match rx.try_recv() {
-            Ok(Ok(output)) => output,
-            Ok(Err(e)) if e.is_panic() => resume_unwind(e.into_panic()),
-            _ => unreachable!("tokio keeps running while this is borrowed"),
+        loop {
+            source::run(&main_loop);
+            match rx.try_recv() {
+                Ok(Ok(output)) => return output,
+                Ok(Err(e)) if e.is_panic() => resume_unwind(e.into_panic()),
+                // A panic that a callback caught may end the loop before there is a result.
+                Err(TryRecvError::Empty) => {}
+                _ => unreachable!("tokio keeps running while this is borrowed"),
+            }
         }
     }
 }

@@ -20,13 +20,13 @@ use std::time::Instant;
 use glib::MainContext;
 use loopnest_core::executor::Panic;
 use loopnest_core::pace::SLICE;
-use loopnest_core::panics::quietly;
+use loopnest_core::panics::{awaited_quietly, quietly};
 use loopnest_core::protocol::handoff::{HandoffReceiver, HandoffSender, handoff};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{CallError, SetupError};
 use crate::pace::{self, Backlog, Later, Work};
-use crate::source::{Callbacks, Prepare, Source, SourceRef, carry_panic};
+use crate::source::{Callbacks, Prepare, Source, SourceRef};
 
 /// How many jobs can be queued before senders have to wait.
 const CAPACITY: usize = 1024;
@@ -177,8 +177,9 @@ impl GlibHandle {
 
     /// Queues a job once there is room.
     pub(crate) async fn push(&self, job: impl FnOnce() + Send + 'static) -> Result<(), CallError> {
-        let Ok(room) = self.room.acquire().await else {
-            return Err(CallError::Gone);
+        let room = match self.room.try_acquire() {
+            Ok(room) => room,
+            Err(_) => awaited_quietly(self.room.acquire()).await.map_err(|_| CallError::Gone)?,
         };
         // The other side gives the permit back when it takes the job out.
         room.forget();
@@ -188,7 +189,7 @@ impl GlibHandle {
     /// Completes when the GLib side is gone.
     pub(crate) async fn gone(&self) {
         // There is never a permit, so this ends only when the semaphore is closed.
-        let _ = self.gone.acquire().await;
+        let _ = awaited_quietly(self.gone.acquire()).await;
     }
 }
 
@@ -217,11 +218,9 @@ impl Jobs {
             if self.owed.get() >= BATCH {
                 self.pay();
             }
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
-                // Not let through: it would destroy the source, and with it the other jobs.
-                carry_panic(panic);
-                break;
-            }
+            // The closure's own panic is its result. What is left are destructors and wakers, and they
+            // must not end the source, and with it the other jobs.
+            quietly(job);
             if Instant::now() >= end {
                 break;
             }
@@ -231,8 +230,7 @@ impl Jobs {
 
     /// Gives room back. If a job has a nested loop open, the slices in that loop do it too.
     fn pay(&self) {
-        // It wakes who waits for room, and a waker may panic.
-        quietly(|| self.room.add_permits(self.owed.take()));
+        self.room.add_permits(self.owed.take());
     }
 }
 

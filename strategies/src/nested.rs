@@ -140,8 +140,9 @@ impl Nested {
     /// ```
     ///
     /// # Panics
-    /// If `root` or a callback of a [`Source`] panics, with that panic. Also if another thread owns the
-    /// context, or inside a runtime that is not multi-threaded.
+    /// If `root` or a callback of a [`Source`] panics, with that panic; if another thread owns the
+    /// context; and inside the `block_on` of a current-thread runtime or in a `LocalSet` inside a
+    /// `block_on`, as tokio's own does.
     pub fn block_on<F: Future>(&self, root: F) -> F::Output {
         // As a `GMainLoop` does while it runs. Owning the context only during each iteration is not
         // enough: tasks are polled between iterations, and then another thread could take it.
@@ -230,7 +231,9 @@ impl Wait for GlibSelector {
     }
 
     fn wait(&self, timeout: i32, kernel: &mut dyn FnMut(i32) -> i32) {
-        if timeout == 0 {
+        if source::panic_is_carried() {
+            // It was caught while a task was polled, and nothing else need end this wait.
+        } else if timeout == 0 {
             // tokio is busy and only polls. GLib gets one iteration as well, and the deadline of an
             // earlier wait must not be what that iteration dispatches.
             self.arm(-1);

@@ -1,35 +1,44 @@
 //! tokio's runtime of one thread, for hosts that may be anywhere on that thread's stack.
 //!
 //! tokio does not nest: inside a `block_on` it refuses another one with a panic. Where GLib's loop
-//! runs inside somebody's `block_on`, a runtime is *held*. There are four cases, and tokio publishes
-//! none of them:
+//! runs inside somebody's `block_on`, a runtime is *held*. tokio publishes none of this, but leaves
+//! signs:
 //!
-//! - Inside a `block_on` of ours. It leaves a mark ([`RUNNING`]), and so do our tasks that are polled
-//!   while a runtime is held ([`HELD`]).
-//! - Inside the `block_on` or a worker of a multi-threaded runtime, as in `#[tokio::main]`. There
-//!   [`outside`] asks for `block_in_place`, and nothing is held.
-//! - Inside the `block_on` of another current-thread runtime. While that polls its future there is a
-//!   cooperative budget; where the runtime was merely entered there is none.
-//! - Anything else: a `LocalSet` of a multi-threaded runtime, or a future that is `unconstrained`.
-//!   Then tokio's refusal is the only sign. It is caught, and remembered for as long as that future
-//!   is being polled: its budget is used up, which lasts exactly so long.
+//! - A `block_on` of ours leaves a mark ([`RUNNING`]), and so do our tasks that are polled while a
+//!   runtime is held ([`HELD`]).
+//! - A *scheduler* on the stack takes wakers that are deferred, as `yield_now` does; without one they
+//!   are woken at once. The `block_on` of a current-thread runtime has one, and so has a worker.
+//! - On a worker, and wherever there is no scheduler, [`outside`] makes room: `block_in_place` works at
+//!   the root of a multi-threaded `block_on`, in `Handle::block_on`, and where a runtime is merely
+//!   entered. It needs the feature `rt-multi-thread`.
 //!
-//! Only the last case panics: the panic hook runs, once for each poll in which a loop runs, and with
-//! `panic = "abort"` the process ends.
+//! Where no scheduler shows, or one of a multi-threaded runtime, and `block_in_place` is refused, only
+//! tokio knows. Then it is asked, and its panic is caught and remembered for [`MEMORY`], because
+//! nothing shows when it ends: the panic hook runs once in that time for each runtime, and with
+//! `panic = "abort"` the process ends. So it is in a `LocalSet` inside a `block_on` that has no
+//! scheduler; in a current-thread `block_on` inside which a multi-threaded runtime is entered, or which
+//! a second thread calls meanwhile; and, without `rt-multi-thread`, inside multi-threaded runtimes.
+//!
+//! On a worker in which a current-thread runtime is entered, a runtime counts as held although
+//! `block_in_place` would work: it looks like the `block_on` of that runtime.
 
 use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use loopnest_core::executor::Panic;
-use tokio::runtime::{Builder, EnterGuard, Handle, Id, LocalRuntime, RuntimeFlavor};
-use tokio::task::coop;
-use tokio::task::coop::poll_proceed;
+use tokio::runtime::{Builder, EnterGuard, Handle, LocalRuntime, RuntimeFlavor};
 
 use crate::error::SetupError;
+
+/// How long a refusal is remembered.
+const MEMORY: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// How many `block_on`s of ours are on this thread's stack.
@@ -42,16 +51,8 @@ thread_local! {
 pub(crate) struct Runtime {
     /// Taken out only when this is dropped.
     inner: Option<LocalRuntime>,
-    refused: Cell<Option<Refused>>,
-}
-
-/// Where tokio refused a `block_on`.
-#[derive(Clone, Copy)]
-enum Refused {
-    /// In a poll whose budget was used up then.
-    InPoll,
-    /// In one without a budget: inside this runtime, in a loop of this depth.
-    Inside(Option<Id>, i32),
+    /// Until when a refusal is remembered.
+    refused: Cell<Option<Instant>>,
 }
 
 /// tokio refused to run.
@@ -119,7 +120,7 @@ impl Runtime {
         self.unless_refused(run)
     }
 
-    /// Runs `f` where tokio can run: outside of a multi-threaded runtime that is on the stack.
+    /// Runs `f` where tokio can run: outside of the runtime on the stack, if that makes room.
     pub(crate) fn try_outside<R>(&self, f: impl FnOnce() -> R) -> Result<R, IsHeld> {
         if self.is_held() {
             return Err(IsHeld);
@@ -138,26 +139,26 @@ impl Runtime {
             return true;
         }
         let current = Handle::try_current().ok();
-        let still = match self.refused.get() {
-            None => false,
-            Some(Refused::InPoll) => !coop::has_budget_remaining(),
-            Some(Refused::Inside(runtime, depth)) => {
-                current.as_ref().map(Handle::id) == runtime && glib::main_depth() >= depth
-            }
-        };
-        if !still {
-            self.refused.set(None);
-        }
-        let foreign = |current: &Handle| {
-            current.id() != self.handle().id()
-                && current.runtime_flavor() == RuntimeFlavor::CurrentThread
-        };
-        still || (current.is_some_and(|current| foreign(&current)) && has_budget())
+        let until = self.refused.get().filter(|until| Instant::now() < *until);
+        self.refused.set(until);
+        let single = |current: Handle| current.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        (until.is_some() && current.is_some()) || (current.is_some_and(single) && is_in_scheduler())
     }
 
-    /// Polls our tasks while the runtime is held, so that everybody knows.
+    /// Lets tokio be asked at once.
+    pub(crate) fn forget_refusal(&self) {
+        self.refused.set(None);
+    }
+
+    /// When to ask tokio again, if it has refused.
+    pub(crate) fn asks_again(&self) -> Option<Instant> {
+        self.refused.get().filter(|_| RUNNING.get() == 0 && HELD.get() == 0)
+    }
+
+    /// Polls our tasks while the runtime is held, and marks the stack.
     pub(crate) fn while_held<R>(&self, poll: impl FnOnce() -> R) -> R {
-        let _mark = Mark::new(&HELD);
+        // A refusal is forgotten while this goes on, and then a loop in here asks again.
+        let _mark = self.refused.get().is_none().then(|| Mark::new(&HELD));
         let _entered = self.enter();
         let mut poll = Some(poll);
         // The budget of the task on the stack still applies, and is never refilled: a channel would
@@ -181,13 +182,7 @@ impl Runtime {
                 resume_unwind(payload);
             }
             drop(Panic::new(payload));
-            let current = Handle::try_current().ok().map(|current| current.id());
-            self.refused.set(Some(if use_up_budget() {
-                Refused::InPoll
-            } else {
-                // In a dispatch the depth is by one more than in the `prepare` before it.
-                Refused::Inside(current, glib::main_depth() - 1)
-            }));
+            self.refused.set(Instant::now().checked_add(MEMORY));
             IsHeld
         })
     }
@@ -213,40 +208,47 @@ pub(crate) fn is_running() -> bool {
     RUNNING.get() > 0
 }
 
-/// Runs `f` outside of the multi-threaded runtime on the stack, if there is one: at the root of its
-/// `block_on`, on a worker, or where it is merely entered.
+/// Runs `f` outside of the runtime on the stack, if there is one that makes room.
 ///
 /// # Panics
-/// Inside a `LocalSet` of such a runtime, before `f` is called.
+/// Where there is one that does not, before `f` is called.
 pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(feature = "rt-multi-thread")]
-    if let Ok(current) = Handle::try_current()
-        && current.runtime_flavor() == RuntimeFlavor::MultiThread
-    {
+    if Handle::try_current().is_ok() {
+        // Where nothing is on the stack it only calls `f`.
         return tokio::task::block_in_place(f);
     }
     f()
 }
 
-/// Whether a budget limits what is polled here. It is as before afterwards.
-fn has_budget() -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    // The first restores the budget when it is dropped, because it made no progress.
-    let Poll::Ready(_restored) = poll_proceed(&mut cx) else { return true };
-    use_up_budget()
+/// Whether a scheduler of tokio is on this thread's stack: it takes a waker that is deferred, and
+/// without one the waker is woken at once.
+fn is_in_scheduler() -> bool {
+    thread_local! {
+        // Always the same waker, because a scheduler keeps each that differs from its last.
+        static PROBE: (Arc<Woken>, Waker) = {
+            let woken = Arc::new(Woken::default());
+            (woken.clone(), Waker::from(woken))
+        };
+    }
+    let deferred = PROBE.try_with(|(woken, waker)| {
+        woken.0.store(false, Ordering::Relaxed);
+        let yielded = pin!(tokio::task::yield_now());
+        let _: Poll<()> = yielded.poll(&mut Context::from_waker(waker));
+        !woken.0.load(Ordering::Relaxed)
+    });
+    // While thread-locals are being destroyed there is none.
+    deferred.unwrap_or(false)
 }
 
-/// Uses the budget up, if there is one.
-fn use_up_budget() -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    // A budget is a number of eight bits.
-    (0..=u8::MAX).any(|_| match poll_proceed(&mut cx) {
-        Poll::Ready(one) => {
-            one.made_progress();
-            false
-        }
-        Poll::Pending => true,
-    })
+/// Whether it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Counts what is on the stack, even while a panic unwinds it.

@@ -65,7 +65,6 @@ pub use self::callbacks::{Callbacks, Prepare, SourceRef};
 #[cfg(unix)]
 pub use self::fd::FdTag;
 pub use self::handle::Source;
-pub(crate) use self::running::carry_panic;
 #[cfg(feature = "epoll-hook")]
-pub(crate) use self::running::{Running, panic_is_carried};
+pub(crate) use self::running::{Running, carry_panic, panic_is_carried};
 pub use self::running::{quit_when_running, resume_carried_panic, run};

@@ -49,7 +49,7 @@ fn session_bus_connects_and_asks() {
 fn file_and_dialog_loads_while_the_dialog_is_open() {
     let lines = run("file_and_dialog");
     let [given_up, opens, loaded, closed, elsewhere] = &lines[..] else { panic!("{lines:?}") };
-    assert_eq!(given_up, "a load with no time to run timed out");
+    assert_eq!(given_up, "a read of a silent socket timed out");
     assert_eq!(opens, "the dialog opens");
     assert_eq!(loaded, "loaded \"file_and_dialog\" while the dialog was open");
     assert_eq!(closed, "the dialog is closed");

@@ -1,13 +1,16 @@
 //! Strategies inside other tokio runtimes: in their `block_on`, on their workers, entered for good.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Once;
+use std::task::{Context, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use glib::MainContext;
+use glib::{MainContext, MainLoop};
 use harness::probe::Probe;
 use loopnest_strategies::{Dispatch, GtkRs, Handoff, Nested, SetupError, WakeAfterDispatch};
 use loopnest_tests::{after, dialog_until, nested_loop};
@@ -16,6 +19,7 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// More than a loop makes that waits, and far fewer than one that spins for 100 ms.
 const FEW: u64 = 40;
@@ -149,33 +153,170 @@ fn a_runtime_that_is_entered_for_good_holds_only_inside_its_block_on() {
     }
 }
 
-#[test]
-fn where_tokio_can_only_be_asked_it_is_asked_once_for_each_poll() {
-    let (context, dispatch) = dispatch();
-    let ticks = ticker(&dispatch);
-    let (runtime, probe, before) = (multi(), Probe::new(&context), panics());
-    LocalSet::new().block_on(&runtime, async {
-        for poll in 1..=3 {
-            nested_loop(&context, 30 * MS);
-            nested_loop(&context, 30 * MS);
-            assert_eq!(panics() - before, poll);
-            tokio::task::yield_now().await;
-        }
-    });
-    assert!(probe.iterations() < 3 * FEW, "{} iterations while held", probe.iterations());
-    assert!(goes_on(&context, &ticks));
+/// Where tokio can only be asked by a panic: it is asked once a second at most, nothing spins, and
+/// tokio goes on afterwards, even in the same poll of what was around it.
+fn asked_seldom(context: &MainContext, ticks: &Rc<Cell<u32>>, hold: impl FnOnce()) {
+    let (before, probe, began) = (panics(), Probe::new(context), Instant::now());
+    hold();
+    let (asked, seconds) = (u64::from(panics() - before), began.elapsed().as_secs());
+    assert!((1..=1 + seconds).contains(&asked), "asked {asked} times in {seconds} s");
+    let iterations = probe.iterations();
+    assert!(iterations < FEW * (1 + seconds), "{iterations} iterations in {seconds} s");
+    assert!(goes_on(context, ticks));
 }
 
 #[test]
-fn an_unconstrained_block_on_holds_without_a_spin() {
+fn a_local_set_in_a_multi_threaded_block_on_is_asked_of_seldom() {
+    multi().block_on(async {
+        let (context, dispatch) = dispatch();
+        let ticks = ticker(&dispatch);
+        // Also for longer than a refusal is remembered.
+        for time in [60 * MS, 1200 * MS] {
+            let inside = LocalSet::new();
+            let inside = inside.run_until(async { nested_loop(&context, time) });
+            let mut inside = pin!(inside);
+            asked_seldom(&context, &ticks, || {
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(inside.as_mut().poll(&mut cx).is_ready());
+            });
+        }
+    });
+}
+
+#[test]
+fn after_a_refusal_tokio_is_asked_again_although_nothing_else_wakes_the_loop() {
     let (context, dispatch) = dispatch();
+    let runtime = multi();
+    let _entered = runtime.enter();
+    LocalSet::new().block_on(&runtime, async { nested_loop(&context, 60 * MS) });
+    let main_loop = MainLoop::new(Some(&context), false);
+    let (quit, give_up) = (main_loop.clone(), main_loop.clone());
+    let task = dispatch.spawn_local(async move {
+        sleep(MS).await;
+        quit.quit();
+    });
+    after(&context, 20 * SECOND, move || give_up.quit());
+    main_loop.run();
+    assert!(task.is_finished());
+}
+
+#[test]
+fn block_on_works_as_soon_as_what_refused_has_ended() {
+    let (context, dispatch) = dispatch();
+    let runtime = multi();
+    let _entered = runtime.enter();
+    let _ticks = ticker(&dispatch);
+    LocalSet::new().block_on(&runtime, async { nested_loop(&context, 60 * MS) });
+    assert_eq!(
+        dispatch.block_on(async {
+            sleep(MS).await;
+            42
+        }),
+        42
+    );
+}
+
+#[test]
+fn a_dialog_opened_within_the_memory_of_a_refusal_goes_on() {
+    let (context, dispatch) = dispatch();
+    let runtime = multi();
+    let _entered = runtime.enter();
     let ticks = ticker(&dispatch);
-    let (runtime, probe, before) = (current(), Probe::new(&context), panics());
+    LocalSet::new().block_on(&runtime, async { nested_loop(&context, 60 * MS) });
+    let (inner, went_on) = (context.clone(), Rc::new(Cell::new(false)));
+    let set = went_on.clone();
+    let task = dispatch.spawn_local(async move { set.set(goes_on(&inner, &ticks)) });
+    assert!(dialog_until(&context, move || task.is_finished()));
+    assert!(went_on.get());
+}
+
+#[test]
+fn a_current_thread_block_on_in_a_task_on_a_worker_holds_without_a_panic() {
+    let runtime = multi();
+    let worker = runtime.spawn(async {
+        let (before, (context, dispatch)) = (panics(), dispatch());
+        let (ticks, inner) = (ticker(&dispatch), context.clone());
+        let task = dispatch.spawn_local(async move {
+            current().block_on(async { nested_loop(&inner, 60 * MS) });
+        });
+        dispatch.block_on(task).expect("no panic");
+        (goes_on(&context, &ticks), panics() - before)
+    });
+    assert_eq!(runtime.block_on(worker).expect("no panic"), (true, 0));
+}
+
+#[test]
+fn a_multi_threaded_runtime_entered_inside_a_current_thread_block_on_is_asked_of_seldom() {
+    let (context, dispatch) = dispatch();
+    let (ticks, other) = (ticker(&dispatch), multi());
+    asked_seldom(&context, &ticks, || {
+        current().block_on(async {
+            let _entered = other.enter();
+            nested_loop(&context, 60 * MS);
+        });
+    });
+}
+
+#[test]
+fn an_unconstrained_block_on_holds_until_it_ends() {
+    let other = current();
+    let _entered = other.enter();
+    let (before, (context, dispatch)) = (panics(), dispatch());
+    let (ticks, probe) = (ticker(&dispatch), Probe::new(&context));
     let inside = async { nested_loop(&context, 100 * MS) };
-    runtime.block_on(tokio::task::unconstrained(inside));
+    other.block_on(tokio::task::unconstrained(inside));
     assert!(probe.iterations() < FEW, "{} iterations while held", probe.iterations());
-    assert_eq!(panics() - before, 1);
     assert!(goes_on(&context, &ticks));
+    assert_eq!(panics(), before);
+}
+
+#[test]
+fn our_own_handle_may_be_entered_anywhere() {
+    let before = panics();
+    multi().block_on(async {
+        let (context, dispatch) = dispatch();
+        let ticks = ticker(&dispatch);
+        let _entered = dispatch.tokio_handle().enter();
+        assert!(goes_on(&context, &ticks));
+    });
+    let (context, dispatch) = dispatch();
+    let (ticks, probe) = (ticker(&dispatch), Probe::new(&context));
+    current().block_on(async {
+        let _entered = dispatch.tokio_handle().enter();
+        nested_loop(&context, 60 * MS);
+    });
+    assert!(probe.iterations() < FEW, "{} iterations while held", probe.iterations());
+    assert!(goes_on(&context, &ticks));
+    assert_eq!(panics(), before);
+}
+
+#[test]
+fn the_block_on_of_a_handle_holds_nothing() {
+    let (before, other) = (panics(), current());
+    other.handle().block_on(async {
+        let (context, dispatch) = dispatch();
+        let ticks = ticker(&dispatch);
+        assert!(goes_on(&context, &ticks));
+        assert_eq!(dispatch.block_on(async { 42 }), 42);
+    });
+    assert_eq!(panics(), before);
+}
+
+#[test]
+fn a_local_set_outside_of_all_runtimes_holds_nothing() {
+    let other = current();
+    let _entered = other.enter();
+    let (before, (context, dispatch)) = (panics(), dispatch());
+    let (ticks, inner) = (ticker(&dispatch), context.clone());
+    let local = LocalSet::new();
+    let task = local.spawn_local(async move {
+        assert!(Dispatch::new(&MainContext::new()).is_ok());
+        goes_on(&inner, &ticks)
+    });
+    // In glib's executor.
+    let went_on = context.block_on(local.run_until(task)).expect("no panic");
+    assert!(went_on);
+    assert_eq!(panics(), before);
 }
 
 #[test]

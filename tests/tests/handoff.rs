@@ -260,7 +260,7 @@ fn a_destructor_that_panics_in_a_cancelled_call_does_not_end_the_queue() {
     }
     nested_loop(&context, 20 * MS);
     let carried = loopnest_strategies::source::resume_carried_panic;
-    assert!(catch_unwind(carried).is_err(), "the panic is kept until it is rethrown");
+    assert!(catch_unwind(carried).is_ok(), "the panic hook has reported it, and that is all");
     let glib = handoff.glib();
     assert!(handoff.block_on(async move { glib.call(|| ()).await }).is_ok());
 }

@@ -9,13 +9,17 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use glib::thread_guard::ThreadGuard;
 use glib::{MainContext, MainLoop};
+use loopnest_strategies::gasync::{self, Resolver};
 use loopnest_strategies::source::{self, Callbacks, Prepare, Source, SourceRef};
-use loopnest_strategies::{CallError, Dispatch, JobQueue, Nested, WakeAfterDispatch};
+use loopnest_strategies::{CallError, Dispatch, Handoff, JobQueue, Nested, WakeAfterDispatch};
 use loopnest_tests::{after, nested_loop};
 use tokio::time::sleep;
 
@@ -42,6 +46,25 @@ fn explode() {
     panic_any(Bomb);
 }
 
+/// A waker that panics; counts how often.
+struct Panics(AtomicU32);
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("a waker that panics");
+    }
+}
+
+/// A waker that notes that it was woken.
+struct Told(AtomicBool);
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_payload_that_panics_when_it_is_dropped_stays_in_its_task() {
     let (_context, dispatch) = dispatch();
@@ -63,13 +86,6 @@ fn a_payload_that_panics_when_it_is_dropped_stays_in_its_task() {
 
 #[test]
 fn a_waker_that_panics_does_not_reach_the_task_that_it_awaits() {
-    struct Panics(AtomicU32);
-    impl Wake for Panics {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            panic!("a waker that panics");
-        }
-    }
     let (_context, dispatch) = dispatch();
     let panics = Arc::new(Panics(AtomicU32::new(0)));
     let waker = Waker::from(panics.clone());
@@ -192,22 +208,114 @@ fn jobs_that_panic_when_they_are_dropped_do_not_keep_the_others() {
 }
 
 #[test]
-fn a_result_that_nobody_takes_may_panic_when_it_is_dropped() {
+fn what_panics_in_a_job_besides_its_closure_stays_there() {
+    let (context, dispatch) = dispatch();
+    let jobs = JobQueue::new(&context).expect("nobody owns it");
+    let glib = jobs.handle();
+    let mut cx = Context::from_waker(Waker::noop());
+    {
+        // Cancelled before it begins: its closure is dropped.
+        let bomb = Bomb;
+        let mut call = pin!(glib.call(move || drop(bomb)));
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+    }
+    // Cancelled while it runs: its result is dropped.
+    let call: Rc<Cell<Option<LocalBoxFuture<'static, ()>>>> = Rc::default();
+    let (cancel, running) = (ThreadGuard::new(call.clone()), glib.clone());
+    let cancelled_inside = move || {
+        cancel.get_ref().take();
+        Bomb
+    };
+    let mut cancelled = async move { drop(running.call(cancelled_inside).await) }.boxed_local();
+    assert!(cancelled.as_mut().poll(&mut cx).is_pending());
+    call.set(Some(cancelled));
+    // Awaited by a waker that panics.
+    let waker = Waker::from(Arc::new(Panics(AtomicU32::new(0))));
+    let mut woken = pin!(glib.call(|| 42));
+    assert!(woken.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let last = glib.clone();
+    assert_eq!(dispatch.block_on(async move { last.call(|| 42).await.ok() }), Some(42));
+    assert!(call.take().is_none(), "it was cancelled");
+    assert!(woken.as_mut().poll(&mut cx).is_ready());
+}
+
+#[test]
+fn a_waker_that_panics_does_not_keep_the_others_from_being_told_that_the_queue_is_gone() {
     let context = MainContext::new();
     let jobs = JobQueue::new(&context).expect("nobody owns it");
-    let (glib, done) = (jobs.handle(), Rc::new(Cell::new(false)));
-    {
-        let mut call = pin!(glib.call(explode));
-        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        // Dropped before the job runs; the next one is begun and dropped in its own job.
+    let glib = jobs.handle();
+    let waker = Waker::from(Arc::new(Panics(AtomicU32::new(0))));
+    let call = || Box::pin(glib.gasync::<(), _>(|_, done| std::mem::forget(done)));
+    let mut calls: Vec<_> = (0..3).map(|_| call()).collect();
+    let told = Arc::new(Told(AtomicBool::new(false)));
+    let tell = Waker::from(told.clone());
+    for (call, waker) in calls.iter_mut().zip([&waker, &waker, &tell]) {
+        assert!(call.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
     }
-    let set = done.clone();
-    after(&context, 5 * MS, move || set.set(true));
-    let outcome = context.block_on(glib.call(explode));
-    assert!(matches!(outcome, Err(CallError::Panicked(_))));
-    drop(outcome);
-    nested_loop(&context, 10 * MS);
-    assert!(done.get());
+    nested_loop(&context, MS);
+    drop(jobs);
+    assert!(told.0.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_waker_that_panics_in_a_callback_of_gio_does_no_harm() {
+    let context = MainContext::new();
+    let waker = Waker::from(Arc::new(Panics(AtomicU32::new(0))));
+    let poll_and_end = |end: fn(Resolver<u32>)| {
+        let done = Cell::new(None);
+        let mut call = pin!(gasync::call(|_, resolver| done.set(Some(resolver))));
+        assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        // As gio does, in a callback of C.
+        end(done.take().expect("it was started"));
+        call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    };
+    let ended = context.with_thread_default(|| {
+        let resolved = poll_and_end(|done| done.resolve(42));
+        assert!(matches!(resolved, Poll::Ready(Ok(42))));
+        let dropped = poll_and_end(drop);
+        assert!(matches!(dropped, Poll::Ready(Err(CallError::Gone))));
+    });
+    ended.expect("nobody else owns it");
+}
+
+#[test]
+fn a_panic_that_a_callback_catches_does_not_end_block_on() {
+    let context = MainContext::new();
+    let handoff = Handoff::new(&context).expect("a runtime");
+    let inner = context.clone();
+    after(&context, MS, move || {
+        let _source = ready(&inner, || panic!("caught"));
+        let run = AssertUnwindSafe(|| {
+            loop {
+                inner.iteration(true);
+                source::resume_carried_panic();
+            }
+        });
+        catch_unwind(run).map(|(): ()| ()).expect_err("the callback's panic");
+    });
+    let long = async {
+        sleep(20 * MS).await;
+        42
+    };
+    assert_eq!(handoff.block_on(long), 42);
+}
+
+#[test]
+fn nested_takes_a_panic_that_was_caught_while_a_task_was_polled() {
+    for wake in [WakeAfterDispatch::Yes, WakeAfterDispatch::No] {
+        let context = MainContext::new();
+        let nested = Nested::new(&context, wake).expect("a runtime");
+        let inner = context.clone();
+        let root = async move {
+            let _source = ready(&inner, || panic!("in a dialog"));
+            // Of GLib's own, so the panic is carried past it.
+            nested_loop(&inner, 5 * MS);
+            pending::<()>().await;
+        };
+        let run = AssertUnwindSafe(|| nested.block_on(root));
+        let panic = catch_unwind(run).expect_err("the callback's panic");
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"in a dialog"));
+    }
 }
 
 #[test]

@@ -316,7 +316,7 @@ fn a_priority_cannot_be_changed_while_sources_are_asked() {
     context.iteration(false);
     let panic = catch_unwind(resume_carried_panic).unwrap_err();
     let message = panic.downcast_ref::<String>().unwrap();
-    assert!(message.contains("inside of a prepare or a check"), "{message}");
+    assert!(message.contains("inside a prepare or a check"), "{message}");
     // After that it can.
     quiet.set_priority(7);
 }

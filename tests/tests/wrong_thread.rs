@@ -178,9 +178,9 @@ fn a_source_keeps_the_context_that_it_is_attached_to() {
     source.attach(&context);
     // The last reference of the program; GLib would destroy the source, at any moment.
     thread::spawn(move || drop(context)).join().expect("no panic");
-    assert!(!source.as_glib().is_destroyed());
+    assert!(!source.is_destroyed());
     source.as_ref().set_ready_time(Some(0));
-    assert!(source.as_glib().context().expect("it is attached").iteration(false));
+    assert!(source.context().expect("it is attached").iteration(false));
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl<C: Callbacks> Source<C> {
     /// # use loopnest_strategies::source::{Source, SourceRef};
     /// # use std::ops::ControlFlow;
     /// let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
-    /// assert_eq!(source.as_glib().name().as_deref(), Some("quiet"));
+    /// assert_eq!(format!("{source:?}"), r#"Source(Some("quiet"))"#);
     /// ```
     pub fn new(name: &str, callbacks: C) -> Self {
         let (source, callbacks) = vtable::make(callbacks);
@@ -53,7 +53,6 @@ impl<C: Callbacks> Source<C> {
     /// # use std::ops::ControlFlow;
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
     /// source.set_can_recurse(true);
-    /// assert!(source.as_glib().can_recurse());
     /// ```
     pub fn set_can_recurse(&self, can: bool) {
         // SAFETY: the source is alive.
@@ -68,7 +67,6 @@ impl<C: Callbacks> Source<C> {
     /// # use std::ops::ControlFlow;
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
     /// source.set_priority(200);
-    /// assert_eq!(source.as_glib().priority(), 200.into());
     /// ```
     ///
     /// # Panics
@@ -76,7 +74,7 @@ impl<C: Callbacks> Source<C> {
     /// GLib then continues from a freed list node (gmain.c 2.74.6, line 1109). Also while another
     /// thread iterates the context, because that thread may be in one.
     pub fn set_priority(&self, priority: i32) {
-        assert_nobody_is_asked();
+        assert_nobody_is_asked("a priority cannot be changed");
         // GLib would add the descriptors again and never remove them (gmain.c 2.74.6, line 1904).
         if self.source.is_destroyed() {
             return;
@@ -96,7 +94,7 @@ impl<C: Callbacks> Source<C> {
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
     /// let context = MainContext::new();
     /// source.attach(&context);
-    /// assert_eq!(source.as_glib().context(), Some(context));
+    /// assert_eq!(source.context(), Some(&context));
     /// ```
     ///
     /// # Panics
@@ -110,16 +108,38 @@ impl<C: Callbacks> Source<C> {
         let _ = self.context.set(context.clone());
     }
 
-    /// The source as a glib-rs type.
+    /// The context that the source was attached to.
     ///
     /// ```
-    /// # use loopnest_strategies::glib::{IOCondition, MainContext};
     /// # use loopnest_strategies::source::{Source, SourceRef};
     /// # use std::ops::ControlFlow;
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
-    /// assert!(!source.as_glib().is_destroyed());
+    /// assert!(source.context().is_none());
     /// ```
-    pub fn as_glib(&self) -> &glib::Source {
+    pub fn context(&self) -> Option<&MainContext> {
+        self.context.get()
+    }
+
+    /// Whether the source was destroyed: by [`destroy`](Self::destroy), by a dispatch that returned
+    /// `Break`, or by a panic.
+    ///
+    /// ```
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// assert!(!source.is_destroyed());
+    /// ```
+    pub fn is_destroyed(&self) -> bool {
+        self.source.is_destroyed()
+    }
+
+    /// The source as a glib-rs type.
+    ///
+    /// # Safety
+    /// Attached by it, or as the child of another source, the source is in a context of which this
+    /// handle does not know. Then keep that context for as long as this handle, and change or query a
+    /// descriptor only while no other thread iterates the context.
+    pub unsafe fn as_glib(&self) -> &glib::Source {
         &self.source
     }
 
@@ -180,7 +200,7 @@ impl<C: Callbacks> Source<C> {
     /// # use std::ops::ControlFlow;
     /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
     /// source.destroy();
-    /// assert!(source.as_glib().is_destroyed());
+    /// assert!(source.is_destroyed());
     /// ```
     pub fn destroy(&self) {
         self.source.destroy();

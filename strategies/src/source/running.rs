@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use glib::MainLoop;
 use loopnest_core::executor::Panic;
 
+use super::vtable::assert_nobody_is_asked;
 use crate::advice;
 
 thread_local! {
@@ -92,9 +93,14 @@ pub fn quit_when_running(main_loop: &MainLoop) {
 /// assert!(catch_unwind(|| source::run(&main_loop)).is_err());
 /// ```
 ///
+/// It ends early, without a panic, if a callback panicked and another one took that panic with
+/// [`resume_carried_panic`] and caught it.
+///
 /// # Panics
-/// If a callback panicked, with that panic.
+/// If a callback panicked, with that panic. Also inside a `prepare` or a `check`, where GLib runs no
+/// loop.
 pub fn run(main_loop: &MainLoop) {
+    assert_nobody_is_asked("a loop cannot be run");
     let running = Running::enter(main_loop);
     main_loop.run();
     running.leave();
@@ -117,8 +123,8 @@ pub(crate) fn carry_panic(payload: Box<dyn Any + Send>) {
         Ok(Some(main_loop)) => main_loop.quit(),
         Ok(None) => {
             advice::warn(
-                "a callback of a source panicked, and no source::run is on the stack to take the \
-                 panic; the source is destroyed and the loop continues",
+                "a callback panicked, and no source::run is on the stack to take the panic; the loop \
+                 continues",
             );
             let _ = STRAY.try_with(|stray| {
                 let first = stray.take();

@@ -227,8 +227,8 @@ impl Drop for Asking {
     }
 }
 
-/// Panics where changing a priority would free the list node that GLib is at.
-pub(super) fn assert_nobody_is_asked() {
+/// Panics inside a `prepare` or a `check`, where GLib is in the middle of its list of sources.
+pub(super) fn assert_nobody_is_asked(what: &str) {
     let n = ASKED.try_with(Cell::get).unwrap_or(0);
-    assert_eq!(n, 0, "a priority cannot be changed inside of a prepare or a check");
+    assert_eq!(n, 0, "{what} inside a prepare or a check");
 }

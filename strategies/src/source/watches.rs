@@ -7,10 +7,10 @@
 //!
 //! # Threads
 //!
-//! GLib changes what it watches under its context's lock, except for the conditions of a descriptor
-//! (`g_source_modify_unix_fd`) and what was ready (`g_source_query_unix_fd`), which it touches
-//! without one (gmain.c 2.74.6, lines 2698 and 2744). The caller must keep the loop from running
-//! meanwhile, by owning the context.
+//! GLib adds and removes under its context's lock, but changes the conditions of a descriptor
+//! (`g_source_modify_unix_fd`) and reads what was ready (`g_source_query_unix_fd`) without one
+//! (gmain.c 2.74.6, lines 2802 and 2888). The caller must keep the loop from running meanwhile, by
+//! owning the context.
 
 #![expect(unsafe_code, reason = "GLib's sources are C")]
 
@@ -135,8 +135,8 @@ impl Watches {
         wanted.fds.len() - 1
     }
 
-    /// Changes a condition. Unless this thread is `alone` with the context, GLib forgets the
-    /// descriptor and gets it anew, which it does under its lock.
+    /// Changes a condition. Unless this thread is `alone` with the context, GLib removes the
+    /// descriptor and adds it again, which it does under its lock.
     ///
     /// # Safety
     /// As for `leave`. If `alone`, no other thread iterates the source's context meanwhile.
