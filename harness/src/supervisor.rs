@@ -77,6 +77,7 @@ fn once(launch: &Launch, ideal: &Trace, interrupted: &AtomicBool) -> io::Result<
     let page = Page::create()?;
     let one_by_one = STARTING.lock();
     let (stderr, writer) = Stderr::begin()?;
+    let began = Instant::now();
     let child = Command::new(&launch.program)
         .arg0(&launch.name)
         .args(&launch.args)
@@ -95,7 +96,7 @@ fn once(launch: &Launch, ideal: &Trace, interrupted: &AtomicBool) -> io::Result<
     drop(one_by_one);
     let group = Some(Group::of(&child));
     let mut watch = Watch { child, group, page: &page };
-    let stop = watch.until_over(Patience::new(ideal), interrupted)?;
+    let stop = watch.until_over(began, Patience::new(ideal), interrupted)?;
     let status = watch.end()?;
     let stderr = stderr.finish();
     let end = match stop {
@@ -175,14 +176,26 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn until_over(&self, mut patience: Patience, interrupted: &AtomicBool) -> io::Result<Stop> {
+    fn until_over(
+        &self,
+        began: Instant,
+        mut patience: Patience,
+        interrupted: &AtomicBool,
+    ) -> io::Result<Stop> {
         let mut clock = Clock::default();
+        let mut looked = began;
         let mut read = 0;
         // When the cell was last heard of: our clock, and its counters.
         let mut news = (0u64, Meter::default());
         // Where the stretch begins that says how it hangs.
         let mut before: Option<(u64, Sample)> = None;
         loop {
+            // Wherever it stood still: in a sleep, between two, or while the child was started.
+            let gap = looked.elapsed();
+            looked += gap;
+            if gap > STOPPED {
+                return Ok(Stop::Void);
+            }
             if self.has_exited()? {
                 return Ok(Stop::Exited);
             }
@@ -195,9 +208,6 @@ impl Watch<'_> {
             let asleep = Instant::now();
             thread::sleep(TICK);
             let slept = asleep.elapsed();
-            if slept > STOPPED {
-                return Ok(Stop::Void);
-            }
             if slept > LONGEST_TICK {
                 // The child went on, for longer than these ticks say.
                 before = None;

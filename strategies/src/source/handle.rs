@@ -135,6 +135,14 @@ impl<C: Callbacks> Source<C> {
 
     /// The source as a glib-rs type.
     ///
+    /// ```
+    /// # use loopnest_strategies::source::{Source, SourceRef};
+    /// # use std::ops::ControlFlow;
+    /// # let source = Source::new("quiet", |_: SourceRef<'_>| ControlFlow::Continue(()));
+    /// // SAFETY: it is only looked at.
+    /// assert!(!unsafe { source.as_glib() }.is_destroyed());
+    /// ```
+    ///
     /// # Safety
     /// Attached by it, or as the child of another source, the source is in a context of which this
     /// handle does not know. Then keep that context for as long as this handle, and change or query a
