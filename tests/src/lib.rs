@@ -13,6 +13,30 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use glib::{MainContext, MainLoop};
+use loopnest_strategies::Dispatch;
+
+/// A `Dispatch` on a context of its own.
+///
+/// # Panics
+/// If the system has no descriptors left.
+pub fn dispatch() -> (MainContext, Dispatch) {
+    let context = MainContext::new();
+    let dispatch = Dispatch::new(&context).expect("a runtime");
+    (context, dispatch)
+}
+
+/// A task that counts a millisecond at a time.
+pub fn ticker(dispatch: &Dispatch) -> Rc<Cell<u32>> {
+    let ticks = Rc::new(Cell::new(0));
+    let count = ticks.clone();
+    dispatch.spawn_local(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            count.set(count.get() + 1);
+        }
+    });
+    ticks
+}
 
 /// Runs `then` on `context` once, after this time.
 pub fn after(context: &MainContext, time: Duration, then: impl FnOnce() + 'static) {

@@ -8,30 +8,11 @@ use std::time::Duration;
 use glib::{MainContext, MainLoop};
 use harness::probe::Probe;
 use loopnest_strategies::{Dispatch, JoinError};
-use loopnest_tests::{after, count_idle, dialog_until, nested_loop};
+use loopnest_tests::{after, count_idle, dialog_until, dispatch, nested_loop, ticker};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
-
-fn dispatch() -> (MainContext, Dispatch) {
-    let context = MainContext::new();
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    (context, dispatch)
-}
-
-/// A task that counts a millisecond at a time.
-fn ticker(dispatch: &Dispatch) -> Rc<Cell<u32>> {
-    let ticks = Rc::new(Cell::new(0));
-    let count = ticks.clone();
-    dispatch.spawn_local(async move {
-        loop {
-            sleep(MS).await;
-            count.set(count.get() + 1);
-        }
-    });
-    ticks
-}
 
 #[test]
 fn block_on_gives_the_result_and_nests() {

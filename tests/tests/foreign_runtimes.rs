@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use glib::{MainContext, MainLoop};
 use harness::probe::Probe;
 use loopnest_strategies::{Dispatch, GtkRs, Handoff, Nested, SetupError, WakeAfterDispatch};
-use loopnest_tests::{after, dialog_until, nested_loop};
+use loopnest_tests::{after, dialog_until, dispatch, nested_loop, ticker};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
@@ -30,25 +30,6 @@ fn multi() -> Runtime {
 
 fn current() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
-}
-
-fn dispatch() -> (MainContext, Dispatch) {
-    let context = MainContext::new();
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    (context, dispatch)
-}
-
-/// A task that counts a millisecond at a time.
-fn ticker(dispatch: &Dispatch) -> Rc<Cell<u32>> {
-    let ticks = Rc::new(Cell::new(0));
-    let count = ticks.clone();
-    dispatch.spawn_local(async move {
-        loop {
-            sleep(MS).await;
-            count.set(count.get() + 1);
-        }
-    });
-    ticks
 }
 
 /// Whether the ticker makes ten ticks in a dialog that stays open until then.

@@ -19,17 +19,11 @@ use glib::thread_guard::ThreadGuard;
 use glib::{MainContext, MainLoop};
 use loopnest_strategies::gasync::{self, Resolver};
 use loopnest_strategies::source::{self, Callbacks, Prepare, Source, SourceRef};
-use loopnest_strategies::{CallError, Dispatch, Handoff, JobQueue, Nested, WakeAfterDispatch};
-use loopnest_tests::{after, nested_loop};
+use loopnest_strategies::{CallError, Handoff, JobQueue, Nested, WakeAfterDispatch};
+use loopnest_tests::{after, dispatch, nested_loop};
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
-
-fn dispatch() -> (MainContext, Dispatch) {
-    let context = MainContext::new();
-    let dispatch = Dispatch::new(&context).expect("a runtime");
-    (context, dispatch)
-}
 
 /// Panics when it is dropped, and so does what that panic carries, and so on.
 struct Bomb;
