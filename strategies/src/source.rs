@@ -53,6 +53,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod asked;
 mod callbacks;
 #[cfg(unix)]
 mod fd;

@@ -10,8 +10,9 @@ use glib::MainContext;
 use glib::ffi::{self, GSource, gboolean};
 use glib::translate::ToGlibPtr;
 
+use super::asked::assert_nobody_is_asked;
 use super::callbacks::{Callbacks, SourceRef};
-use super::vtable::{self, Payload, assert_nobody_is_asked};
+use super::vtable::{self, Payload};
 
 /// A source with our callbacks; dropping it destroys the source.
 pub struct Source<C: Callbacks> {

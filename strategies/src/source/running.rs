@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use glib::MainLoop;
 use loopnest_core::executor::Panic;
 
-use super::vtable::assert_nobody_is_asked;
+use super::asked::assert_nobody_is_asked;
 use crate::advice;
 
 thread_local! {

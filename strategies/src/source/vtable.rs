@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "GLib calls these, with its own memory")]
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use glib::ffi::{self, GSource, GSourceFuncs, gboolean, gpointer};
 
+use super::asked::Asking;
 use super::callbacks::{Callbacks, Prepare, SourceRef};
 use super::running::carry_panic;
 use super::watches::Watches;
@@ -204,31 +205,4 @@ unsafe extern "C" fn finalize<C: Callbacks>(source: *mut GSource) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(cell))) {
         carry_panic(panic);
     }
-}
-
-thread_local! {
-    /// How many `prepare` and `check` calls are on the stack.
-    static ASKED: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Notes that a `prepare` or a `check` is on the stack.
-struct Asking;
-
-impl Asking {
-    fn new() -> Self {
-        let _ = ASKED.try_with(|n| n.set(n.get() + 1));
-        Self
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        let _ = ASKED.try_with(|n| n.set(n.get() - 1));
-    }
-}
-
-/// Panics inside a `prepare` or a `check`, where GLib is in the middle of its list of sources.
-pub(super) fn assert_nobody_is_asked(what: &str) {
-    let n = ASKED.try_with(Cell::get).unwrap_or(0);
-    assert_eq!(n, 0, "{what} inside a prepare or a check");
 }
