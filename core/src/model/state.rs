@@ -1,5 +1,6 @@
-//! The data of a context: its sources in order, and what it polls. Everything here happens with the
-//! context's lock held, like the functions of gmain.c that are marked so.
+//! The data of a modelled GMainContext: its sources in order, and what it polls. Everything here happens
+//! with the context's lock held, as in the functions of gmain.c that are called with it. Lines are
+//! those of GLib 2.74.6; where later versions differ, [`Rules`] says which one is modelled.
 //!
 //! Sources live in a slab, linked into one list: by priority, then by age, children right before
 //! their parents (gmain.c:1208).
@@ -36,6 +37,7 @@ pub(super) struct Slot {
     pub(super) funcs: Arc<dyn Callbacks>,
     /// Whether there is a `prepare` and a `check` to call.
     pub(super) asks: bool,
+    /// Lower numbers go first.
     pub(super) priority: i32,
     pub(super) can_recurse: bool,
     pub(super) attached: bool,
@@ -43,10 +45,13 @@ pub(super) struct Slot {
     pub(super) blocked: bool,
     pub(super) destroyed: bool,
     pub(super) ready_time: Option<u64>,
+    /// The slot of the parent, or [`NONE`].
     pub(super) parent: u32,
-    /// The last one added is the first.
+    /// Their slots. The last one added is the first.
     pub(super) children: Vec<u32>,
+    /// Those of `g_source_add_unix_fd`, as keys of [`State::poll_fds`].
     pub(super) unix_fds: Vec<u32>,
+    /// Those of `g_source_add_poll`, likewise.
     pub(super) poll_fds: Vec<u32>,
     refs: u32,
     next: u32,
@@ -261,7 +266,8 @@ impl State {
         }
     }
 
-    /// `g_source_unref_internal` (gmain.c:2308): dropping the last reference finalises.
+    /// `g_source_unref_internal` (gmain.c:2308): dropping the last reference finalises. A source that
+    /// was not destroyed may still be attached by its user, whose handle is not counted, and stays.
     pub(super) fn release(&mut self, i: u32) {
         let slot = self.slot_mut(i);
         slot.refs -= 1;
@@ -285,8 +291,8 @@ impl State {
         self.dead.funcs.push(slot.funcs);
     }
 
-    /// The context's references to a source: one while it is attached, one for each entry in a
-    /// pending list.
+    /// The references to a source: one while it is attached, one for each entry in a pending list,
+    /// and those of its parent and of a walk through the list.
     pub(super) fn n_refs(&self, i: u32) -> u32 {
         self.slot(i).refs
     }

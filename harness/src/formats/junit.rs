@@ -1,8 +1,8 @@
 //! JUnit XML, for continuous integration.
 //!
 //! A strategy is a suite, a scenario a test.
-//! A bad verdict is not a failure; an unexpected one is.
-//! What the strategy does not offer is skipped, and a measurement that cannot tell is an error.
+//! A bad verdict, such as a stall, is not a failure if it is expected; any other than the expected one
+//! is. What the strategy does not offer is skipped, and an inconclusive measurement is an error.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 

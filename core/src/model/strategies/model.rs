@@ -1,4 +1,5 @@
-//! The strategies that have a model, and their names.
+//! The strategies that have a model, and their names: each strategy that ships has one. A model does
+//! in virtual time what its strategy does on the real loops. Planted subjects have none.
 
 use std::fmt;
 
@@ -7,7 +8,8 @@ use std::fmt;
 pub enum Model {
     /// `nested`: async drives GLib.
     Nested,
-    /// `nested-no-wake`: the same, but tokio's wait is a run of the main loop.
+    /// `nested-no-wake`: the same, but where tokio would wait, a main loop runs until tokio has work:
+    /// what a GLib callback completes does not end that wait.
     NestedNoWake,
     /// `dispatch`: GLib drives async.
     Dispatch,
