@@ -60,9 +60,18 @@ struct Shared {
 struct Alive {
     /// A waker of every task that has not ended, to reach them when the executor is dropped.
     tasks: Slab<Waker>,
-    /// The executor is being dropped, and takes no more tasks. Otherwise that would not end while
-    /// other threads go on spawning.
-    closing: bool,
+    takes: Takes,
+}
+
+/// Which new tasks are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Takes {
+    #[default]
+    All,
+    /// Stopped: only what is asked for by [`Executor::spawn_last`].
+    Last,
+    /// The executor is being dropped. That would not end while other threads go on spawning.
+    None,
 }
 
 /// What a slice left behind.
@@ -92,7 +101,25 @@ impl Executor {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (entry, body) = Shared::enter(&self.shared, future);
+        self.spawn_here(future, Takes::All)
+    }
+
+    /// Like [`spawn_local`](Self::spawn_local), even after [`stop`](Self::stop): for a task that the
+    /// end waits for.
+    pub fn spawn_last<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.spawn_here(future, Takes::Last)
+    }
+
+    fn spawn_here<F>(&self, future: F, at_least: Takes) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let (entry, body) = Shared::enter(&self.shared, future, at_least);
         let aborted = body.aborted.clone();
         let (runnable, task) = async_task::spawn_local(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
@@ -102,6 +129,13 @@ impl Executor {
     /// A handle that spawns from any thread.
     pub fn spawner(&self) -> Spawner {
         Spawner { shared: self.shared.clone() }
+    }
+
+    /// Takes no more tasks. One that is spawned is dropped at once, and awaiting its handle gives
+    /// [`JoinError::Cancelled`]. Those that have begun go on.
+    pub fn stop(&self) {
+        let mut alive = self.shared.alive();
+        alive.takes = alive.takes.max(Takes::Last);
     }
 
     /// Polls ready tasks, first come, first served, for about `time`.
@@ -165,7 +199,7 @@ impl Drop for Executor {
     fn drop(&mut self) {
         let wakers: Vec<Waker> = {
             let mut alive = self.shared.alive();
-            alive.closing = true;
+            alive.takes = Takes::None;
             alive.tasks.iter().map(|(_, waker)| waker.clone()).collect()
         };
         for waker in wakers {
@@ -188,11 +222,11 @@ impl Shared {
         lock(&self.alive)
     }
 
-    /// Reserves the entry in `alive` before the task exists; none if tasks are no longer taken.
-    fn enter<F>(this: &Arc<Self>, future: F) -> (Option<usize>, Body<F>) {
+    /// Reserves the entry in `alive` before the task exists; none if such tasks are no longer taken.
+    fn enter<F>(this: &Arc<Self>, future: F, kind: Takes) -> (Option<usize>, Body<F>) {
         let index = {
             let mut alive = this.alive();
-            (!alive.closing).then(|| alive.tasks.insert(Waker::noop().clone()))
+            (alive.takes <= kind).then(|| alive.tasks.insert(Waker::noop().clone()))
         };
         let entry = Entry { shared: this.clone(), index };
         (index, Body { future: Some(future), aborted: Arc::new(AtomicBool::new(false)), entry })
@@ -292,14 +326,14 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts a task. If the executor is gone, the task is dropped at once and awaiting the handle
-    /// gives [`JoinError::Cancelled`].
+    /// Starts a task. If the executor was stopped or is gone, the task is dropped at once and awaiting
+    /// the handle gives [`JoinError::Cancelled`].
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (entry, body) = Shared::enter(&self.shared, future);
+        let (entry, body) = Shared::enter(&self.shared, future, Takes::All);
         let aborted = body.aborted.clone();
         let (runnable, task) = async_task::spawn(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
@@ -346,7 +380,7 @@ type Joining<T> = FallibleTask<Result<Output<T>, JoinError>>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// It was cancelled, or its executor is gone.
+    /// It was cancelled, or its executor takes no more tasks or is gone.
     #[error("the task was cancelled")]
     Cancelled,
     /// It panicked.
