@@ -25,6 +25,14 @@ pub const AGE: Duration = Duration::from_millis(10);
 /// What is left waits for at least this many iterations before it is brought forward.
 pub const PASSES: u32 = 8;
 
+/// How many tasks of its own queue tokio polls before it asks whether to go on, where a strategy makes
+/// it work in slices. tokio's default is [`TOKIO_POLLS`], and if each task computes for as long as a
+/// slice, GTK would not redraw for 61 slices.
+pub const POLLS: u32 = 8;
+
+/// How many tasks tokio polls by default before it looks at its descriptors.
+pub const TOKIO_POLLS: u32 = 61;
+
 /// Whether work is left, since when, and how often it was passed over.
 ///
 /// `T` is the user's time: an [`Instant`](std::time::Instant), or virtual time as a [`Duration`].

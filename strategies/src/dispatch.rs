@@ -50,29 +50,27 @@
 //!
 //! smol-rs/smol#94, tokio#7348, tokio#2443; slint's Node integration (`uv_backend_fd`); node-gtk.
 
+mod callbacks;
+mod shared;
 mod turn;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
-use std::future::{Future, ready};
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::Future;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use glib::{IOCondition, MainContext, MainLoop};
-use loopnest_core::executor::{Executor, JoinError, JoinHandle, Panic, Slice, Spawner};
-use loopnest_core::pace::SLICE;
+use glib::{MainContext, MainLoop};
+use loopnest_core::executor::{JoinError, JoinHandle, Spawner};
 use tokio::runtime::Handle;
 
-use self::turn::{State, Turn};
-use crate::advice;
+use self::callbacks::MainCallbacks;
+use self::shared::Shared;
 use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
-use crate::pace::{self, Backlog, Later, Work};
-use crate::runtime::{IsHeld, Runtime, is_running};
-use crate::source::{self, Callbacks, FdTag, Prepare, Source, SourceRef};
-use crate::wait::Driver;
+use crate::pace::{self, Later};
+use crate::runtime::is_running;
+use crate::source::{self, Source};
 
 /// tokio and an executor as sources of a GLib context.
 ///
@@ -81,7 +79,7 @@ use crate::wait::Driver;
 /// `MainContext::iteration`, and every loop nested in these.
 ///
 /// Dropping it drops all tasks and then the runtime. It does not wait for running `spawn_blocking`
-/// closures. If it is dropped inside one of its own tasks, this happens at the end of that
+/// closures; [`shutdown_timeout`](Self::shutdown_timeout) does. If it is dropped inside one of its own tasks, this happens at the end of that
 /// dispatch.
 ///
 /// While another thread iterates the context, no task runs.
@@ -109,16 +107,6 @@ pub struct Dispatch {
     context: MainContext,
 }
 
-struct Shared {
-    executor: Executor,
-    runtime: Runtime,
-    turn: Rc<Turn>,
-    backlog: Backlog,
-    /// The last slice made no turn, because the runtime is held.
-    held: Cell<bool>,
-    warned: Cell<bool>,
-}
-
 impl Dispatch {
     /// Attaches a runtime and an executor to `context`.
     ///
@@ -140,31 +128,8 @@ impl Dispatch {
     /// library that is loaded at run time: see *Linking* in the crate's documentation.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let _owner = context.acquire().map_err(|_| SetupError::NotOwner)?;
-        let runtime = Runtime::new()?;
-        let driver = Driver::of(&runtime)?;
-        let watched = driver.watched.clone();
-        let ring = context.clone();
-        let shared = Rc::new(Shared {
-            executor: Executor::new(move || ring.wakeup()),
-            runtime,
-            turn: Rc::new(Turn::new(driver)),
-            backlog: Backlog::default(),
-            held: Cell::new(false),
-            warned: Cell::new(false),
-        });
-        // The first turn finds the first deadline.
-        shared.turn(Instant::now() + SLICE).map_err(|IsHeld| SetupError::Held)?;
-        let callbacks = MainCallbacks {
-            shared: shared.clone(),
-            tag: OnceCell::new(),
-            watching: Cell::new(true),
-        };
-        let main = Source::new("loopnest dispatch", callbacks);
-        main.set_can_recurse(true);
-        let tag = main.add_fd(watched, IOCondition::IN);
-        // Just made, so it has no tag yet.
-        let _ = main.callbacks().tag.set(tag);
-        main.attach(context);
+        let shared = Rc::new(Shared::new(context)?);
+        let main = MainCallbacks::attach(shared.clone(), context);
         let later = pace::later("loopnest dispatch, later", shared.clone(), context);
         Ok(Self { main, _later: later, jobs: OnceCell::new(), shared, context: context.clone() })
     }
@@ -283,11 +248,12 @@ impl Dispatch {
             owner.is_ok(),
             "another thread runs the context, and only that thread can wait in it"
         );
+        let _lifted = self.shared.quiet.lift();
         let main_loop = MainLoop::new(Some(&self.context), false);
         let result = Rc::new(RefCell::new(None));
         let (quit, slot) = (main_loop.clone(), result.clone());
-        let task = self.spawn_local(future);
-        let waiter = self.spawn_local(async move {
+        let task = self.shared.executor.spawn_last(future);
+        let waiter = self.shared.executor.spawn_last(async move {
             slot.replace(Some(task.await));
             quit.quit();
         });
@@ -302,6 +268,82 @@ impl Dispatch {
             _ => unreachable!("only the waiter quits the loop, or a panic that was resumed above"),
         }
     }
+
+    /// Begins the end: from now on no task is taken, and those that have begun go on.
+    ///
+    /// A spawned task is dropped at once, and awaiting its handle gives [`JoinError::Cancelled`].
+    /// tokio's own queue still takes tasks, and [`block_on`](Self::block_on) still runs its future.
+    ///
+    /// A loop that waits for silence then finds it, even while a task is always ready or another
+    /// thread goes on waking: `while context.pending() { context.iteration(false); }` ends after a
+    /// bounded number of iterations, and so does `g_application_run`. For this the tasks rest for a
+    /// millisecond after each slice of work, but not while `block_on` runs. When the default
+    /// application has ended they do so without being asked.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let context = MainContext::default();
+    /// # let dispatch = Dispatch::new(&context)?;
+    /// dispatch.spawn_local(async {
+    ///     loop {
+    ///         tokio::task::yield_now().await;
+    ///     }
+    /// });
+    /// dispatch.stop();
+    /// while context.pending() {
+    ///     context.iteration(false);
+    /// }
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn stop(&self) {
+        self.shared.executor.stop();
+        self.shared.quiet.ask();
+        if let Some(jobs) = self.jobs.get() {
+            jobs.quieten();
+        }
+    }
+
+    /// [`stop`](Self::stop)s, runs the context until all tasks have ended, and waits for
+    /// `spawn_blocking` closures: for `timeout` in all. What is left then is dropped.
+    ///
+    /// Tasks on tokio's own queue are not waited for; they run until the others have ended. Where
+    /// tokio waits (see [the module](self)) and where another thread owns the context, nothing is
+    /// waited for. A task that calls this waits for itself, and so for the whole time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// let task = dispatch.spawn_local(async {
+    ///     tokio::time::sleep(Duration::from_millis(1)).await;
+    /// });
+    /// dispatch.shutdown_timeout(Duration::from_secs(10));
+    /// assert!(task.is_finished());
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If a callback of a [`Source`] panics meanwhile, with that panic.
+    pub fn shutdown_timeout(self, timeout: Duration) {
+        self.stop();
+        let end = source::far_or(timeout);
+        if self.shared.can_turn() {
+            let _lifted = self.shared.quiet.lift();
+            source::run_until(&self.context, end, || self.n_tasks() == 0);
+        }
+        self.shared.runtime.wait_when_dropped(end);
+    }
+
+    /// Drops all tasks and the runtime, and waits for nothing: the same as dropping this.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib::MainContext};
+    /// # let dispatch = Dispatch::new(&MainContext::default())?;
+    /// dispatch.tokio_handle().spawn_blocking(|| std::thread::park());
+    /// dispatch.shutdown_background();
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn shutdown_background(self) {}
 
     /// Whether the caller is inside a turn on this thread, and so in a task on tokio's own queue, or
     /// inside [`Nested::block_on`](crate::Nested::block_on). There tokio cannot make another turn, and
@@ -345,156 +387,5 @@ impl Drop for Dispatch {
         // The callbacks hold `shared` until GLib frees them, which a dispatch on the stack may
         // delay. The descriptor is about to be closed, so the watch on it must end now.
         self.main.destroy();
-    }
-}
-
-impl Shared {
-    /// Whether tokio cannot make a turn now.
-    fn is_held(&self) -> bool {
-        if !self.held.get() {
-            return is_running();
-        }
-        let held = self.runtime.is_held();
-        if !held {
-            self.held.set(false);
-            // The refused turn did not learn a deadline.
-            self.turn.deadline.set(Some(Instant::now()));
-        }
-        held
-    }
-
-    /// Whether tokio makes a turn here if it is asked to.
-    fn can_turn(&self) -> bool {
-        self.runtime.forget_refusal();
-        let turn = || self.runtime.try_block_on(ready(()));
-        matches!(self.runtime.try_outside(turn), Ok(Ok(())))
-    }
-
-    /// Makes a turn.
-    fn turn(&self, end: Instant) -> Result<State, IsHeld> {
-        self.runtime.try_outside(|| self.turn.run(&self.runtime, end))?
-    }
-
-    /// Runs our tasks and tokio alternately until neither has anything to do, for about one slice.
-    /// If tokio is held, only our tasks. Says whether work is left.
-    fn run_slice(&self) -> bool {
-        let end = Instant::now() + SLICE;
-        // All of it outside, so that a nested loop in one of our tasks is outside too.
-        let more = self.runtime.try_outside(|| self.run_both(end));
-        more.flatten().unwrap_or_else(|IsHeld| {
-            // Otherwise a `block_on` of ours is on the stack, and a turn that goes on later learns a
-            // deadline then.
-            self.held.set(!is_running());
-            self.warn();
-            self.runtime.while_held(|| self.executor.run_until(end)) == Slice::More
-        })
-    }
-
-    /// The last turn finds nothing to do and learns the next deadline. This saves the iterations
-    /// that tokio's own wake-ups would cost, one for each timer that a task arms.
-    fn run_both(&self, end: Instant) -> Result<bool, IsHeld> {
-        loop {
-            // tokio gets its turn even if our tasks have used up the time.
-            let slice = {
-                let _entered = self.runtime.enter();
-                self.executor.run_until(end)
-            };
-            let state = self.turn.run(&self.runtime, end)?;
-            if slice == Slice::More || state == State::OutOfTime || Instant::now() >= end {
-                return Ok(true);
-            }
-            if state == State::Idle && !self.executor.is_ready() {
-                return Ok(false);
-            }
-        }
-    }
-
-    fn warn(&self) {
-        if !self.warned.replace(true) {
-            advice::warn(
-                "a nested loop was opened inside a task spawned with tokio::spawn, or inside another \
-                 runtime's block_on: tokio's I/O and timers wait until it closes; open it from a \
-                 callback or from a task of Dispatch::spawn_local",
-            );
-        }
-    }
-}
-
-impl Work for Shared {
-    fn backlog(&self) -> &Backlog {
-        &self.backlog
-    }
-
-    fn run(&self) {
-        // The loop is awake, even if GLib has not called `check` since the flag was armed: a source
-        // of a higher priority may have ended that iteration. A wake during this slice needs no
-        // ring, because the task is polled here or the next `prepare` finds it.
-        self.executor.check();
-        // Tasks keep their own panics. Others come from misuse of tokio, such as a guard of
-        // `Handle::enter` that a task keeps across an await. They must not end the source.
-        match catch_unwind(AssertUnwindSafe(|| self.run_slice())) {
-            Ok(more) => self.backlog.set(more.then(Instant::now)),
-            Err(panic) => {
-                drop(Panic::new(panic));
-                advice::warn("a panic outside of all tasks was caught; the loop continues");
-                self.backlog.set(Some(Instant::now()));
-            }
-        }
-    }
-}
-
-/// Ready when tokio needs a turn or a task is ready.
-struct MainCallbacks {
-    shared: Rc<Shared>,
-    tag: OnceCell<FdTag>,
-    /// Whether tokio can make a turn; only then do its descriptor and its deadline count.
-    watching: Cell<bool>,
-}
-
-impl MainCallbacks {
-    /// Starts or stops watching the descriptor. Inside a turn nothing drains it, so the loop would
-    /// spin while it is ready. With work left over, a ready descriptor would run that work at
-    /// default priority.
-    fn watch(&self, this: SourceRef<'_>, wanted: bool) {
-        if self.watching.replace(wanted) == wanted {
-            return;
-        }
-        if let Some(tag) = self.tag.get() {
-            let condition = if wanted { IOCondition::IN } else { IOCondition::empty() };
-            this.modify_fd(tag, condition);
-        }
-    }
-
-    /// The time left until tokio's deadline, or until tokio is asked again after a refusal.
-    fn wait(&self) -> Option<Duration> {
-        let Shared { turn, runtime, .. } = &*self.shared;
-        let next = if self.watching.get() { turn.deadline.get() } else { runtime.asks_again() };
-        Some(next?.saturating_duration_since(Instant::now()))
-    }
-
-    fn is_due(&self) -> bool {
-        self.wait().is_some_and(|wait| wait.is_zero()) || self.shared.backlog.is_due(Instant::now)
-    }
-}
-
-impl Callbacks for MainCallbacks {
-    fn prepare(&self, this: SourceRef<'_>) -> Prepare {
-        self.shared.backlog.pass();
-        let backlog = self.shared.backlog.is_left();
-        self.watch(this, !backlog && !self.shared.is_held());
-        if self.shared.backlog.prepare(self.is_due(), || self.shared.executor.prepare()) {
-            return Prepare::Ready;
-        }
-        Prepare::Wait(self.wait())
-    }
-
-    fn check(&self, _this: SourceRef<'_>) -> bool {
-        let ready = self.shared.executor.check() && !self.shared.backlog.is_left();
-        ready || self.is_due()
-    }
-
-    fn dispatch(&self, _this: SourceRef<'_>) -> ControlFlow<()> {
-        self.shared.run();
-        ControlFlow::Continue(())
     }
 }

@@ -28,16 +28,19 @@
 
 use std::cell::OnceCell;
 use std::future::Future;
+use std::time::Duration;
 
 use glib::MainContext;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
+use crate::room;
 
 /// A tokio runtime beside glib's executor.
 ///
-/// Dropping it stops tokio. It does not wait for running `spawn_blocking` closures.
+/// Dropping it stops tokio. It does not wait for running `spawn_blocking` closures;
+/// [`shutdown_timeout`](Self::shutdown_timeout) does.
 #[derive(Debug)]
 pub struct GtkRs {
     /// Created on first use.
@@ -60,8 +63,8 @@ impl GtkRs {
     /// If another thread owns the context, or if the system has no threads or descriptors left.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let _owner = context.acquire().map_err(|_| SetupError::NotOwner)?;
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(SetupError::Runtime)?;
+        let runtime =
+            room::build(|| Builder::new_multi_thread().worker_threads(1).enable_all().build())?;
         Ok(Self { jobs: OnceCell::new(), runtime: Some(runtime), context: context.clone() })
     }
 
@@ -114,6 +117,34 @@ impl GtkRs {
             None => unreachable!("taken out only when it is dropped"),
         }
     }
+
+    /// Stops tokio, and waits for workers and `spawn_blocking` closures for at most `timeout`, as
+    /// tokio's own does.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{GtkRs, glib::MainContext};
+    /// # let gtk_rs = GtkRs::new(&MainContext::default())?;
+    /// gtk_rs.shutdown_timeout(std::time::Duration::from_secs(1));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// Inside the `block_on` of a runtime, as tokio's own does.
+    pub fn shutdown_timeout(mut self, timeout: Duration) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(timeout);
+        }
+    }
+
+    /// Stops tokio and waits for nothing: the same as dropping this.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{GtkRs, glib::MainContext};
+    /// # let gtk_rs = GtkRs::new(&MainContext::default())?;
+    /// gtk_rs.shutdown_background();
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn shutdown_background(self) {}
 }
 
 impl Drop for GtkRs {

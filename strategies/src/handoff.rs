@@ -27,10 +27,13 @@
 //! The tokio chapter of the gtk4-rs book and relm4 do this without cancellation, back-pressure or
 //! shutdown.
 
+use std::cell::Cell;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use glib::{MainContext, MainLoop};
 use tokio::runtime::{Builder, Handle};
@@ -40,13 +43,14 @@ use tokio::task::JoinHandle;
 
 use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
+use crate::room;
 use crate::source;
 
 /// tokio on its own thread, with a way back to this thread's GLib context.
 ///
 /// Create it on the thread that iterates the context.
 /// Dropping it stops tokio, drops its tasks and joins the thread. It does not wait for running
-/// `spawn_blocking` closures. Jobs that have not run are dropped, and the tasks that wait for them
+/// `spawn_blocking` closures; [`shutdown_timeout`](Self::shutdown_timeout) does. Jobs that have not run are dropped, and the tasks that wait for them
 /// get [`CallError::Gone`](crate::CallError::Gone).
 ///
 /// ```
@@ -65,8 +69,12 @@ pub struct Handoff {
     handle: Handle,
     context: MainContext,
     jobs: JobQueue,
-    stop: Option<oneshot::Sender<()>>,
+    /// Tells the thread to stop, and until when it may wait for `spawn_blocking`.
+    stop: Option<oneshot::Sender<Instant>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// Cloned for each task.
+    alive: Arc<()>,
+    stopped: Cell<bool>,
 }
 
 impl Handoff {
@@ -82,18 +90,25 @@ impl Handoff {
     /// If another thread owns the context, or if the system has no threads or descriptors left.
     pub fn new(context: &MainContext) -> Result<Self, SetupError> {
         let jobs = JobQueue::new(context)?;
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(SetupError::Runtime)?;
+        let runtime = room::build(|| Builder::new_current_thread().enable_all().build())?;
         let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<Instant>();
         let thread = thread::Builder::new().name("loopnest tokio".to_owned()).spawn(move || {
-            // Ends when the sender is dropped.
-            let _ = runtime.block_on(stopped);
-            // In the background, because a `spawn_blocking` closure may be waiting for GLib.
-            runtime.shutdown_background();
+            // Ends when the sender is used or dropped.
+            let until = runtime.block_on(stopped).unwrap_or_else(|_| Instant::now());
+            // If nobody asked, in the background, because a `spawn_blocking` closure may be waiting
+            // for GLib.
+            runtime.shutdown_timeout(until.saturating_duration_since(Instant::now()));
         });
-        let thread = thread.map_err(SetupError::Runtime)?;
-        Ok(Self { handle, context: context.clone(), jobs, stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            handle,
+            context: context.clone(),
+            jobs,
+            stop: Some(stop),
+            thread: Some(thread.map_err(SetupError::Runtime)?),
+            alive: Arc::new(()),
+            stopped: Cell::default(),
+        })
     }
 
     /// Starts a task on tokio's thread. You can await the handle anywhere, including in futures
@@ -111,8 +126,91 @@ impl Handoff {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.handle.spawn(future)
+        if self.stopped.get() {
+            drop(future);
+            let never = self.handle.spawn(pending());
+            never.abort();
+            return never;
+        }
+        self.spawn_last(future)
     }
+
+    /// Even if this was stopped.
+    fn spawn_last<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let alive = Alive { mark: Some(self.alive.clone()), context: self.context.clone() };
+        self.handle.spawn(async move {
+            let _alive = alive;
+            future.await
+        })
+    }
+
+    /// Begins the end: [`spawn`](Self::spawn) takes no more tasks, and those that have begun go on.
+    ///
+    /// A spawned task is dropped at once, and its handle says that it was cancelled.
+    /// tokio's handle still takes tasks, and [`block_on`](Self::block_on) still runs its future.
+    /// Jobs are still done, but a loop that waits for silence finds it even while threads go on
+    /// sending them, as [`Dispatch::stop`](crate::Dispatch::stop) says.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Handoff, glib::MainContext};
+    /// # let handoff = Handoff::new(&MainContext::default())?;
+    /// handoff.stop();
+    /// let late = handoff.spawn(async { 42 });
+    /// assert!(MainContext::default().block_on(late).is_err_and(|error| error.is_cancelled()));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn stop(&self) {
+        self.stopped.set(true);
+        self.jobs.quieten();
+    }
+
+    /// [`stop`](Self::stop)s, runs the context until the tasks of [`spawn`](Self::spawn) have ended, and
+    /// waits for `spawn_blocking` closures: for `timeout` in all. What is left then is dropped.
+    ///
+    /// Meanwhile jobs are done, but not while only closures are waited for. Where another thread owns
+    /// the context only closures are waited for.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use loopnest_strategies::{Handoff, glib::MainContext};
+    /// # let handoff = Handoff::new(&MainContext::default())?;
+    /// let glib = handoff.glib();
+    /// let task = handoff.spawn(async move { glib.call(|| 42).await });
+    /// handoff.shutdown_timeout(Duration::from_secs(10));
+    /// assert!(task.is_finished());
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If a callback of a [`Source`](source::Source) panics meanwhile, with that panic.
+    pub fn shutdown_timeout(mut self, timeout: Duration) {
+        self.stop();
+        let end = source::far_or(timeout);
+        {
+            let _lifted = self.jobs.lift();
+            source::run_until(&self.context, end, || Arc::strong_count(&self.alive) == 1);
+        }
+        if let Some(stop) = self.stop.take() {
+            // It fails only if the thread has ended.
+            let _ = stop.send(end);
+        }
+    }
+
+    /// Stops tokio and drops its tasks, and waits for no `spawn_blocking` closure: the same as
+    /// dropping this.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Handoff, glib::MainContext};
+    /// # let handoff = Handoff::new(&MainContext::default())?;
+    /// handoff.tokio_handle().spawn_blocking(|| std::thread::park());
+    /// handoff.shutdown_background();
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn shutdown_background(self) {}
 
     /// A handle for running work on the GLib thread.
     ///
@@ -174,8 +272,9 @@ impl Handoff {
         let main_loop = MainLoop::new(Some(&self.context), false);
         let quit = main_loop.clone();
         let (tx, mut rx) = oneshot::channel();
-        let task = self.spawn(future);
-        self.spawn(async move {
+        let _lifted = self.jobs.lift();
+        let task = self.spawn_last(future);
+        self.spawn_last(async move {
             // Sends the result before it quits the loop.
             drop(tx.send(task.await));
             source::quit_when_running(&quit);
@@ -190,6 +289,20 @@ impl Handoff {
                 _ => unreachable!("tokio keeps running while this is borrowed"),
             }
         }
+    }
+}
+
+/// A task that has not ended. A loop that waits for that is woken when it has.
+struct Alive {
+    /// Taken out only when this is dropped.
+    mark: Option<Arc<()>>,
+    context: MainContext,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        drop(self.mark.take());
+        self.context.wakeup();
     }
 }
 

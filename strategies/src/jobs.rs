@@ -26,6 +26,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{CallError, SetupError};
 use crate::pace::{self, Backlog, Later, Work};
+use crate::quiet::{Lifted, Quiet};
 use crate::source::{Callbacks, Prepare, Source, SourceRef};
 
 /// How many jobs can be queued before senders have to wait.
@@ -88,6 +89,7 @@ impl JobQueue {
             context: context.clone(),
             room: room.clone(),
             owed: Cell::new(0),
+            quiet: Quiet::new(context),
         });
         let main = Source::new("loopnest jobs", MainCallbacks(queue.clone()));
         main.set_can_recurse(true);
@@ -97,6 +99,37 @@ impl JobQueue {
         Self { main, later, handle }
     }
 
+    /// Takes no more jobs: [`GlibHandle::call`] gives [`CallError::Gone`], also to those that wait for
+    /// room. Jobs that are queued still run, in any loop of the context.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{CallError, JobQueue, glib::MainContext};
+    /// # let context = MainContext::default();
+    /// # let jobs = JobQueue::new(&context)?;
+    /// jobs.stop();
+    /// let late = context.block_on(jobs.handle().call(|| 42));
+    /// assert!(matches!(late, Err(CallError::Gone)));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn stop(&self) {
+        self.handle.room.close();
+        self.quieten();
+    }
+
+    /// Jobs are still taken, but a loop that waits for silence finds it.
+    pub(crate) fn quieten(&self) {
+        self.jobs().quiet.ask();
+    }
+
+    /// While this lives, they are done without rests.
+    pub(crate) fn lift(&self) -> Lifted<'_> {
+        self.jobs().quiet.lift()
+    }
+
+    fn jobs(&self) -> &Jobs {
+        &self.main.callbacks().0
+    }
+
     /// Drops the queued jobs and accepts no more.
     pub(crate) fn close(&self) {
         self.main.destroy();
@@ -104,7 +137,7 @@ impl JobQueue {
         // Ends new calls and those that wait.
         self.handle.room.close();
         self.handle.gone.close();
-        while let Some(job) = self.main.callbacks().0.queue.pop() {
+        while let Some(job) = self.jobs().queue.pop() {
             // One destructor that panics must not keep the others.
             quietly(|| drop(job));
         }
@@ -208,6 +241,7 @@ struct Jobs {
     room: Arc<Semaphore>,
     /// How many jobs were taken out without giving their room back yet.
     owed: Cell<usize>,
+    quiet: Quiet,
 }
 
 impl Jobs {
@@ -243,7 +277,8 @@ impl Work for Jobs {
         // Once for all jobs of a slice: it takes the context's lock four times.
         let ran = self.context.with_thread_default(|| self.run_slice());
         debug_assert!(ran.is_ok(), "the thread that dispatches a source owns the context");
-        self.backlog.set(self.queue.check().then(Instant::now));
+        let rests = self.quiet.slice_ended();
+        self.backlog.set((self.queue.check() && !rests).then(Instant::now));
     }
 }
 
@@ -252,7 +287,10 @@ struct MainCallbacks(Rc<Jobs>);
 
 impl Callbacks for MainCallbacks {
     fn prepare(&self, _this: SourceRef<'_>) -> Prepare {
-        let Jobs { backlog, queue, .. } = &*self.0;
+        let Jobs { backlog, queue, quiet, .. } = &*self.0;
+        if let Some(rest) = quiet.prepare() {
+            return Prepare::Wait(Some(rest));
+        }
         backlog.pass();
         if backlog.prepare(backlog.is_due(Instant::now), || queue.prepare()) {
             return Prepare::Ready;
@@ -261,6 +299,9 @@ impl Callbacks for MainCallbacks {
     }
 
     fn check(&self, _this: SourceRef<'_>) -> bool {
+        if self.0.quiet.is_resting() {
+            return false;
+        }
         let waits = self.0.queue.check() && !self.0.backlog.is_left();
         waits || self.0.backlog.is_due(Instant::now)
     }

@@ -73,6 +73,8 @@ mod jobs;
 #[cfg(feature = "epoll-hook")]
 pub mod nested;
 mod pace;
+mod quiet;
+mod room;
 #[cfg(feature = "epoll-hook")]
 mod runtime;
 pub mod source;

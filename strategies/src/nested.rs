@@ -41,6 +41,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use glib::{IOCondition, MainContext, MainLoop};
+use loopnest_core::pace::TOKIO_POLLS;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -116,7 +117,7 @@ impl Nested {
     /// As [`Dispatch::new`](crate::Dispatch::new).
     pub fn new(context: &MainContext, wake: WakeAfterDispatch) -> Result<Self, SetupError> {
         let _owner = context.acquire().map_err(|_| SetupError::NotOwner)?;
-        let runtime = Runtime::new()?;
+        let runtime = Runtime::new(TOKIO_POLLS)?;
         let selector = Rc::new(GlibSelector {
             driver: Driver::of(&runtime)?,
             context: context.clone(),
@@ -216,6 +217,32 @@ impl Nested {
     pub fn tokio_handle(&self) -> &Handle {
         self.runtime.handle()
     }
+
+    /// Drops all tasks, and waits for `spawn_blocking` closures for at most `timeout`; for none inside
+    /// the `block_on` of a current-thread runtime.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};
+    /// # let nested = Nested::new(&MainContext::default(), WakeAfterDispatch::Yes)?;
+    /// let job = nested.tokio_handle().spawn_blocking(|| 42);
+    /// nested.shutdown_timeout(std::time::Duration::from_secs(10));
+    /// assert!(job.is_finished());
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn shutdown_timeout(self, timeout: Duration) {
+        self.runtime.wait_when_dropped(source::far_or(timeout));
+    }
+
+    /// Drops all tasks and the runtime, and waits for nothing: the same as dropping this.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};
+    /// # let nested = Nested::new(&MainContext::default(), WakeAfterDispatch::Yes)?;
+    /// nested.tokio_handle().spawn_blocking(|| std::thread::park());
+    /// nested.shutdown_background();
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn shutdown_background(self) {}
 }
 
 impl fmt::Debug for Nested {

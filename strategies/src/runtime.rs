@@ -33,9 +33,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use loopnest_core::executor::Panic;
+use loopnest_core::panics::quietly;
 use tokio::runtime::{Builder, EnterGuard, Handle, LocalRuntime, RuntimeFlavor};
 
 use crate::error::SetupError;
+use crate::room;
 
 /// How long a refusal is remembered.
 const MEMORY: Duration = Duration::from_secs(1);
@@ -47,12 +49,15 @@ thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A current-thread runtime. Dropping it drops its tasks, and does not wait for `spawn_blocking`.
+/// A current-thread runtime. Dropping it drops its tasks, and does not wait for `spawn_blocking` unless
+/// that was asked for.
 pub(crate) struct Runtime {
     /// Taken out only when this is dropped.
     inner: Option<LocalRuntime>,
     /// Until when a refusal is remembered.
     refused: Cell<Option<Instant>>,
+    /// Until when a drop waits for `spawn_blocking`.
+    patience: Cell<Option<Instant>>,
 }
 
 /// tokio refused to run.
@@ -60,11 +65,17 @@ pub(crate) struct Runtime {
 pub(crate) struct IsHeld;
 
 impl Runtime {
-    /// Starts one.
-    pub(crate) fn new() -> Result<Self, SetupError> {
-        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default());
-        let inner = Some(runtime.map_err(SetupError::Runtime)?);
-        Ok(Self { inner, refused: Cell::new(None) })
+    /// Starts one that looks at its descriptors after so many polls of tasks, if not before.
+    pub(crate) fn new(polls: u32) -> Result<Self, SetupError> {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().event_interval(polls);
+        Self::built(&mut builder)
+    }
+
+    /// Starts the one that `builder` builds.
+    pub(crate) fn built(builder: &mut Builder) -> Result<Self, SetupError> {
+        let inner = room::build(|| builder.build_local(Default::default()))?;
+        Ok(Self { inner: Some(inner), refused: Cell::default(), patience: Cell::default() })
     }
 
     fn inner(&self) -> &LocalRuntime {
@@ -72,6 +83,25 @@ impl Runtime {
             Some(runtime) => runtime,
             None => unreachable!("taken out only when it is dropped"),
         }
+    }
+
+    /// Lets a drop wait for `spawn_blocking` until then, where tokio allows that.
+    pub(crate) fn wait_when_dropped(&self, until: Instant) {
+        self.patience.set(Some(until));
+    }
+
+    /// Whether a task is left in tokio's own queue although a turn has ended.
+    ///
+    /// A turn ends in tokio's wait, and what tokio queues between the kernel's answer and the end of
+    /// that wait stays where it is: nothing rings for it. On stable Rust that is only what its timers
+    /// wake, and these are due by the deadline that the turn has learned. With `tokio_unstable` it is
+    /// also what io-uring has completed (tokio 1.54, `runtime/io/driver.rs`, `turn`); there the queue
+    /// can be looked at.
+    pub(crate) fn has_queued(&self) -> bool {
+        #[cfg(tokio_unstable)]
+        return self.handle().metrics().worker_local_queue_depth(0) > 0;
+        #[cfg(not(tokio_unstable))]
+        false
     }
 
     /// tokio's handle.
@@ -197,8 +227,13 @@ impl fmt::Debug for Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         // tokio's own drop waits for `spawn_blocking`, which panics inside a `block_on`.
-        if let Some(runtime) = self.inner.take() {
-            runtime.shutdown_background();
+        let patience =
+            self.patience.get().map(|until| until.saturating_duration_since(Instant::now()));
+        let waits = patience.filter(|patience| !patience.is_zero() && !self.is_held());
+        let Some(runtime) = self.inner.take() else { return };
+        match waits {
+            Some(patience) => quietly(|| outside(|| runtime.shutdown_timeout(patience))),
+            None => runtime.shutdown_background(),
         }
     }
 }

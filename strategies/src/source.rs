@@ -68,4 +68,5 @@ pub use self::fd::FdTag;
 pub use self::handle::Source;
 #[cfg(feature = "epoll-hook")]
 pub(crate) use self::running::{Running, carry_panic, panic_is_carried};
+pub(crate) use self::running::{far_or, run_until};
 pub use self::running::{quit_when_running, resume_carried_panic, run};

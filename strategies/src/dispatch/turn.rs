@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use loopnest_core::executor::Executor;
+
 use crate::runtime::{IsHeld, Runtime};
 use crate::wait::{self, Driver, Wait};
 
@@ -19,7 +21,7 @@ pub(super) enum State {
     Running,
     /// Over; there was nothing to do.
     Idle,
-    /// Over; something was done.
+    /// Over; something was done, or has to be.
     Served,
     /// Over, with work left.
     OutOfTime,
@@ -27,7 +29,9 @@ pub(super) enum State {
 
 /// Answers tokio's wait during a turn.
 pub(super) struct Turn {
-    driver: Driver,
+    pub(super) driver: Driver,
+    /// What tokio does not know of when it takes itself to be idle.
+    executor: Rc<Executor>,
     state: Cell<State>,
     /// A wait was answered with the kernel's events.
     answered: Cell<bool>,
@@ -40,9 +44,10 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new(driver: Driver) -> Self {
+    pub(super) fn new(driver: Driver, executor: Rc<Executor>) -> Self {
         Self {
             driver,
+            executor,
             state: Cell::default(),
             answered: Cell::default(),
             end: Cell::default(),
@@ -70,6 +75,9 @@ impl Turn {
             self.waker.replace(Some(cx.waker().clone()));
             Poll::Pending
         }))?;
+        if runtime.has_queued() && self.state.get() == State::Idle {
+            self.state.set(State::Served);
+        }
         Ok(self.state.get())
     }
 
@@ -93,6 +101,10 @@ impl Wait for Turn {
             self.answered.set(true);
             if self.end.get().is_some_and(|end| Instant::now() >= end) {
                 self.finish(State::OutOfTime);
+            } else if self.executor.is_ready() {
+                // With a paused clock tokio asks so when it is idle, and advances the clock to the next
+                // timer unless it is woken meanwhile. Our tasks come first (tokio#4522).
+                self.finish(State::Served);
             }
             return;
         }
@@ -104,5 +116,40 @@ impl Wait for Turn {
         let wait = u64::try_from(timeout).ok().map(Duration::from_millis);
         self.deadline.set(wait.and_then(|wait| Instant::now().checked_add(wait)));
         self.finish(if answered { State::Served } else { State::Idle });
+    }
+}
+
+// Only there can anything of the kind happen, and be looked at.
+#[cfg(all(test, tokio_unstable))]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// io-uring's completions are queued so: after the kernel's answer and before the wait is over.
+    #[test]
+    fn what_tokio_queues_at_the_end_of_its_wait_is_seen_before_glib_sleeps() {
+        let (queued, polls) = (Arc::new(Mutex::new(None::<Waker>)), Arc::new(AtomicU32::new(0)));
+        let (slot, count) = (queued.clone(), polls.clone());
+        let after_the_wait = move || {
+            let waker = queued.lock().ok().and_then(|mut queued| queued.take());
+            waker.into_iter().for_each(Waker::wake);
+        };
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().on_thread_unpark(after_the_wait);
+        let runtime = Runtime::built(&mut builder).expect("the system has descriptors");
+        let driver = Driver::of(&runtime).expect("tokio waits with epoll");
+        let turn = Rc::new(Turn::new(driver, Rc::new(Executor::new(|| {}))));
+        runtime.handle().spawn(poll_fn(move |cx| {
+            if count.fetch_add(1, Ordering::Relaxed) == 20 {
+                return Poll::Ready(());
+            }
+            *slot.lock().expect("nobody panics") = Some(cx.waker().clone());
+            Poll::Pending
+        }));
+        let far = Instant::now() + Duration::from_secs(3600);
+        while turn.run(&runtime, far).expect("nothing holds tokio") != State::Idle {}
+        assert_eq!(polls.load(Ordering::Relaxed), 21);
     }
 }

@@ -6,8 +6,9 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
-use glib::MainLoop;
+use glib::{ControlFlow, MainContext, MainLoop, Priority};
 use loopnest_core::executor::Panic;
 
 use super::asked::assert_nobody_is_asked;
@@ -70,9 +71,9 @@ impl Drop for Running {
 /// ```
 pub fn quit_when_running(main_loop: &MainLoop) {
     let quit = main_loop.clone();
-    glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
+    glib::idle_source_new(None, Priority::DEFAULT, move || {
         quit.quit();
-        glib::ControlFlow::Break
+        ControlFlow::Break
     })
     .attach(Some(&main_loop.context()));
 }
@@ -106,6 +107,33 @@ pub fn run(main_loop: &MainLoop) {
     running.leave();
 }
 
+/// This long from now, or in a year, which is as good as for ever.
+pub(crate) fn far_or(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now + Duration::from_secs(31_536_000))
+}
+
+/// Iterates `context` until `is_over`, or until `end`. Does nothing if another thread owns it.
+///
+/// # Panics
+/// If a callback panicked, with that panic.
+pub(crate) fn run_until(context: &MainContext, end: Instant, is_over: impl Fn() -> bool) {
+    let Ok(_owner) = context.acquire() else { return };
+    assert_nobody_is_asked("a loop cannot be run");
+    let main_loop = MainLoop::new(Some(context), false);
+    let running = Running::enter(&main_loop);
+    // Only ends an iteration that waits. It counts whole milliseconds, so one more, and again should
+    // it be early.
+    let left = end.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+    let alarm = glib::timeout_source_new(left, None, Priority::DEFAULT, || ControlFlow::Continue);
+    alarm.attach(Some(context));
+    while !is_over() && !panic_is_carried() && Instant::now() < end {
+        context.iteration(true);
+    }
+    alarm.destroy();
+    running.leave();
+}
+
 /// Keeps a panic that was caught at the border to C, and ends the innermost loop of [`run`].
 pub(crate) fn carry_panic(payload: Box<dyn Any + Send>) {
     let mut panic = Some(Panic::new(payload));
@@ -136,7 +164,6 @@ pub(crate) fn carry_panic(payload: Box<dyn Any + Send>) {
 }
 
 /// Whether a panic is on its way to the caller of the innermost loop.
-#[cfg(feature = "epoll-hook")]
 pub(crate) fn panic_is_carried() -> bool {
     LEVELS.with_borrow(|levels| levels.last().is_some_and(|level| level.panic.is_some()))
 }

@@ -21,7 +21,7 @@ use crate::model::clock::Clock;
 use crate::model::context::Context;
 use crate::model::fd::{Events, Pipe};
 use crate::model::source::{Callbacks, FdTag, Prepare, Source};
-use crate::pace::{Backlog, LATER, SLICE};
+use crate::pace::{Backlog, LATER, POLLS, SLICE};
 use crate::protocol::wake::WakeFlag;
 
 /// The executor and tokio, as sources.
@@ -55,7 +55,7 @@ impl Dispatch {
     pub(super) fn new(base: &Base) -> Self {
         let shared = Arc::new(Shared {
             clock: base.clock.clone(),
-            runtime: Runtime::new(base),
+            runtime: Runtime::new(base, POLLS),
             ready: RunQueue::default(),
             flag: WakeFlag::new(),
             turns: AtomicU32::new(0),
@@ -141,6 +141,9 @@ impl Shared {
                 served = true;
                 if self.clock.now() >= end {
                     break Turn::OutOfTime;
+                }
+                if self.ready.len() > 0 {
+                    break Turn::Served;
                 }
             } else if !served && self.runtime.take_events() {
                 self.runtime.expire_timers();

@@ -16,6 +16,7 @@ use crate::model::context::Context;
 use crate::model::fd::{Events, Pipe};
 use crate::model::main_loop::MainLoop;
 use crate::model::source::{Callbacks, Prepare, Source};
+use crate::pace::TOKIO_POLLS;
 
 /// tokio, whose selector is a source of the context.
 pub(super) struct Nested {
@@ -30,7 +31,7 @@ pub(super) struct Nested {
 
 impl Nested {
     pub(super) fn new(base: &Base, wake_after_dispatch: bool) -> Self {
-        let runtime = Runtime::new(base);
+        let runtime = Runtime::new(base, TOKIO_POLLS);
         let main_loop = MainLoop::new(&base.context);
         let deadline = Arc::new(Mutex::new(None));
         let ready = Ready { main_loop: main_loop.clone(), deadline: deadline.clone() };

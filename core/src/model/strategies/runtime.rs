@@ -17,9 +17,6 @@ use crate::loops::{BoxFuture, Canceller};
 use crate::model::clock::{Clock, Thread};
 use crate::model::fd::{Events, Fd, Pipe};
 
-/// tokio looks at its driver after this many polls.
-const EVENT_INTERVAL: usize = 61;
-
 /// Clones are the same runtime.
 #[derive(Clone)]
 pub(super) struct Runtime {
@@ -27,6 +24,8 @@ pub(super) struct Runtime {
     tasks: Tasks,
     inner: Arc<Inner>,
     epfd: Fd,
+    /// It looks at its driver after this many polls.
+    polls: u32,
     unparks: bool,
 }
 
@@ -75,14 +74,14 @@ fn is_readable(pipe: &Pipe) -> bool {
 }
 
 impl Runtime {
-    pub(super) fn new(base: &Base) -> Self {
+    pub(super) fn new(base: &Base, polls: u32) -> Self {
         let inner = Arc::new(Inner::default());
         let watched = inner.clone();
         let epfd = Fd::derived(&base.clock, move || {
             if watched.is_readable() { Events::IN } else { Events::empty() }
         });
         let unparks = !base.has(Fault::ThreadDoesNotWake);
-        Self { clock: base.clock.clone(), tasks: base.tasks.clone(), inner, epfd, unparks }
+        Self { clock: base.clock.clone(), tasks: base.tasks.clone(), inner, epfd, polls, unparks }
     }
 
     /// Its epoll descriptor.
@@ -134,7 +133,7 @@ impl Runtime {
 
     /// Polls tasks; `true` if it stopped while some may be left.
     pub(super) fn run_some(&self) -> bool {
-        for _ in 0..EVENT_INTERVAL {
+        for _ in 0..self.polls {
             if !self.inner.ready.run_one(&self.clock, POLL) {
                 return false;
             }
