@@ -40,6 +40,8 @@ pub enum Step {
     Package,
     /// They compile with the oldest Rust and the lowest versions that their manifests promise
     Oldest,
+    /// What tokio does only with `tokio_unstable` (io-uring) is reckoned with
+    Unstable,
     /// Every verdict is the expected one
     Matrix,
     /// The generated parts of the documents are what the harness prints
@@ -102,6 +104,11 @@ impl Step {
             ),
             Self::Deny => one(Cmd::line("cargo deny check licenses bans sources")),
             Self::Features | Self::Package | Self::Oldest => packaging(self, site),
+            Self::Unstable => {
+                let test = Cmd::line("cargo test --package loopnest-strategies --lib");
+                let flags = test.env("RUSTFLAGS", "--cfg tokio_unstable");
+                one(flags.env("CARGO_TARGET_DIR", &site.target.join("unstable").to_string_lossy()))
+            }
             Self::Matrix => Work::Do {
                 // A harness that misjudges a planted subject has nothing to say of the others.
                 prepare: vec![build_harness(site), Cmd::program(harness(site)).arg("doctor")],
@@ -356,7 +363,7 @@ mod tests {
             let Work::Skip(why) = step.work(&bare()) else { panic!("{step:?} would run") };
             assert!(why.contains("; "), "{step:?}: {why}");
         }
-        for step in [Tests, DocTests, Doc, Matrix, Readme] {
+        for step in [Tests, DocTests, Doc, Unstable, Matrix, Readme] {
             assert!(matches!(step.work(&bare()), Work::Do { .. }), "{step:?}");
         }
     }
