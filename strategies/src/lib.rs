@@ -50,8 +50,10 @@
 //!
 //! With the feature `epoll-hook` this crate defines `epoll_wait`, and the linker prefers it to
 //! libc's, for everything in your program and on every thread. On a thread that runs none of these
-//! strategies it makes the same system call as libc's. libc must be linked dynamically, as it is on
-//! every distribution that ships GTK: a static libc has its own definition. In a library that is
+//! strategies it calls the next definition, which is that of an `LD_PRELOAD`ed library, or else
+//! libc's: there `pthread_cancel` and seccomp filters work as they do without this crate. On a thread
+//! that runs one, a wait for tokio is no cancellation point. libc must be linked dynamically, as it
+//! is on every distribution that ships GTK: a static libc has its own definition. In a library that is
 //! loaded at run time (a plugin, a Python extension) libc's function comes first, and creating a
 //! [`Dispatch`] or a [`Nested`] fails with [`SetupError::NotReached`].
 

@@ -54,11 +54,16 @@ pub fn run_silent_with_bus(test: &str, body: impl FnOnce()) {
     spawn(test, &[("DBUS_SESSION_BUS_ADDRESS", bus.address())]).must_be_silent();
 }
 
-fn is_child() -> bool {
+/// Whether this is the child.
+pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-fn spawn(test: &str, environment: &[(&str, &str)]) -> Said {
+/// Runs the test named `test` in a child with these variables.
+///
+/// # Panics
+/// When the child cannot be started.
+pub fn spawn(test: &str, environment: &[(&str, &str)]) -> Said {
     let program = std::env::current_exe().expect("the path of this test");
     let output = Command::new(program)
         .args([test, "--exact", "--nocapture"])
