@@ -21,6 +21,9 @@
 //! first) is dropped when the context is next iterated, and only then is its closure freed. This is
 //! GTask's contract: exactly one callback, in the context of the start (gtask.c 2.74.6, line 1223).
 //! If the context is never iterated again, both are kept.
+//! The next call of that thread does not begin before the result was dropped, for 100 ms at most:
+//! otherwise the next read of the same stream would find the last one outstanding.
+//! What a dropped call had read is lost with its result; [`Call::cancel`] returns it.
 //! Handlers of the `cancelled` signal run in the thread that drops the future
 //! (`g_cancellable_cancel`).
 //!
@@ -64,12 +67,16 @@
 //! Tasks on other threads are not affected, with any strategy; the harness tests this in the
 //! scenario `gasync-remote-in-dialog`.
 
+mod let_go;
+
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::thread;
 
 use gio::Cancellable;
 use gio::prelude::CancellableExt;
@@ -78,6 +85,7 @@ use loopnest_core::executor::Panic;
 use loopnest_core::panics::{Awaiter, quietly};
 use tokio::sync::oneshot;
 
+use self::let_go::{Outstanding, Queued};
 use crate::error::CallError;
 use crate::jobs::GlibHandle;
 
@@ -85,12 +93,34 @@ use crate::jobs::GlibHandle;
 /// [`CallError::Gone`].
 pub struct Resolver<T>(Shared<T>);
 
-/// Empty once there is a result. The job that starts the call owns it too, so that it can report a
-/// panic in which the resolver was dropped.
-type Shared<T> = Arc<Mutex<Option<oneshot::Sender<Result<T, CallError>>>>>;
+/// The job that starts the call owns it too, so that it can report a panic in which the resolver was
+/// dropped.
+type Shared<T> = Arc<Mutex<Outcome<T>>>;
 
+/// What became of a call.
+struct Outcome<T> {
+    /// Empty once there is a result.
+    sender: Option<oneshot::Sender<Result<T, CallError>>>,
+    /// Where it counts if it is dropped, from its start on.
+    began: Option<Arc<Outstanding>>,
+    /// It was dropped, and counts there.
+    dropped: bool,
+}
+
+fn with<T, R>(shared: &Shared<T>, f: impl FnOnce(&mut Outcome<T>) -> R) -> R {
+    f(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// gio has let go of the call.
 fn finish<T>(shared: &Shared<T>, result: Result<T, CallError>) {
-    let sender = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let sender = with(shared, |outcome| {
+        if mem::take(&mut outcome.dropped)
+            && let Some(began) = &outcome.began
+        {
+            began.end();
+        }
+        outcome.sender.take()
+    });
     if let Some(sender) = sender {
         // Not under the lock: it wakes, or drops the result, and that may panic in a callback of gio.
         quietly(|| drop(sender.send(result)));
@@ -109,6 +139,23 @@ impl<T> Resolver<T> {
     /// ```
     pub fn resolve(self, result: T) {
         finish(&self.0, Ok(result));
+    }
+
+    /// The call starts on this thread.
+    fn begins_here(&self) {
+        with(&self.0, |outcome| outcome.began = Outstanding::here());
+    }
+}
+
+impl<T> Drop for Resolver<T> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // In the closure that starts the call, which says so itself.
+            with(&self.0, |outcome| outcome.began = None);
+        } else {
+            // If it was not used.
+            finish(&self.0, Err(CallError::Gone));
+        }
     }
 }
 
@@ -139,14 +186,54 @@ pub fn call<T, F>(start: F) -> Call<T, F>
 where
     F: FnOnce(&Cancellable, Resolver<T>),
 {
-    Call { start: Some(start), running: None }
+    Call { start: Some(start), queued: Queued::new(), running: None }
 }
 
 /// A call on the GLib thread. Dropping it cancels the call.
 #[must_use = "a call is started when it is polled"]
 pub struct Call<T, F> {
     start: Option<F>,
+    queued: Queued,
     running: Option<Running<T>>,
+}
+
+impl<T, F> Call<T, F> {
+    /// Cancels the call and waits until gio has let go of it, with its result: the error that it was
+    /// cancelled, or what came first, so that nothing is lost. [`CallError::Gone`] if it has not begun.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use gio::prelude::*;
+    /// use loopnest_strategies::{Dispatch, gasync, glib};
+    ///
+    /// let dispatch = Dispatch::new(&glib::MainContext::default())?;
+    /// let (stream, _writer) = std::os::unix::net::UnixStream::pair()?;
+    /// let socket = gio::Socket::from_fd(stream.into())?.connection_factory_create_connection();
+    /// dispatch.block_on(async move {
+    ///     let input = socket.input_stream();
+    ///     let mut read = gasync::call(move |cancellable, done| {
+    ///         let priority = glib::Priority::DEFAULT;
+    ///         input.read_bytes_async(16, priority, Some(cancellable), |r| done.resolve(r));
+    ///     });
+    ///     // By reference: a call that is dropped loses what was read at the last moment.
+    ///     let in_time = tokio::time::timeout(Duration::from_millis(1), &mut read).await;
+    ///     if in_time.is_err() {
+    ///         let last = read.cancel().await.expect("it had begun");
+    ///         assert!(last.is_err_and(|e| e.matches(gio::IOErrorEnum::Cancelled)));
+    ///     }
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As the call itself.
+    pub async fn cancel(mut self) -> Result<T, CallError> {
+        self.start = None;
+        let Some(mut running) = self.running.take() else { return Err(CallError::Gone) };
+        running.cancellable.cancel();
+        poll_fn(|cx| running.poll(cx)).await
+    }
 }
 
 // Nothing is pinned: the closure is moved out to be called.
@@ -165,13 +252,21 @@ where
     type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(start) = self.start.take() {
+        if self.start.is_some() {
             // `acquire` is not enough: any thread can do that while no thread runs the context. If
             // another thread then runs it, the callback is on the wrong thread and aborts.
             if !MainContext::ref_thread_default().is_owner() {
+                self.start = None;
                 return Poll::Ready(Err(CallError::NotOwner));
             }
+            if self.queued.must_wait() {
+                self.queued.look_later(cx.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        if let Some(start) = self.start.take() {
             let (running, resolver) = Running::new();
+            resolver.begins_here();
             start(&running.cancellable, resolver);
             self.running = Some(running);
         }
@@ -185,6 +280,7 @@ where
 /// A call that was started, or is about to be.
 struct Running<T> {
     cancellable: Cancellable,
+    shared: Shared<T>,
     result: oneshot::Receiver<Result<T, CallError>>,
     /// It is woken in a callback of gio, also when a resolver is dropped there.
     awaiter: Awaiter,
@@ -194,9 +290,11 @@ struct Running<T> {
 impl<T> Running<T> {
     fn new() -> (Self, Resolver<T>) {
         let (tx, result) = oneshot::channel();
-        let resolver = Resolver(Arc::new(Mutex::new(Some(tx))));
+        let outcome = Outcome { sender: Some(tx), began: None, dropped: false };
+        let shared = Arc::new(Mutex::new(outcome));
+        let resolver = Resolver(shared.clone());
         let cancellable = Cancellable::new();
-        (Self { cancellable, result, awaiter: Awaiter::default(), over: false }, resolver)
+        (Self { cancellable, shared, result, awaiter: Awaiter::default(), over: false }, resolver)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, CallError>> {
@@ -212,9 +310,19 @@ impl<T> Running<T> {
 
 impl<T> Drop for Running<T> {
     fn drop(&mut self) {
-        if !self.over {
-            self.cancellable.cancel();
+        if self.over {
+            return;
         }
+        // Before it is cancelled, because its callback may then run at once on another thread.
+        with(&self.shared, |outcome| {
+            if outcome.sender.is_some()
+                && let Some(began) = &outcome.began
+            {
+                began.begin();
+                outcome.dropped = true;
+            }
+        });
+        self.cancellable.cancel();
     }
 }
 
@@ -254,6 +362,7 @@ impl GlibHandle {
             if cancellable.is_cancelled() {
                 return;
             }
+            resolver.begins_here();
             let shared = resolver.0.clone();
             let started = catch_unwind(AssertUnwindSafe(|| start(&cancellable, resolver)));
             if let Err(panic) = started {
@@ -261,6 +370,7 @@ impl GlibHandle {
                 cancellable.cancel();
             }
         };
+        let job = move || Queued::new().run(job);
         self.push(job).await.map_err(|_| CallError::Gone)?;
         let mut gone = pin!(self.gone());
         poll_fn(|cx| match running.poll(cx) {

@@ -1,14 +1,17 @@
 //! GAsyncResult calls as futures: how they start, end and are cancelled, with a real D-Bus daemon.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use gio::prelude::*;
 use gio::{Cancellable, IOErrorEnum};
 use glib::MainContext;
 use loopnest_strategies::gasync::{self, Resolver};
 use loopnest_strategies::{
-    CallError, Dispatch, GlibHandle, GtkRs, JobQueue, Nested, WakeAfterDispatch,
+    CallError, Dispatch, GlibHandle, GtkRs, Handoff, JobQueue, Nested, WakeAfterDispatch,
 };
 use loopnest_tests::bus::PrivateBus;
 use loopnest_tests::calls::{connect, get_id, method, open};
@@ -241,4 +244,117 @@ fn a_panic_in_the_start_of_a_remote_call_reaches_the_caller_and_not_the_loop() {
 fn message<T>(result: Result<T, CallError>) -> Option<&'static str> {
     let Err(CallError::Panicked(panic)) = result else { return None };
     panic.into_payload().downcast_ref().copied()
+}
+
+/// A socket of gio's, and the other end.
+fn socket() -> (gio::SocketConnection, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().expect("a socket pair");
+    ours.set_nonblocking(true).expect("a socket");
+    let socket = gio::Socket::from_fd(ours.into()).expect("a socket");
+    (socket.connection_factory_create_connection(), theirs)
+}
+
+type Read = Result<glib::Bytes, glib::Error>;
+
+fn read(
+    socket: &gio::SocketConnection,
+) -> gasync::Call<Read, impl FnOnce(&Cancellable, Resolver<Read>)> {
+    let input = socket.input_stream();
+    gasync::call(move |cancellable, done: Resolver<Read>| {
+        let priority = glib::Priority::DEFAULT;
+        input.read_bytes_async(16, priority, Some(cancellable), |read| done.resolve(read));
+    })
+}
+
+#[test]
+fn a_call_begins_when_gio_has_let_go_of_one_that_was_dropped() {
+    on_dispatch(|_, dispatch| {
+        let (socket, mut other) = socket();
+        dispatch.block_on(async move {
+            for _ in 0..20 {
+                let late = timeout(MS, read(&socket)).await;
+                assert!(late.is_err(), "{late:?}");
+            }
+            other.write_all(b"at last").expect("the other end is open");
+            let bytes = read(&socket).await.expect("a result").expect("nothing is outstanding");
+            assert_eq!(&*bytes, b"at last");
+        });
+    });
+}
+
+#[test]
+fn a_call_from_another_thread_begins_when_gio_has_let_go_of_one_that_was_dropped() {
+    thread_local! {
+        static SOCKET: RefCell<Option<gio::SocketConnection>> = const { RefCell::new(None) };
+    }
+    let handoff = Handoff::new(&MainContext::new()).expect("a runtime");
+    let (socket, mut other) = socket();
+    SOCKET.set(Some(socket));
+    let glib = handoff.glib();
+    let bytes = handoff.block_on(async move {
+        let read = || {
+            glib.gasync(|cancellable, done: Resolver<Result<Vec<u8>, glib::Error>>| {
+                let input = SOCKET.with_borrow(|socket| socket.as_ref().map(|s| s.input_stream()));
+                let priority = glib::Priority::DEFAULT;
+                let bytes = |read: Read| done.resolve(read.map(|bytes| bytes.to_vec()));
+                input.expect("set above").read_bytes_async(16, priority, Some(cancellable), bytes);
+            })
+        };
+        for _ in 0..20 {
+            let late = timeout(5 * MS, read()).await;
+            assert!(late.is_err(), "{late:?}");
+        }
+        other.write_all(b"at last").expect("the other end is open");
+        read().await.expect("a result").expect("nothing is outstanding")
+    });
+    SOCKET.take();
+    assert_eq!(bytes, b"at last");
+}
+
+#[test]
+fn a_call_that_does_not_let_go_delays_the_next_and_does_not_stop_it() {
+    on_dispatch(|_, dispatch| {
+        dispatch.block_on(async {
+            let kept: Rc<RefCell<Option<Resolver<u32>>>> = Rc::default();
+            let slot = kept.clone();
+            let stuck = gasync::call(move |_, done| drop(slot.replace(Some(done))));
+            assert!(timeout(MS, stuck).await.is_err());
+            assert_eq!(gasync::call(|_, done| done.resolve(42)).await.expect("a result"), 42);
+            // It has let go, too late.
+            kept.take().expect("it had begun").resolve(43);
+            assert_eq!(gasync::call(|_, done| done.resolve(44)).await.expect("a result"), 44);
+        });
+    });
+}
+
+#[test]
+fn what_a_call_has_read_is_not_lost_when_it_is_cancelled_and_waited_for() {
+    on_dispatch(|_, dispatch| {
+        let (socket, mut other) = socket();
+        let (all, n) = dispatch.block_on(async move {
+            let (mut all, mut cancelled) = (Vec::new(), 0);
+            for n in 0..200u8 {
+                let mut call = read(&socket);
+                // It begins before there is anything, and is given up about when there is.
+                assert!(futures::poll!(&mut call).is_pending());
+                other.write_all(&[n]).expect("the other end is open");
+                for _ in 0..n % 4 {
+                    tokio::task::yield_now().await;
+                }
+                match call.cancel().await.expect("it had begun") {
+                    Ok(bytes) => all.extend_from_slice(&bytes),
+                    Err(error) => {
+                        assert!(error.matches(IOErrorEnum::Cancelled), "{error}");
+                        cancelled += 1;
+                        all.extend_from_slice(
+                            &read(&socket).await.expect("a result").expect("bytes"),
+                        );
+                    }
+                }
+            }
+            (all, cancelled)
+        });
+        assert_eq!(all, (0..200).collect::<Vec<_>>());
+        println!("{n} of 200 calls were cancelled before they had read");
+    });
 }
