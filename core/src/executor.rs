@@ -16,7 +16,8 @@
 //! - **A panic stays in its task**, as in tokio: awaiting the handle returns it. A panic in a
 //!   destructor, or in the waker of who awaits the handle, is reported by the panic hook only.
 
-use std::any::Any;
+mod handle;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -26,14 +27,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use async_task::{FallibleTask, Runnable};
+use async_task::Runnable;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
+pub use self::handle::{JoinError, JoinHandle};
+use self::handle::{Marks, Output};
 pub use crate::panics::Panic;
-use crate::panics::{Awaiter, quietly};
+use crate::panics::quietly;
 use crate::protocol::WakeFlag;
-use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock, yield_now};
+use crate::sync::{Arc, Mutex, MutexGuard, Ordering, lock, yield_now};
 
 /// [`Executor::run_slice`] reads the clock after this many polls, because that costs about as much
 /// as polling a task that does nothing. It also does so after two and four polls, which may be
@@ -58,9 +61,23 @@ struct Shared {
 
 #[derive(Default)]
 struct Alive {
-    /// A waker of every task that has not ended, to reach them when the executor is dropped.
-    tasks: Slab<Waker>,
+    /// Every task that has not ended, to reach them when the executor is dropped.
+    tasks: Slab<Known>,
     takes: Takes,
+}
+
+struct Known {
+    waker: Waker,
+    marks: Arc<Marks>,
+}
+
+/// Tasks that have not ended and that nobody awaits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Detached {
+    /// All of them.
+    pub n: usize,
+    /// Those that were never polled.
+    pub n_unpolled: usize,
 }
 
 /// Which new tasks are taken.
@@ -120,10 +137,10 @@ impl Executor {
         F::Output: 'static,
     {
         let (entry, body) = Shared::enter(&self.shared, future, at_least);
-        let aborted = body.aborted.clone();
+        let marks = body.marks.clone();
         let (runnable, task) = async_task::spawn_local(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
-        JoinHandle { task: Some(task.fallible()), waker, aborted, awaiter: Awaiter::default() }
+        JoinHandle::new(task, waker, marks)
     }
 
     /// A handle that spawns from any thread.
@@ -182,6 +199,19 @@ impl Executor {
         self.is_ready()
     }
 
+    /// The tasks that have not ended and that nobody awaits.
+    pub fn detached(&self) -> Detached {
+        let alive = self.shared.alive();
+        let detached = alive.tasks.iter().map(|(_, known)| &known.marks);
+        detached.filter(|marks| marks.detached.load(Ordering::Relaxed)).fold(
+            Detached::default(),
+            |Detached { n, n_unpolled }, marks| Detached {
+                n: n + 1,
+                n_unpolled: n_unpolled + usize::from(!marks.polled.load(Ordering::Relaxed)),
+            },
+        )
+    }
+
     /// The number of tasks that have not ended.
     pub fn n_tasks(&self) -> usize {
         self.shared.alive().tasks.len()
@@ -200,7 +230,7 @@ impl Drop for Executor {
         let wakers: Vec<Waker> = {
             let mut alive = self.shared.alive();
             alive.takes = Takes::None;
-            alive.tasks.iter().map(|(_, waker)| waker.clone()).collect()
+            alive.tasks.iter().map(|(_, known)| known.waker.clone()).collect()
         };
         for waker in wakers {
             waker.wake();
@@ -224,12 +254,14 @@ impl Shared {
 
     /// Reserves the entry in `alive` before the task exists; none if such tasks are no longer taken.
     fn enter<F>(this: &Arc<Self>, future: F, kind: Takes) -> (Option<usize>, Body<F>) {
+        let marks = Marks::new();
         let index = {
+            let known = Known { waker: Waker::noop().clone(), marks: marks.clone() };
             let mut alive = this.alive();
-            (alive.takes <= kind).then(|| alive.tasks.insert(Waker::noop().clone()))
+            (alive.takes <= kind).then(|| alive.tasks.insert(known))
         };
         let entry = Entry { shared: this.clone(), index };
-        (index, Body { future: Some(future), aborted: Arc::new(AtomicBool::new(false)), entry })
+        (index, Body { future: Some(future), marks, entry })
     }
 
     /// Queues a task for the first time, or drops it if it has no entry. Gives a waker of it.
@@ -240,7 +272,7 @@ impl Shared {
             return waker;
         };
         if let Some(entry) = this.alive().tasks.get_mut(entry) {
-            entry.clone_from(&waker);
+            entry.waker.clone_from(&waker);
         }
         runnable.schedule();
         waker
@@ -263,8 +295,7 @@ pin_project! {
     struct Body<F> {
         #[pin]
         future: Option<F>,
-        // Set by the handle.
-        aborted: Arc<AtomicBool>,
+        marks: Arc<Marks>,
         // Dropped after the future: a task counts until its destructors have run.
         entry: Entry,
     }
@@ -287,7 +318,8 @@ impl<F: Future> Future for Body<F> {
         // Not before the poll: a wake between a look there and the poll would be lost, because the
         // task is still queued and is not queued twice.
         // Read and modified, because loom does not see that async-task orders this after the wake.
-        if this.aborted.swap(false, Ordering::AcqRel) {
+        this.marks.polled.store(true, Ordering::Relaxed);
+        if this.marks.aborted.swap(false, Ordering::AcqRel) {
             clear(this.future);
             return Poll::Ready(Err(JoinError::Cancelled));
         }
@@ -314,8 +346,8 @@ struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let waker = self.index.and_then(|index| self.shared.alive().tasks.try_remove(index));
-        drop(waker);
+        let known = self.index.and_then(|index| self.shared.alive().tasks.try_remove(index));
+        drop(known);
     }
 }
 
@@ -334,127 +366,15 @@ impl Spawner {
         F::Output: Send + 'static,
     {
         let (entry, body) = Shared::enter(&self.shared, future, Takes::All);
-        let aborted = body.aborted.clone();
+        let marks = body.marks.clone();
         let (runnable, task) = async_task::spawn(body, Shared::schedule(&self.shared));
         let waker = Shared::begin(&self.shared, entry, runnable);
-        JoinHandle { task: Some(task.fallible()), waker, aborted, awaiter: Awaiter::default() }
+        JoinHandle::new(task, waker, marks)
     }
 }
 
 impl fmt::Debug for Spawner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Spawner")
-    }
-}
-
-/// A result that may never be taken. async-task aborts the process if dropping it panics, so this
-/// catches that panic.
-struct Output<T>(Option<T>);
-
-impl<T> Output<T> {
-    fn take(mut self) -> Option<T> {
-        self.0.take()
-    }
-}
-
-impl<T> Drop for Output<T> {
-    fn drop(&mut self) {
-        let output = self.0.take();
-        quietly(|| drop(output));
-    }
-}
-
-/// Awaits a task. Dropping it detaches the task, which keeps running, as in tokio and glib.
-pub struct JoinHandle<T> {
-    /// Taken out only when this is dropped.
-    task: Option<Joining<T>>,
-    waker: Waker,
-    aborted: Arc<AtomicBool>,
-    /// async-task gets a wrapper of the waker of the task that awaits this.
-    awaiter: Awaiter,
-}
-
-type Joining<T> = FallibleTask<Result<Output<T>, JoinError>>;
-
-/// Why a task has no result.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JoinError {
-    /// It was cancelled, or its executor takes no more tasks or is gone.
-    #[error("the task was cancelled")]
-    Cancelled,
-    /// It panicked.
-    #[error("the task panicked")]
-    Panicked(Panic),
-}
-
-impl JoinError {
-    /// Whether the task was cancelled: aborted, or its executor is gone.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled)
-    }
-
-    /// Whether the task panicked.
-    pub fn is_panic(&self) -> bool {
-        matches!(self, Self::Panicked(_))
-    }
-
-    /// What the panic carried.
-    ///
-    /// # Panics
-    /// When the task was cancelled.
-    pub fn into_panic(self) -> Box<dyn Any + Send> {
-        match self {
-            Self::Panicked(panic) => panic.into_payload(),
-            Self::Cancelled => panic!("the task was cancelled and did not panic"),
-        }
-    }
-}
-
-impl<T> JoinHandle<T> {
-    /// Cancels the task, as tokio's handle does: it is not polled again, and its future is dropped on
-    /// its own thread when it would be polled next.
-    ///
-    /// Awaiting the handle waits for that, and gives [`JoinError::Cancelled`]; or the output, if the
-    /// task ended first.
-    pub fn abort(&self) {
-        self.aborted.swap(true, Ordering::AcqRel);
-        self.waker.wake_by_ref();
-    }
-
-    /// Whether the task has ended. An aborted task ends when its future is dropped.
-    pub fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(FallibleTask::is_finished)
-    }
-}
-
-impl<T> fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("is_finished", &self.is_finished()).finish()
-    }
-}
-
-impl<T> Drop for JoinHandle<T> {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.detach();
-        }
-    }
-}
-
-impl<T> Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let Some(task) = &mut this.task else {
-            return Poll::Ready(Err(JoinError::Cancelled));
-        };
-        let awaiter = this.awaiter.quiet(cx.waker());
-        Pin::new(task).poll(&mut Context::from_waker(awaiter)).map(|output| match output {
-            None => Err(JoinError::Cancelled),
-            Some(Err(error)) => Err(error),
-            Some(Ok(output)) => output.take().ok_or(JoinError::Cancelled),
-        })
     }
 }

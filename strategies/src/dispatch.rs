@@ -43,6 +43,11 @@
 //!   the `block_on` of another current-thread runtime, as above. A task of ours that calls `tokio::task::yield_now`
 //!   there waits too, because tokio defers the wake to the scheduler that is on the stack.
 //! - A loop that is run in another runtime's `on_thread_park` keeps that runtime from parking.
+//! - What blocks the thread for a value that only a task can make waits for ever: tokio's
+//!   `blocking_recv`, a `blocking_send` into a full channel, `Handle::block_on`, the `block_on` of
+//!   another executor. In a callback use [`Dispatch::block_on`], in a task `await`.
+//! - tokio's sockets, timers and `spawn` panic in callbacks and in glib's own futures, unless the guard
+//!   of [`Dispatch::enter`] is kept.
 //! - tokio's cooperative budget does not apply to our tasks: one that never waits keeps the thread.
 //! - Linux only: it depends on `epoll_wait`.
 //!
@@ -58,14 +63,17 @@ use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Once;
+use std::thread;
 use std::time::Duration;
 
 use glib::{MainContext, MainLoop};
-use loopnest_core::executor::{JoinError, JoinHandle, Spawner};
-use tokio::runtime::Handle;
+use loopnest_core::executor::{Detached, JoinError, JoinHandle, Spawner};
+use tokio::runtime::{EnterGuard, Handle};
 
 use self::callbacks::MainCallbacks;
 use self::shared::Shared;
+use crate::advice::{self, OnPanic};
 use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::pace::{self, Later};
@@ -105,6 +113,7 @@ pub struct Dispatch {
     jobs: OnceCell<JobQueue>,
     shared: Rc<Shared>,
     context: MainContext,
+    _advice: OnPanic,
 }
 
 impl Dispatch {
@@ -131,7 +140,14 @@ impl Dispatch {
         let shared = Rc::new(Shared::new(context)?);
         let main = MainCallbacks::attach(shared.clone(), context);
         let later = pace::later("loopnest dispatch, later", shared.clone(), context);
-        Ok(Self { main, _later: later, jobs: OnceCell::new(), shared, context: context.clone() })
+        Ok(Self {
+            main,
+            _later: later,
+            jobs: OnceCell::new(),
+            shared,
+            context: context.clone(),
+            _advice: OnPanic::new(),
+        })
     }
 
     /// Starts a task on this thread. It need not be `Send`, and can use tokio's sockets and timers.
@@ -191,6 +207,34 @@ impl Dispatch {
     /// ```
     pub fn glib(&self) -> GlibHandle {
         self.jobs.get_or_init(|| JobQueue::attached_to(&self.context)).handle()
+    }
+
+    /// Makes tokio's sockets, timers and `spawn` work in every callback on this thread, and in glib's
+    /// own futures, for as long as the guard lives. Without it they panic there, and a panic in a
+    /// callback ends the process.
+    ///
+    /// One line in `main`, after [`new`](Self::new). Tasks of [`spawn_local`](Self::spawn_local) do not
+    /// need it. A task that a callback starts with `tokio::spawn` is on tokio's own queue; see *Limits*
+    /// in [the module](self).
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, glib};
+    /// # let dispatch = Dispatch::new(&glib::MainContext::default())?;
+    /// let _tokio = dispatch.enter();
+    /// let (tx, rx) = tokio::sync::oneshot::channel();
+    /// // Or a button's.
+    /// glib::idle_add_once(move || {
+    ///     tokio::spawn(async move { tx.send(42) });
+    /// });
+    /// assert_eq!(dispatch.block_on(rx), Ok(42));
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// Dropping the guard does, if another one of tokio's was made after it on this thread and is still
+    /// there.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.shared.runtime.enter()
     }
 
     /// tokio's handle, for libraries that need one.
@@ -343,7 +387,9 @@ impl Dispatch {
     /// dispatch.shutdown_background();
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
-    pub fn shutdown_background(self) {}
+    pub fn shutdown_background(self) {
+        self.stop();
+    }
 
     /// Whether the caller is inside a turn on this thread, and so in a task on tokio's own queue, or
     /// inside [`Nested::block_on`](crate::Nested::block_on). There tokio cannot make another turn, and
@@ -376,6 +422,25 @@ impl Dispatch {
     }
 }
 
+impl Dispatch {
+    /// Warns of a drop that comes too early, as at the end of the callback that made this: it has tasks
+    /// that were never polled, or the loop is still running.
+    fn warn_of_what_is_lost(&self) {
+        let Detached { n, n_unpolled } = self.shared.executor.detached();
+        let too_early = n_unpolled > 0 || (n > 0 && self.context.is_owner());
+        if too_early && !self.shared.quiet.has_begun() && !thread::panicking() {
+            advice::warn_once(
+                &LOST,
+                "a Dispatch was dropped before its tasks had ended, and they are dropped with it: keep \
+                 it until the main loop returns, for example in main; or call Dispatch::stop or one of \
+                 its shutdown functions first",
+            );
+        }
+    }
+}
+
+static LOST: Once = Once::new();
+
 impl fmt::Debug for Dispatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dispatch").field("n_tasks", &self.n_tasks()).finish_non_exhaustive()
@@ -384,6 +449,7 @@ impl fmt::Debug for Dispatch {
 
 impl Drop for Dispatch {
     fn drop(&mut self) {
+        self.warn_of_what_is_lost();
         // The callbacks hold `shared` until GLib frees them, which a dispatch on the stack may
         // delay. The descriptor is about to be closed, so the watch on it must end now.
         self.main.destroy();

@@ -31,7 +31,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, pending};
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::JoinHandle;
 
+use crate::advice;
 use crate::error::SetupError;
 use crate::jobs::{GlibHandle, JobQueue};
 use crate::room;
@@ -210,7 +211,9 @@ impl Handoff {
     /// handoff.shutdown_background();
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
-    pub fn shutdown_background(self) {}
+    pub fn shutdown_background(self) {
+        self.stop();
+    }
 
     /// A handle for running work on the GLib thread.
     ///
@@ -292,6 +295,8 @@ impl Handoff {
     }
 }
 
+static LOST: Once = Once::new();
+
 /// A task that has not ended. A loop that waits for that is woken when it has.
 struct Alive {
     /// Taken out only when this is dropped.
@@ -314,6 +319,16 @@ impl fmt::Debug for Handoff {
 
 impl Drop for Handoff {
     fn drop(&mut self) {
+        // The loop is still running, as at the end of the callback that made this.
+        let too_early = Arc::strong_count(&self.alive) > 1 && self.context.is_owner();
+        if too_early && !self.jobs.end_has_begun() && !thread::panicking() {
+            advice::warn_once(
+                &LOST,
+                "a Handoff was dropped before its tasks had ended, and they are dropped with it: keep it \
+                 until the main loop returns, for example in main; or call Handoff::stop or one of its \
+                 shutdown functions first",
+            );
+        }
         // First, so that tasks that wait for a job stop waiting before tokio is stopped.
         self.jobs.close();
         drop(self.stop.take());

@@ -121,6 +121,11 @@ impl JobQueue {
         self.jobs().quiet.ask();
     }
 
+    /// Whether that was asked for, or the application has ended.
+    pub(crate) fn end_has_begun(&self) -> bool {
+        self.jobs().quiet.has_begun()
+    }
+
     /// While this lives, they are done without rests.
     pub(crate) fn lift(&self) -> Lifted<'_> {
         self.jobs().quiet.lift()

@@ -54,10 +54,14 @@ impl Quiet {
     /// Call this after each slice: whether a rest begins.
     pub(crate) fn slice_ended(&self) -> bool {
         // Asked each time, because a program may run an application after another.
-        let begun = self.asked.get() || self.application() == Some(State::Over);
-        let rests = begun && self.waiting.get() == 0;
+        let rests = self.has_begun() && self.waiting.get() == 0;
         self.rest.set(rests.then(|| Rest { until: Instant::now() + REST, seen: false }));
         rests
+    }
+
+    /// Whether the end has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.asked.get() || self.application() == Some(State::Over)
     }
 
     /// Call this in `prepare`: how long to rest from now on, if at all.

@@ -66,7 +66,12 @@ impl Callbacks for MainCallbacks {
         }
         self.shared.backlog.pass();
         let backlog = self.shared.backlog.is_left();
-        self.watch(this, !backlog && !self.shared.is_held());
+        let held = self.shared.is_held();
+        if held {
+            // Here too, because the source may not be dispatched at all while tokio waits.
+            self.shared.warn();
+        }
+        self.watch(this, !backlog && !held);
         if self.shared.backlog.prepare(self.is_due(), || self.shared.executor.prepare()) {
             return Prepare::Ready;
         }

@@ -126,12 +126,13 @@ impl Shared {
         }
     }
 
-    fn warn(&self) {
+    /// Says once that tokio waits.
+    pub(super) fn warn(&self) {
         if !self.warned.replace(true) {
             advice::warn(
-                "a nested loop was opened inside a task spawned with tokio::spawn, or inside another \
-                 runtime's block_on: tokio's I/O and timers wait until it closes; open it from a \
-                 callback or from a task of Dispatch::spawn_local",
+                "a nested loop was opened inside a task of tokio::spawn or tokio::task::spawn_local, or \
+                 inside another runtime's block_on: tokio's I/O and timers wait until it closes; open it \
+                 from a callback or from a task of Dispatch::spawn_local",
             );
         }
     }
