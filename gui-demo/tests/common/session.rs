@@ -101,6 +101,7 @@ impl Session {
             let reason = self.reader.text(&self.reason).unwrap_or_default();
             let verdict = self.reader.text(&self.verdict).unwrap_or_default();
             let seen = reason.starts_with("So far") && verdict == words;
+            assert!(!seen || !reason.contains("closed"), "nothing has closed: {reason}");
             if seen { Ok(()) } else { Err((verdict, reason)) }
         });
     }
