@@ -36,6 +36,7 @@ pub mod log;
 pub mod meters;
 pub mod play;
 pub mod program;
+pub mod raise;
 pub mod report;
 pub mod sampler;
 pub mod screenshot;

@@ -150,14 +150,14 @@ fn the_idle_window_with_paused_charts_makes_one_iteration_a_second_at_most() {
 }
 
 #[test]
-fn the_demo_draws_by_hand_where_gtk_does_not_and_counts_what_charts_cost() {
+fn the_demo_makes_gtk_draw_where_it_does_not_and_counts_what_charts_cost() {
     let desk = Desk::without_bus();
     for paused in [false, true] {
         let mut args =
             vec!["--strategy=nested", "--open=callback", "--dialog-ms=3000", "--exit-after=5"];
         args.extend(paused.then_some("--pause-charts"));
         let spun = run(&desk, &args).dialogs[0].inside;
-        assert!(spun.frames_by_hand > 0, "{spun:?}");
+        assert!(spun.frames_raised > 0, "{spun:?}");
         assert_eq!(spun.chart_seconds == 0.0, paused, "{spun:?}");
     }
 }
@@ -182,7 +182,7 @@ fn frames_keep_coming_in_every_dialog_beside_a_thousand_tasks() {
         for inside in inside {
             // At the very least a frame every tenth of a second; the aim is sixty a second.
             assert!(inside.frames as f64 >= inside.seconds * 10.0, "{kind:?}: {inside:?}");
-            assert_eq!(inside.frames_by_hand, 0, "{kind:?}: {inside:?}");
+            assert_eq!(inside.frames_raised, 0, "{kind:?}: {inside:?}");
             // A library's task blocks tokio, and with it the timers of the tasks.
             let keep_running = kind != Kind::LibraryTask;
             assert_eq!(inside.task_steps > 1000, keep_running, "{kind:?}: {inside:?}");
