@@ -8,6 +8,7 @@ use gtk4::{Application, DropDown, ToggleButton, gio, glib};
 use crate::demo::Demo;
 use crate::kind::Kind;
 use crate::supervisor::NEXT;
+use crate::colours::set_dark;
 
 /// Connects the widgets of the main window. `names` are the strategies in the drop-down.
 pub fn connect(demo: &Rc<Demo>, names: &[&'static str]) {
@@ -30,7 +31,7 @@ pub fn connect(demo: &Rc<Demo>, names: &[&'static str]) {
     ui.pause.connect_toggled(handler(demo, |demo, _| demo.keep_sampling()));
     ui.dark.connect_toggled(|toggle| {
         if let Some(settings) = gtk4::Settings::default() {
-            settings.set_gtk_application_prefer_dark_theme(toggle.is_active());
+            set_dark(&settings, toggle.is_active());
         }
     });
     let close = handler(demo, |demo, _| demo.quit());
