@@ -191,6 +191,26 @@ fn frames_keep_coming_in_every_dialog_beside_a_thousand_tasks() {
 }
 
 #[test]
+fn every_dialog_closes_after_its_time() {
+    let desk = Desk::without_bus();
+    for strategy in ["dispatch", "nested"] {
+        // GTK's print operation shows no dialog.
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Print) {
+            let args = ["--strategy", strategy, "--open", kind.name(), "--dialog-ms=500"];
+            let report = run(&desk, &[&args[..], &["--exit-after=8"]].concat());
+            let n = match kind {
+                Kind::ThreeDeep => 3,
+                Kind::Async => 0,
+                _ => 1,
+            };
+            assert_eq!(report.dialogs.len(), n, "{strategy}, {kind:?}: {report:?}");
+            let last = report.verdicts.last().expect("a verdict");
+            assert!(!last.live, "{strategy}, {kind:?}: {report:?}");
+        }
+    }
+}
+
+#[test]
 fn every_strategy_opens_the_window_and_closes_it() {
     let desk = Desk::without_bus();
     for name in names() {
