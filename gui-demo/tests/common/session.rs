@@ -152,7 +152,7 @@ impl Session {
 }
 
 /// Where pictures go: into the target folder, beside the program.
-fn picture(name: &str) -> PathBuf {
+pub fn picture(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../gui");
     fs::create_dir_all(&folder).expect("a folder for pictures");
     folder.join(format!("{name}.png"))
