@@ -10,11 +10,19 @@ use gtk4::DrawingArea;
 use gtk4::cairo::{Context, Error, FontSlant, FontWeight};
 use gtk4::prelude::*;
 
-/// How many samples a strip shows: twenty seconds at five a second.
+/// How many samples a strip shows: twenty seconds at five a second. Until there are so many, those
+/// that there are fill its width.
 pub const SAMPLES: usize = 100;
 
+/// Samples in a second.
+const PER_SECOND: usize = 5;
+
+/// The least that a strip can be read in.
+const WIDTH: i32 = 150;
+const HEIGHT: i32 = 84;
+
 const MARGIN: f64 = 10.0;
-const HEAD: f64 = 38.0;
+const HEAD: f64 = 36.0;
 
 /// How values map to heights.
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +102,10 @@ impl Strip {
     ) -> Self {
         let samples = VecDeque::with_capacity(SAMPLES);
         let data = Rc::new(RefCell::new(Data { title, unit, scale, colour, samples }));
-        area.set_content_width(220);
-        area.set_content_height(122);
+        area.set_content_width(WIDTH);
+        area.set_content_height(HEIGHT);
         area.set_hexpand(true);
+        area.set_vexpand(true);
         let drawn = data.clone();
         area.set_draw_func(move |area, cr, width, height| {
             let ink = area.style_context().color();
@@ -130,6 +139,11 @@ impl Data {
             _ => "\u{2013}".to_owned(),
         }
     }
+
+    /// How much time the strip shows.
+    fn span(&self) -> String {
+        format!("last {} s", self.samples.len().div_ceil(PER_SECOND))
+    }
 }
 
 fn draw(
@@ -159,16 +173,16 @@ fn draw(
 
     let (left, right) = (MARGIN, width - MARGIN);
     let (top, bottom) = (HEAD, height - MARGIN);
-    let x = |i: usize| left + (right - left) * (i as f64) / (SAMPLES as f64 - 1.0);
+    let step = (right - left) / data.samples.len().saturating_sub(1).max(1) as f64;
+    let x = |i: usize| left + step * i as f64;
     let y = |value: f64| bottom - (bottom - top) * data.scale.height(value);
-    let first = SAMPLES - data.samples.len();
 
     // Where a dialog was open.
     ink(0.08);
     for (i, (_, in_dialog)) in data.samples.iter().enumerate() {
         if *in_dialog {
-            let step = (right - left) / (SAMPLES as f64 - 1.0);
-            cr.rectangle(x(first + i) - step / 2.0, top, step, bottom - top);
+            let (from, to) = (x(i) - step / 2.0, x(i) + step / 2.0);
+            cr.rectangle(from.max(left), top, to.min(right) - from.max(left), bottom - top);
         }
     }
     cr.fill()?;
@@ -186,12 +200,15 @@ fn draw(
         cr.move_to(left, at - 2.0);
         cr.show_text(&name)?;
     }
+    let span = data.span();
+    cr.move_to(right - cr.text_extents(&span)?.x_advance(), top - 2.0);
+    cr.show_text(&span)?;
 
     let (red, green, blue) = data.colour;
     cr.set_line_width(1.8);
     let points: Vec<_> = data.samples.iter().enumerate().collect();
     for run in points.split(|(_, (value, _))| value.is_none()) {
-        let line = run.iter().filter_map(|(i, (value, _))| Some((x(first + i), y((*value)?))));
+        let line = run.iter().filter_map(|(i, (value, _))| Some((x(*i), y((*value)?))));
         let line: Vec<(f64, f64)> = line.collect();
         let (Some(start), Some(end)) = (line.first(), line.last()) else { continue };
         // Text leaves a current point behind.
@@ -219,7 +236,54 @@ fn rounded(cr: &Context, width: f64, height: f64, radius: f64) {
 
 #[cfg(test)]
 mod tests {
+    use gtk4::cairo::{Format, ImageSurface};
+    use gtk4::gdk::RGBA;
+
     use super::*;
+
+    /// The columns of a drawn strip in which its line is, from the first to the last.
+    fn columns(n: usize) -> (i32, i32) {
+        let samples = (0..n).map(|_| (Some(50.0), false)).collect();
+        let (title, unit, scale) = ("Processor", "%", Scale::Linear(100.0));
+        let data = Data { title, unit, scale, colour: (1.0, 0.0, 0.0), samples };
+        let (width, height) = (WIDTH, HEIGHT);
+        let mut surface = ImageSurface::create(Format::ARgb32, width, height).expect("a surface");
+        let cr = Context::new(&surface).expect("a context");
+        draw(&data, &RGBA::BLACK, &cr, width.into(), height.into()).expect("it is drawn");
+        drop(cr);
+        let stride = surface.stride();
+        let pixels = surface.data().expect("the pixels");
+        // Blue, green, red: only the line is red.
+        let is_red = |x: i32, y: i32| {
+            let at = (y * stride + x * 4) as usize;
+            pixels[at + 2] > 200 && pixels[at + 1] < 60
+        };
+        let red = |x: &i32| (0..height).any(|y| is_red(*x, y));
+        let columns: Vec<i32> = (0..width).filter(red).collect();
+        (*columns.first().expect("a line"), *columns.last().expect("a line"))
+    }
+
+    #[test]
+    fn the_samples_fill_the_width_from_the_second_on() {
+        let (left, right) = (MARGIN as i32, WIDTH - MARGIN as i32 - 1);
+        for n in [2, 3, 10, SAMPLES - 1, SAMPLES] {
+            assert_eq!(columns(n), (left, right), "{n} samples");
+        }
+    }
+
+    #[test]
+    fn a_strip_says_how_much_time_it_shows() {
+        let strip = |n| Data {
+            title: "",
+            unit: "",
+            scale: Scale::Linear(1.0),
+            colour: (0.0, 0.0, 0.0),
+            samples: (0..n).map(|_| (None, false)).collect(),
+        };
+        assert_eq!(strip(1).span(), "last 1 s");
+        assert_eq!(strip(12).span(), "last 3 s");
+        assert_eq!(strip(SAMPLES).span(), "last 20 s");
+    }
 
     #[test]
     fn a_logarithmic_scale_shows_small_and_large_values() {

@@ -3,8 +3,12 @@
 use std::rc::Rc;
 
 use gtk4::prelude::*;
-use gtk4::{Application, DropDown, ToggleButton, gio, glib};
+use gtk4::{
+    Application, CallbackAction, DropDown, Shortcut, ShortcutController, ShortcutScope,
+    ShortcutTrigger, ToggleButton, Window, gio, glib,
+};
 
+use crate::colours::set_dark;
 use crate::demo::Demo;
 use crate::kind::Kind;
 use crate::supervisor::NEXT;
@@ -30,7 +34,7 @@ pub fn connect(demo: &Rc<Demo>, names: &[&'static str]) {
     ui.pause.connect_toggled(handler(demo, |demo, _| demo.keep_sampling()));
     ui.dark.connect_toggled(|toggle| {
         if let Some(settings) = gtk4::Settings::default() {
-            settings.set_gtk_application_prefer_dark_theme(toggle.is_active());
+            set_dark(&settings, toggle.is_active());
         }
     });
     let close = handler(demo, |demo, _| demo.quit());
@@ -62,6 +66,30 @@ pub fn shortcuts(app: &Application, demo: &Rc<Demo>) {
     action("pause", &["<Control>p"], toggle(&demo.ui.pause));
     action("dark", &["<Control>d"], toggle(&demo.ui.dark));
     action("quit", &["<Control>q", "<Control>w"], Box::new(Demo::quit));
+    quit_from_dialogs(demo);
+}
+
+/// Makes Ctrl+Q quit from every other window too: from our dialogs, and from GTK's own. They are
+/// modal, so the keys do not reach the main window, and the action above belongs to that one.
+fn quit_from_dialogs(demo: &Rc<Demo>) {
+    let demo = Rc::downgrade(demo);
+    Window::toplevels().connect_items_changed(move |toplevels, position, _, added| {
+        let new = (position..position + added).filter_map(|i| toplevels.item(i));
+        for window in new.filter_map(|new| new.downcast::<Window>().ok()) {
+            let demo = demo.clone();
+            let quit = CallbackAction::new(move |_, _| {
+                if let Some(demo) = demo.upgrade() {
+                    demo.quit();
+                }
+                glib::Propagation::Stop
+            });
+            let trigger = ShortcutTrigger::parse_string("<Control>q");
+            let keys = ShortcutController::new();
+            keys.set_scope(ShortcutScope::Global);
+            keys.add_shortcut(Shortcut::new(trigger, Some(quit)));
+            window.add_controller(keys);
+        }
+    });
 }
 
 /// What a shortcut does.

@@ -165,6 +165,7 @@ impl Demo {
         self.take_screenshot();
         self.write_report();
         self.dialogs.end_all();
+        self.player.abandon();
         self.sampler.stop();
         self.meters.work.stop();
         self.ui.window.destroy();

@@ -34,7 +34,7 @@ impl Dialog {
         let body = Label::builder()
             .label(text)
             .wrap(true)
-            .max_width_chars(44)
+            .max_width_chars(38)
             .justify(gtk4::Justification::Center)
             .build();
         let pulse =
@@ -45,17 +45,17 @@ impl Dialog {
             .spacing(8)
             .homogeneous(true)
             .halign(Align::Center)
-            .margin_top(6)
+            .margin_top(2)
             .build();
         buttons.append(&another);
         buttons.append(&close);
         let column = gtk4::Box::builder()
             .orientation(Orientation::Vertical)
-            .spacing(8)
-            .margin_top(14)
-            .margin_bottom(14)
-            .margin_start(22)
-            .margin_end(22)
+            .spacing(6)
+            .margin_top(10)
+            .margin_bottom(12)
+            .margin_start(16)
+            .margin_end(16)
             .build();
         column.append(&body);
         column.append(&pulse);

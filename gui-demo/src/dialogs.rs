@@ -134,8 +134,7 @@ impl Dialogs {
         let (outcome, refused) = match kind {
             Kind::Print => (outcome_of(export_print(&self.parent())), None),
             Kind::PageSetup => {
-                let settings = gtk4::PrintSettings::new();
-                gtk4::print_run_page_setup_dialog(Some(&self.parent()), None, &settings);
+                self.run_page_setup();
                 ("closed".to_owned(), None)
             }
             Kind::BlockOn => self.block_on(i),
@@ -185,6 +184,29 @@ impl Dialogs {
             Outcome::Aborted => "aborted",
         }
         .to_owned()
+    }
+
+    /// GTK's own dialog. Nothing in its call answers it, so what closes it in time has to find its
+    /// window: the oldest of those that are new.
+    fn run_page_setup(&self) {
+        let is_over = Rc::new(Cell::new(false));
+        if let Some(time) = self.close_after {
+            let before: Vec<_> = windows().iter().map(ObjectExt::downgrade).collect();
+            let is_over = is_over.clone();
+            after(time, move || {
+                let is_new = |window: &gtk4::Window| {
+                    !before.iter().any(|old| old.upgrade().as_ref() == Some(window))
+                };
+                // The list begins with the newest.
+                let window = windows().into_iter().rev().find(is_new);
+                if let Some(window) = window.filter(|_| !is_over.get()) {
+                    window.close();
+                }
+            });
+        }
+        let settings = gtk4::PrintSettings::new();
+        gtk4::print_run_page_setup_dialog(Some(&self.parent()), None, &settings);
+        is_over.set(true);
     }
 
     /// Blocks on a future inside this callback. Returns the outcome, and why it was refused.

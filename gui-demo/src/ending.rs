@@ -12,6 +12,9 @@ use loopnest_core::signal::Signal;
 /// How long nested loops that are not ours get to return when the program ends.
 const UNWINDING: Duration = Duration::from_secs(3);
 
+/// What is said when they do not.
+pub const NO_RETURN: &str = "a nested loop has not returned; ending the program all the same";
+
 /// The end of the program.
 #[derive(Debug)]
 pub struct Ending {
@@ -61,6 +64,7 @@ impl Ending {
             thread::sleep(UNWINDING);
             // GTK's own nested loop ends when GTK has finished its work in it. Under a strategy
             // that starves GTK's idle sources, that never happens.
+            eprintln!("{}", NO_RETURN);
             process::exit(code.into());
         });
     }

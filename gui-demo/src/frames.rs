@@ -1,11 +1,10 @@
-//! Counts the window's frames and the cost of those with charts, and draws by hand when GTK no
-//! longer can.
+//! Counts the window's frames and the cost of those with charts, and makes GTK draw when it no longer
+//! can.
 //!
-//! GTK draws in an idle source of priority 120. Under `nested`, a source of default priority is
-//! always ready in a nested loop, so GLib dispatches only that one (gmain.c 2.74.6, line 4142): GTK
-//! draws no window any more, and the dialog not even once. This is what the demo is about, and it
-//! would hide itself. So when frames fail to appear, a timeout of high priority emits the phases of
-//! the frame clock. On X11 only: elsewhere the compositor paces the clock.
+//! GTK draws in a source of priority 120. Under `nested`, a source of default priority is always
+//! ready in a nested loop, so GTK draws no window any more, and the dialog not even once. This is
+//! what the demo is about, and it would hide itself. So when frames fail to appear, a timeout of high
+//! priority [raises](crate::raise) the source of those that are due. Such a frame is counted apart.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,12 +16,15 @@ use gtk4::prelude::*;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::log::Log;
+use crate::raise::raise;
 
 /// Counters of one window's frames.
 #[derive(Debug, Default)]
 pub struct Frames {
     n: Cell<u64>,
-    by_hand: Cell<u64>,
+    raised: Cell<u64>,
+    /// Whether the next frame comes because it was raised.
+    is_raised: Cell<bool>,
     /// Whether the next frame draws a chart.
     charts_are_due: Cell<bool>,
     began: Cell<Duration>,
@@ -64,9 +66,13 @@ impl Frames {
         });
         let (frames, log) = (self.clone(), log.clone());
         clock.connect_after_paint(move |_| {
-            frames.n.set(frames.n.get() + 1);
-            // The screen was brought up to date: that justifies an iteration.
-            log.useful();
+            if frames.is_raised.take() {
+                frames.raised.set(frames.raised.get() + 1);
+            } else {
+                frames.n.set(frames.n.get() + 1);
+                // The screen was brought up to date: that justifies an iteration.
+                log.useful();
+            }
             frames.drawn_since(frames.began.get());
         });
     }
@@ -79,14 +85,14 @@ impl Frames {
         }
     }
 
-    /// Frames so far.
+    /// Frames so far that GTK drew by itself.
     pub fn n(&self) -> u64 {
         self.n.get()
     }
 
-    /// Frames drawn by hand.
-    pub fn n_by_hand(&self) -> u64 {
-        self.by_hand.get()
+    /// Frames so far that were raised.
+    pub fn n_raised(&self) -> u64 {
+        self.raised.get()
     }
 
     /// Processor time of the frames that had a chart in them. This is more than the charts
@@ -107,28 +113,18 @@ impl Frames {
         }
     }
 
-    /// Draws every window once without GTK's idle source; `false` where that cannot be done.
-    pub fn draw_by_hand(&self) -> bool {
-        let began = thread_time();
-        let mut drawn = false;
+    /// Makes GTK draw every window in which a frame is due; `false` if there is none.
+    pub fn raise(&self, counted: &impl IsA<gtk4::Widget>) -> bool {
+        let mut any = false;
         for window in windows() {
-            // Not "before-paint" and "after-paint": there GDK keeps track of frames that it has
-            // begun itself.
-            let on_x11 = RootExt::display(&window).type_().name() == "GdkX11Display";
-            let Some(clock) = window.frame_clock().filter(|_| on_x11 && window.is_mapped()) else {
-                continue;
-            };
-            for phase in ["update", "layout", "paint"] {
-                clock.emit_by_name::<()>(phase, &[]);
+            let Some(clock) = window.frame_clock() else { continue };
+            let is_due = raise(&clock);
+            if is_due && window == *counted.upcast_ref::<gtk4::Widget>() {
+                self.is_raised.set(true);
             }
-            RootExt::display(&window).flush();
-            drawn = true;
+            any |= is_due;
         }
-        if drawn {
-            self.by_hand.set(self.by_hand.get() + 1);
-            self.drawn_since(began);
-        }
-        drawn
+        any
     }
 }
 

@@ -34,7 +34,8 @@ pub fn judge(request: Request, about: &About) -> Verdict {
     let owed = owed(&ideal, &case.real).len();
     let case = if live { case.as_if_closed_now(&ideal) } else { case };
     let judgement = classify(&case.program, &ideal, &case.real);
-    let (reason, rule) = rules::why(&case.program, about, &judgement);
+    let why = if live { rules::why_so_far } else { rules::why };
+    let (reason, rule) = why(&case.program, about, &judgement);
     let rule = rules::by_name(rule);
     Verdict {
         episode,

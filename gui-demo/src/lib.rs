@@ -11,8 +11,8 @@
 //! | [`facts`], [`log`], [`episode`], [`program`], [`case`] | what happened, as a program and a trace |
 //! | [`play`], [`window_loops`] | a scenario of the matrix in the window |
 //! | [`work`], [`activity`] | the background work: ticker, TCP echo, D-Bus calls, a thousand tasks |
-//! | [`meters`], [`sampler`], [`frames`], [`timer`] | five times a second: figures, and drawing where GTK cannot |
-//! | [`window`], [`charts`], [`spinner`] | widgets |
+//! | [`meters`], [`sampler`], [`frames`], [`raise`], [`timer`] | five times a second: figures, and drawing where GTK cannot |
+//! | [`window`], [`charts`], [`spinner`], [`colours`] | widgets |
 //! | [`cli`], [`report`], [`screenshot`] | input and output |
 
 pub mod activity;
@@ -21,6 +21,7 @@ pub mod blackbox;
 pub mod case;
 pub mod charts;
 pub mod cli;
+pub mod colours;
 pub mod controls;
 pub mod demo;
 pub mod dialog;
@@ -36,6 +37,7 @@ pub mod log;
 pub mod meters;
 pub mod play;
 pub mod program;
+pub mod raise;
 pub mod report;
 pub mod sampler;
 pub mod screenshot;

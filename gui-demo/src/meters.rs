@@ -39,7 +39,7 @@ impl Meters {
         Stretch {
             task_steps: self.work.task_steps(),
             frames: self.frames.n(),
-            frames_by_hand: self.frames.n_by_hand(),
+            frames_raised: self.frames.n_raised(),
             chart_seconds: self.frames.chart_time().as_secs_f64(),
             ..self.log.stretch()
         }

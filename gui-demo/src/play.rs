@@ -149,6 +149,12 @@ impl Player {
         play.is_some()
     }
 
+    /// Ends the scenario, if one is being played, and closes its dialogs.
+    pub fn abandon(&self) {
+        let play = self.play.take();
+        drop(play);
+    }
+
     /// Whether a scenario has run to its end.
     pub fn has_ended(&self) -> bool {
         self.has_ended.get()

@@ -40,10 +40,10 @@ pub struct Stretch {
     pub answers: u64,
     /// Steps of the many tasks.
     pub task_steps: u64,
-    /// Frames that GTK drew.
+    /// Frames that GTK drew by itself.
     pub frames: u64,
-    /// Frames drawn by hand, because GTK drew none.
-    pub frames_by_hand: u64,
+    /// Frames that GTK drew only because their source was raised.
+    pub frames_raised: u64,
     /// Processor time of the frames with charts in them, in seconds.
     pub chart_seconds: f64,
 }
@@ -96,7 +96,7 @@ impl Stretch {
             // The tasks may have been stopped and started again.
             task_steps: to.task_steps.saturating_sub(from.task_steps),
             frames: to.frames - from.frames,
-            frames_by_hand: to.frames_by_hand - from.frames_by_hand,
+            frames_raised: to.frames_raised - from.frames_raised,
             chart_seconds: to.chart_seconds - from.chart_seconds,
         }
     }

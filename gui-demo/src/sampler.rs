@@ -1,4 +1,4 @@
-//! Five times a second: the charts, the status line, and the drawing by hand.
+//! Five times a second: the charts, the status line, and the frames that GTK cannot draw.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -17,11 +17,11 @@ use crate::window::MainWindow;
 /// Samples between two updates of the status line. Each update makes GTK lay out the window again.
 const STATUS_EVERY: u32 = 5;
 
-/// After this many samples without a frame, we draw one by hand.
+/// After this many samples without a frame, we raise the one that is due.
 const STARVED_SAMPLES: u32 = 2;
 
-/// Where neither GTK nor we can draw a dialog, we close it after this many samples: the user cannot
-/// see what to press.
+/// Where even that draws nothing, we close the dialogs after this many samples: the user cannot see
+/// what to press.
 const BLIND_SAMPLES: u32 = 40;
 
 /// Takes samples while there is something to show.
@@ -138,7 +138,7 @@ impl Sampler {
             // Perhaps nothing else asks for a frame; then its absence would prove nothing.
             frames.ask(&self.ui.window);
         }
-        self.draw_if_starved(part.frames, in_dialog);
+        self.raise_if_starved(part, in_dialog);
         if n.is_multiple_of(STATUS_EVERY) {
             self.show_status(now);
         }
@@ -156,17 +156,22 @@ impl Sampler {
         self.blind.set(0);
     }
 
-    /// Draws by hand where GTK draws nothing. In a dialog each sample asks for a frame, so none at
-    /// all means that GTK's idle source is starved.
-    fn draw_if_starved(&self, frames: u64, in_dialog: bool) {
-        if frames > 0 || !in_dialog {
+    /// Raises the frames that are due where GTK draws none. In a dialog each sample asks for a frame,
+    /// so none at all means that GTK's source is starved.
+    fn raise_if_starved(&self, part: Stretch, in_dialog: bool) {
+        if part.frames > 0 || !in_dialog {
             self.starved.set(0);
             self.blind.set(0);
             return;
         }
         self.starved.set(self.starved.get() + 1);
-        if self.starved.get() >= STARVED_SAMPLES && !self.meters.frames.draw_by_hand() {
+        if part.frames_raised > 0 {
+            self.blind.set(0);
+        } else if self.starved.get() > STARVED_SAMPLES {
             self.blind.set(self.blind.get() + 1);
+        }
+        if self.starved.get() >= STARVED_SAMPLES {
+            self.meters.frames.raise(&self.ui.window);
         }
     }
 
@@ -180,8 +185,8 @@ impl Sampler {
             short(own),
             short(charts),
         );
-        if part.frames_by_hand > 0 {
-            text.push_str("; GTK draws no frames, so we draw by hand");
+        if part.frames_raised > 0 {
+            text.push_str("; GTK draws no frames by itself");
         }
         if part.task_steps > 0 {
             let steps = short(part.task_steps as f64 / part.seconds);

@@ -35,9 +35,7 @@ pub fn take(window: &Window, file: &Path) -> anyhow::Result<()> {
 /// and nothing while a frame is due.
 fn draw(window: &Window, snapshot: &Snapshot) {
     // Widgets that have changed since the last frame are not laid out yet.
-    if let Some(clock) = window.frame_clock() {
-        clock.emit_by_name::<()>("layout", &[]);
-    }
+    window.allocate(window.width(), window.height(), -1, None);
     let (width, height) = (f64::from(window.width()), f64::from(window.height()));
     snapshot.render_background(&window.style_context(), 0.0, 0.0, width, height);
     let mut child = window.first_child();

@@ -2,17 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use gtk4::prelude::*;
 use gtk4::{
-    Application, ApplicationWindow, Builder, Button, CssProvider, DrawingArea, DropDown, HeaderBar,
-    Label, ScrolledWindow, StringList, ToggleButton, gdk, glib,
+    Adjustment, Application, ApplicationWindow, Builder, Button, CssProvider, DrawingArea,
+    DropDown, HeaderBar, Label, ScrolledWindow, StringList, ToggleButton, gdk, glib,
 };
 use loopnest_core::strategy::{About, Owner};
 
 use crate::charts::{Scale, Strip};
 use crate::kind::Kind;
 use crate::report::Verdict;
+use crate::timer::after;
 
 /// Lines that the log keeps.
 const LOG_LINES: usize = 80;
@@ -84,7 +86,7 @@ impl MainWindow {
             .title(format!("loopnest: {}", about.name))
             .default_width(1000)
             .default_height(740)
-            .child(&part::<gtk4::Box>(&parts, "page"))
+            .child(&scrolled(&part::<gtk4::Box>(&parts, "page")))
             .build();
         window.set_titlebar(Some(&part::<HeaderBar>(&parts, "header")));
         let this = Self {
@@ -107,9 +109,7 @@ impl MainWindow {
             status: part(&parts, "status"),
             shown: RefCell::default(),
         };
-        // Keeps the log scrolled to its end.
-        let scrolled = part::<ScrolledWindow>(&parts, "log_scroll").vadjustment();
-        scrolled.connect_changed(|scrolled| scrolled.set_value(scrolled.upper()));
+        keep_at_end(&part::<ScrolledWindow>(&parts, "log_scroll").vadjustment());
         this.set_verdict(None);
         this.set_levels::<&str>(&[]);
         this
@@ -216,6 +216,23 @@ fn button(kind: Kind) -> Button {
     }
     button.set_tooltip_text(Some(kind.about()));
     button
+}
+
+/// Keeps a list scrolled to its end. Not in the signal itself, which comes in the middle of the
+/// layout: GTK would set the old value again.
+fn keep_at_end(scrolled: &Adjustment) {
+    scrolled.connect_changed(|scrolled| {
+        let end = |scrolled: &Adjustment| scrolled.upper() - scrolled.page_size();
+        if scrolled.value() < end(scrolled) {
+            let scrolled = scrolled.clone();
+            after(Duration::ZERO, move || scrolled.set_value(end(&scrolled)));
+        }
+    });
+}
+
+/// The page, with scroll bars where the screen is smaller than what it needs, about 800x600.
+fn scrolled(page: &gtk4::Box) -> ScrolledWindow {
+    ScrolledWindow::builder().child(page).build()
 }
 
 /// A widget from `window.ui`.

@@ -317,7 +317,7 @@ fn nested_stalls_and_spins_and_recovers_when_the_dialog_closes() {
         assert!(report.verdicts.iter().all(|verdict| verdict.owed == 0), "{report:?}");
         let spun = &report.dialogs[0].inside;
         assert_eq!(spun.async_ticks, 0);
-        assert!(spun.frames_by_hand > 0 && spun.chart_seconds > 0.0, "{spun:?}");
+        assert!(spun.frames_raised > 0 && spun.chart_seconds > 0.0, "{spun:?}");
     };
     // Not in parallel: each spins, and needs a processor to itself.
     dialogs();

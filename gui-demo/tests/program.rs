@@ -9,6 +9,7 @@ use std::thread;
 
 use common::session::DEMO;
 use common::{Desk, Running, complaints, wait_for};
+use gui_demo::ending::NO_RETURN;
 use gui_demo::kind::Kind;
 use gui_demo::report::{Report, Stretch};
 use loopnest_core::Word;
@@ -150,14 +151,14 @@ fn the_idle_window_with_paused_charts_makes_one_iteration_a_second_at_most() {
 }
 
 #[test]
-fn the_demo_draws_by_hand_where_gtk_does_not_and_counts_what_charts_cost() {
+fn the_demo_makes_gtk_draw_where_it_does_not_and_counts_what_charts_cost() {
     let desk = Desk::without_bus();
     for paused in [false, true] {
         let mut args =
             vec!["--strategy=nested", "--open=callback", "--dialog-ms=3000", "--exit-after=5"];
         args.extend(paused.then_some("--pause-charts"));
         let spun = run(&desk, &args).dialogs[0].inside;
-        assert!(spun.frames_by_hand > 0, "{spun:?}");
+        assert!(spun.frames_raised > 0, "{spun:?}");
         assert_eq!(spun.chart_seconds == 0.0, paused, "{spun:?}");
     }
 }
@@ -182,10 +183,99 @@ fn frames_keep_coming_in_every_dialog_beside_a_thousand_tasks() {
         for inside in inside {
             // At the very least a frame every tenth of a second; the aim is sixty a second.
             assert!(inside.frames as f64 >= inside.seconds * 10.0, "{kind:?}: {inside:?}");
-            assert_eq!(inside.frames_by_hand, 0, "{kind:?}: {inside:?}");
+            assert_eq!(inside.frames_raised, 0, "{kind:?}: {inside:?}");
             // A library's task blocks tokio, and with it the timers of the tasks.
             let keep_running = kind != Kind::LibraryTask;
             assert_eq!(inside.task_steps > 1000, keep_running, "{kind:?}: {inside:?}");
+        }
+    }
+}
+
+#[test]
+fn every_dialog_closes_after_its_time() {
+    let all_close = |strategy: &str, desk: &Desk| {
+        // GTK's print operation shows no dialog.
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Print) {
+            let args = ["--strategy", strategy, "--open", kind.name(), "--dialog-ms=500"];
+            let report = run(desk, &[&args[..], &["--exit-after=6"]].concat());
+            let n = match kind {
+                Kind::ThreeDeep => 3,
+                Kind::Async => 0,
+                _ => 1,
+            };
+            assert_eq!(report.dialogs.len(), n, "{strategy}, {kind:?}: {report:?}");
+            let last = report.verdicts.last().expect("a verdict");
+            assert!(!last.live, "{strategy}, {kind:?}: {report:?}");
+        }
+    };
+    thread::scope(|scope| {
+        for strategy in ["dispatch", "nested"] {
+            scope.spawn(move || all_close(strategy, &Desk::without_bus()));
+        }
+    });
+}
+
+/// Opens the demo with these arguments, presses Ctrl+Q in the window with this title, and returns
+/// how the program ended and what it said.
+fn quit_from(desk: &Desk, args: &[&str], title: &str) -> (Option<i32>, String) {
+    let log = desk.folder().join("log");
+    let mut cmd = desk.command(DEMO);
+    cmd.args(args).env("RUST_BACKTRACE", "0").stderr(File::create(&log).expect("a log"));
+    let mut demo = Running(cmd.spawn().expect("the demo"));
+    desk.keys(title, "ctrl+q");
+    let what = format!("the program to end, {args:?}");
+    let status = wait_for(&what, || demo.0.try_wait().ok().flatten());
+    (status.code(), fs::read_to_string(log).expect("what it said"))
+}
+
+#[test]
+fn ctrl_q_in_a_dialog_ends_the_program_under_every_strategy() {
+    let titles = [
+        (Kind::Callback, Kind::Callback.title()),
+        (Kind::Task, Kind::Task.title()),
+        (Kind::LibraryTask, Kind::LibraryTask.title()),
+        (Kind::ThreeDeep, "Three deep: 3"),
+        (Kind::PageSetup, "Page Setup"),
+        (Kind::Async, Kind::Async.title()),
+    ];
+    let quit = |strategy: &str, desk: &Desk| {
+        for (kind, title) in titles {
+            // A task that opens a nested loop aborts this one.
+            if (strategy, kind) == ("gtk-rs", Kind::Task) {
+                continue;
+            }
+            let args = ["--strategy", strategy, "--open", kind.name()];
+            let (code, said) = quit_from(desk, &args, title);
+            assert_eq!(code, Some(0), "{args:?}: {said}");
+            assert_eq!(complaints(&said), [""; 0], "{args:?}: GLib or GTK complained");
+            // The loops have returned, and were not left behind by the end of the process.
+            assert!(!said.contains(NO_RETURN), "{args:?}: {said}");
+        }
+    };
+    thread::scope(|scope| {
+        for strategy in names() {
+            scope.spawn(move || quit(strategy, &Desk::without_bus()));
+        }
+    });
+}
+
+#[test]
+fn ctrl_q_in_a_dialog_of_a_scenario_abandons_the_scenario() {
+    let desk = Desk::without_bus();
+    for strategy in ["dispatch", "nested"] {
+        for (scenario, title) in [
+            ("dialog-depth-3", "level-3"),
+            ("dialog-by-iteration", "dialog"),
+            ("dialog-by-drain", "dialog"),
+        ] {
+            let args = ["--strategy", strategy, "--scenario", scenario];
+            let (code, said) = quit_from(&desk, &args, title);
+            // 0 if the machine is so slow that the scenario has ended before the keys are pressed.
+            assert!(matches!(code, Some(0 | 1)), "{args:?}: {code:?} {said}");
+            assert_eq!(complaints(&said), [""; 0], "{args:?}: GLib or GTK complained");
+            // A loop that is drained never ends where something is always pending.
+            let never_ends = (strategy, scenario) == ("nested", "dialog-by-drain");
+            assert_eq!(said.contains(NO_RETURN), never_ends, "{args:?}: {said}");
         }
     }
 }

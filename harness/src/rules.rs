@@ -31,4 +31,4 @@ pub(crate) mod tests;
 
 pub use catalogue::{RULES, Rule, by_name, recognise};
 pub use page::page;
-pub use why::why;
+pub use why::{why, why_so_far};

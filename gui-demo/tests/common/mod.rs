@@ -23,6 +23,9 @@ use tempfile::TempDir;
 /// a measurement.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
+/// The size of the screen.
+const SCREEN: &str = "1024x768";
+
 /// Time between two looks. A screen reader that asks more often keeps the program busy.
 const BETWEEN: Duration = Duration::from_millis(60);
 
@@ -52,17 +55,23 @@ pub struct Desk {
 impl Desk {
     /// A screen of 1024x768 with openbox on it, and no session bus.
     pub fn without_bus() -> Self {
-        Self::start(false)
+        Self::start(SCREEN, false)
     }
 
     /// The same with a session bus, which starts assistive technology on demand.
     pub fn with_bus() -> Self {
-        Self::start(true)
+        Self::start(SCREEN, true)
     }
 
-    fn start(with_bus: bool) -> Self {
+    /// A screen of another size, without a session bus.
+    pub fn with_screen(size: &str) -> Self {
+        Self::start(size, false)
+    }
+
+    fn start(size: &str, with_bus: bool) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let screen = ["-screen", "0", "1024x768x24", "-nolisten", "tcp", "-noreset"];
+        let size = format!("{size}x24");
+        let screen = ["-screen", "0", &size, "-nolisten", "tcp", "-noreset"];
         let fbdir = folder.path().to_str().expect("a plain path").to_owned();
         // The server chooses a free number and prints it when it listens.
         let mut server = command("Xvfb", folder.path());

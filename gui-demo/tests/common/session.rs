@@ -101,6 +101,7 @@ impl Session {
             let reason = self.reader.text(&self.reason).unwrap_or_default();
             let verdict = self.reader.text(&self.verdict).unwrap_or_default();
             let seen = reason.starts_with("So far") && verdict == words;
+            assert!(!seen || !reason.contains("closed"), "nothing has closed: {reason}");
             if seen { Ok(()) } else { Err((verdict, reason)) }
         });
     }
@@ -151,7 +152,7 @@ impl Session {
 }
 
 /// Where pictures go: into the target folder, beside the program.
-fn picture(name: &str) -> PathBuf {
+pub fn picture(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../gui");
     fs::create_dir_all(&folder).expect("a folder for pictures");
     folder.join(format!("{name}.png"))

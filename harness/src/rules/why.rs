@@ -16,11 +16,39 @@ const QUOTE: usize = 160;
 ///
 /// What ended the run comes first, then what was owed, then the iterations.
 pub fn why(program: &Program, about: &About, judgement: &Judgement) -> (String, &'static str) {
+    explain(program, about, judgement, Run::Over)
+}
+
+/// The same for a run that is still going on: a nested loop of it is open, and it was judged as if
+/// that had closed now.
+pub fn why_so_far(
+    program: &Program,
+    about: &About,
+    judgement: &Judgement,
+) -> (String, &'static str) {
+    explain(program, about, judgement, Run::GoesOn)
+}
+
+/// Whether a run has ended, for the tense of what is said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// It has.
+    Over,
+    /// A nested loop of it is open.
+    GoesOn,
+}
+
+fn explain(
+    program: &Program,
+    about: &About,
+    judgement: &Judgement,
+    run: Run,
+) -> (String, &'static str) {
     let rule = recognise(program, about, judgement);
     let mut sentences = Vec::new();
     sentences.extend(ending(judgement));
     sentences.extend(levels(judgement));
-    sentences.extend(owed(program, judgement));
+    sentences.extend(owed(program, judgement, run));
     sentences.extend(held_open(judgement));
     sentences.extend(hung(judgement));
     sentences.extend(lost(judgement));
@@ -82,7 +110,7 @@ fn held_open(judgement: &Judgement) -> Option<String> {
 }
 
 /// What the stalled sides owed.
-fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
+fn owed(program: &Program, judgement: &Judgement, run: Run) -> Option<String> {
     let figures = &judgement.figures;
     let sides = [
         (Side::Async, "async", figures.async_due, figures.async_starved),
@@ -101,12 +129,21 @@ fn owed(program: &Program, judgement: &Judgement) -> Option<String> {
         .collect();
     let many = stalled.iter().any(|(_, _, due, _)| *due != 1);
     let events = if many { "events" } else { "event" };
-    let mut text = format!("{} {events} due came", counts.join(" and "));
-    text.push_str(match (program.levels().is_empty(), opens_dialog(program)) {
-        (true, _) => "",
-        (false, true) => " before the dialog closed",
-        (false, false) => " before the nested loop closed",
-    });
+    let came = match (run, many) {
+        (Run::Over, _) => "came",
+        (Run::GoesOn, true) => "have come",
+        (Run::GoesOn, false) => "has come",
+    };
+    let mut text = format!("{} {events} due {came}", counts.join(" and "));
+    let until = match (run, program.levels().is_empty()) {
+        (_, true) => None,
+        (Run::Over, false) => Some(("before", "closed")),
+        (Run::GoesOn, false) => Some(("while", "has been open")),
+    };
+    if let Some((when, what)) = until {
+        let nested = if opens_dialog(program) { "dialog" } else { "nested loop" };
+        text.push_str(&format!(" {when} the {nested} {what}"));
+    }
     let kinds: Vec<String> = judgement
         .tallies
         .iter()
@@ -325,6 +362,30 @@ mod tests {
         let judgement = case(&[Word::Abort]).message(&"word ".repeat(100)).judgement();
         let (text, _) = why(&program("callback"), &strategy(Owner::Glib), &judgement);
         assert!(text.len() < 200 && text.ends_with("word..."), "{text}");
+    }
+
+    #[test]
+    fn of_a_run_that_goes_on_nothing_is_said_to_have_closed() {
+        let judgement = case(&[Word::Stall, Word::BusyLoop, Word::Split])
+            .tally(Kind::Timer, 10, 10)
+            .tally(Kind::Io, 2, 0)
+            .window("d", 141_000, 31, 0)
+            .judgement();
+        let about = strategy(Owner::Async);
+        let (text, rule) = why_so_far(&program("callback"), &about, &judgement);
+        assert_eq!(
+            text,
+            "2 of 12 async events due have come while the dialog has been open (timer 0 of 10, I/O \
+             2 of 2). GLib iterated 141,000 times in `d` for 31 things done (limit 264) and never \
+             slept."
+        );
+        assert_eq!(rule, why(&program("callback"), &about, &judgement).1);
+        // These are what a run can have before its loops have closed.
+        for word in [Word::Progress, Word::Refused, Word::BusyLoop, Word::Split, Word::Stall] {
+            let one = case(&[word]).tally(Kind::Timer, 1, 1).judgement();
+            let (text, _) = why_so_far(&program("callback"), &about, &one);
+            assert!(!text.contains("closed"), "{word}: {text}");
+        }
     }
 
     #[test]

@@ -125,7 +125,9 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::{Arc, Mutex};
 
-    use super::*;
+    use tokio::runtime::Builder;
+
+    use crate::dispatch::turn::*;
 
     /// io-uring's completions are queued so: after the kernel's answer and before the wait is over.
     #[test]
@@ -136,7 +138,7 @@ mod tests {
             let waker = queued.lock().ok().and_then(|mut queued| queued.take());
             waker.into_iter().for_each(Waker::wake);
         };
-        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let mut builder = Builder::new_current_thread();
         builder.enable_all().on_thread_unpark(after_the_wait);
         let runtime = Runtime::built(&mut builder).expect("the system has descriptors");
         let driver = Driver::of(&runtime).expect("tokio waits with epoll");
