@@ -44,7 +44,7 @@ fn dry_run_prints_the_commands_and_runs_none() {
         format!(
             "{apt} update\n\
              {install} gcc libc6-dev pkg-config libglib2.0-dev\n\
-             {install} libgtk-4-dev\n\
+             {install} libgtk-4-dev librsvg2-common\n\
              {install} valgrind dbus-daemon xvfb xdotool openbox at-spi2-core\n"
         )
     );
