@@ -120,7 +120,7 @@ fn a_loop_that_never_sleeps_is_given_up() {
 
 #[test]
 fn a_timer_is_late_by_up_to_a_millisecond_before_glib_2_82() {
-    for (rounding, at) in [(Rounding::Millis, 1000), (Rounding::Micros, 200)] {
+    for (rounding, at) in [(Rounding::Millis, 1000), (Rounding::Exact, 200)] {
         let clock = Clock::default();
         let context = Context::with(&clock, rounding, Rules::GLIB);
         let source = context.idle(|_| Break(()));
@@ -270,7 +270,7 @@ fn a_prepare_that_waits_a_little_waits_a_millisecond_whatever_the_version() {
             Break(())
         }
     }
-    for rounding in [Rounding::Millis, Rounding::Micros] {
+    for rounding in [Rounding::Millis, Rounding::Exact] {
         for (wait, time) in [(Duration::from_nanos(1), MS), (Duration::ZERO, Duration::ZERO)] {
             let clock = Clock::default();
             let context = Context::with(&clock, rounding, Rules::GLIB);

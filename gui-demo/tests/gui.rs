@@ -84,8 +84,7 @@ const WITHOUT: Dialog = Dialog {
 const PAGE_SETUP: Dialog = Dialog {
     opener: "GTK\u{2019}s own: page set-up",
     title: "Page Setup",
-    // GTK reports the label both with its mnemonic and without.
-    button: "_Cancel Cancel",
+    button: "Cancel",
     level: Some("gtk-page-setup"),
 };
 const PRINT: &str = "GTK\u{2019}s own: export a print";
@@ -382,16 +381,17 @@ fn gtk_rs_dies_when_a_task_opens_a_dialog_and_the_window_comes_back_and_says_why
 #[test]
 fn every_widget_that_does_something_has_a_name_and_keys_do_what_the_tooltips_say() {
     let session = Checked::start("dispatch");
-    // GTK 4.8 calls a toggle a button.
-    let roles = [Role::Button, Role::ToggleButton, Role::ComboBox, Role::Image];
+    let roles = [Role::Button, Role::ComboBox, Role::Image];
     let nodes = session.reader.all();
     let does_something = |node: &&Node| roles.contains(&node.role);
     let (named, nameless): (Vec<_>, Vec<_>) =
         nodes.iter().filter(does_something).partition(|node| is_name(&node.name));
     assert!(named.len() > 15, "{named:?}");
-    // The button inside the list of strategies; the list itself has the name.
+    // The button inside the list of strategies has the name of the list since GTK 4.11.4; before,
+    // only the list itself has it.
+    let inside = if gtk4::minor_version() < 11 { &["GtkToggleButton"][..] } else { &[] };
     let nameless: Vec<&str> = nameless.iter().map(|node| node.name.as_str()).collect();
-    assert_eq!(nameless, ["GtkToggleButton"]);
+    assert_eq!(nameless, inside);
     let title = session.title();
     for (keys, name) in [("ctrl+d", "Dark colours"), ("ctrl+p", "Pause the charts")] {
         for pressed in [true, false] {

@@ -2,6 +2,8 @@
 
 use std::thread;
 
+use loopnest_core::model::Rounding;
+
 use crate::result::Machine;
 
 /// Describes the machine and the versions that the harness was built with.
@@ -42,11 +44,23 @@ fn locked(package: &str) -> String {
     "?".to_owned()
 }
 
+/// How exactly the GLib of this run waits, for models that are compared with it.
+pub fn rounding() -> Rounding {
+    Rounding::of_glib(glib_minor())
+}
+
+fn is_at_least(minor: u32, micro: u32) -> bool {
+    glib::check_version(2, minor, micro).is_none()
+}
+
+fn glib_minor() -> u32 {
+    (0..1000).rev().find(|&minor| is_at_least(minor, 0)).unwrap_or(0)
+}
+
 /// The version of GLib at run time, which may be newer than the one that this was built for. GLib
 /// only says whether it is at least some version.
 fn glib_version() -> String {
-    let has = |minor, micro| glib::check_version(2, minor, micro).is_none();
-    let minor = (0..1000).rev().find(|&minor| has(minor, 0)).unwrap_or(0);
-    let micro = (0..100).rev().find(|&micro| has(minor, micro)).unwrap_or(0);
+    let minor = glib_minor();
+    let micro = (0..100).rev().find(|&micro| is_at_least(minor, micro)).unwrap_or(0);
     format!("2.{minor}.{micro}")
 }

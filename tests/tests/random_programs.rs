@@ -20,6 +20,7 @@ use std::sync::atomic::AtomicBool;
 use harness::Registry;
 use harness::counterexample::{self, Counterexample};
 use harness::launch::Launch;
+use harness::machine;
 use harness::trial::{Attempt, Trial, TrialError};
 use libtest_mimic::{Arguments, Failed};
 use loopnest_core::generate::{Size, programs};
@@ -146,7 +147,7 @@ fn run(trial: &Trial) -> Result<Attempt, String> {
 /// The verdict on a program on the model of a strategy, if there is one.
 fn model_says(strategy: &str, program: &Program) -> Option<Vec<Word>> {
     let due = ideal(program);
-    let trace = model::run_beside(Model::of(strategy)?, program, &due);
+    let trace = model::run_on(machine::rounding(), Model::of(strategy)?, program, &due);
     Some(classify(program, &due, &trace).words)
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::compat::Suite;
 use crate::packages::Group;
 use crate::steps::Step;
 
@@ -21,7 +22,7 @@ Exit codes:
   1  a step failed, or a generated table is stale
   2  wrong usage, or an unknown name
   5  this machine lacks a package that could not be installed
-`run`, `demo` and `bench` end with the exit code of the program that they start.";
+`run`, `demo`, `bench` and `compat` end with the exit code of the program that they start.";
 
 /// Set-up and chores for the loopnest workspace.
 #[derive(Debug, Parser)]
@@ -38,6 +39,7 @@ pub enum Task {
     Run(RunArgs),
     Demo(DemoArgs),
     Test(TestArgs),
+    Compat(CompatArgs),
     Deep(DeepArgs),
     Loom(LoomArgs),
     Mutants(MutantsArgs),
@@ -99,6 +101,50 @@ pub struct TestArgs {
     pub list: bool,
 
     /// Only this step (repeatable)
+    #[arg(long, value_name = "STEP")]
+    pub only: Vec<Step>,
+
+    /// All steps except this one (repeatable; the same names)
+    #[arg(long, value_name = "STEP", hide_possible_values = true)]
+    pub skip: Vec<Step>,
+}
+
+/// Run the steps of CI on another Debian, with its own GLib and GTK, in a chroot.
+///
+/// Makes the chroot with debootstrap, installs there what packages.toml lists, and becomes `cargo
+/// xtask test` inside, so that the table and the exit code are that command's own. Needs root (or
+/// sudo), `apt-get install debootstrap`, Rust from rustup, and 15 GB of free space for each suite.
+///
+/// FOLDER/SUITE has the chroot (`root`), what was built in it (`target`) and a script (`enter`).
+/// They are kept, so that the next run takes as long as the steps alone. `enter` runs a command in
+/// the chroot, and a shell if none is given. All mounts are in a namespace of their own and end with
+/// it, whatever is killed: the folder can be removed like any other.
+///
+/// Rust's toolchains and the crates come from this machine, which nothing inside can change; only
+/// what the registry here lacks is downloaded. The checkout is this one, at the same path.
+#[derive(Debug, Args)]
+pub struct CompatArgs {
+    /// The Debian to run on
+    #[arg(value_name = "SUITE")]
+    pub suite: Suite,
+
+    /// Keep the chroots there [default: target/compat]
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+
+    /// Where Debian's packages come from [default: the mirror in /etc/apt, else deb.debian.org]
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+
+    /// Make the chroot anew, such as for a newer sid; what was built is kept
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Print the commands, and run none
+    #[arg(long)]
+    pub list: bool,
+
+    /// Only this step of `cargo xtask test` (repeatable)
     #[arg(long, value_name = "STEP")]
     pub only: Vec<Step>,
 

@@ -129,7 +129,7 @@ impl fmt::Display for Cmd {
 }
 
 /// The word, quoted for a shell if necessary.
-fn quoted(word: &OsStr) -> String {
+pub fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

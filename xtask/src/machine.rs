@@ -5,7 +5,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::manager::{Manager, Privilege};
@@ -36,9 +36,15 @@ impl Machine {
 
     /// Whether a program of this name is on the PATH.
     pub fn has(&self, program: &str) -> bool {
+        self.find(program).is_some()
+    }
+
+    /// The program of this name on the PATH.
+    pub fn find(&self, program: &str) -> Option<PathBuf> {
         env::split_paths(&self.path)
             .filter(|folder| !folder.as_os_str().is_empty())
-            .any(|folder| is_executable(&folder.join(program)))
+            .map(|folder| folder.join(program))
+            .find(|file| is_executable(file))
     }
 
     fn has_data(&self, file: &str) -> bool {

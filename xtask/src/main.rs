@@ -7,6 +7,7 @@
 mod bench;
 mod cli;
 mod command;
+mod compat;
 mod deep;
 mod demo;
 mod loom;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(args),
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(&args),
+        Task::Compat(args) => compat::run(&args),
         Task::Deep(args) => deep::run(&args),
         Task::Loom(args) => loom::run(&args),
         Task::Mutants(args) => mutants::run(&args),

@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(of(Group::Build, Dnf), ["gcc", "pkgconf-pkg-config", "glib2-devel"]);
         assert_eq!(of(Group::Build, Pacman), ["gcc", "pkgconf", "glib2"]);
         assert_eq!(of(Group::Build, Brew), ["gcc", "pkgconf", "glib"]);
-        assert_eq!(of(Group::Demo, AptGet), ["libgtk-4-dev"]);
+        assert_eq!(of(Group::Demo, AptGet), ["libgtk-4-dev", "librsvg2-common"]);
         assert_eq!(of(Group::Demo, Dnf), ["gtk4-devel"]);
         assert_eq!(of(Group::Demo, Pacman), ["gtk4"]);
         assert_eq!(of(Group::Demo, Brew), ["gtk4"]);

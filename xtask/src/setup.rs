@@ -21,6 +21,13 @@ use crate::plan::{Install, Plan, plan};
 #[derive(Debug)]
 pub struct Unprepared(String);
 
+impl Unprepared {
+    /// With what is missing and how to get it.
+    pub fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 impl fmt::Display for Unprepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

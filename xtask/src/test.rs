@@ -10,15 +10,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 
-use crate::cli::{Cli, TestArgs};
+use crate::cli::TestArgs;
 use crate::command::{Cmd, ending, workspace};
 use crate::packages::Group;
 use crate::setup;
 use crate::site::Site;
-use crate::steps::{Step, Work, select};
+use crate::steps::{Step, Work, select_or_exit};
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +36,7 @@ struct Report {
 
 /// Runs the task.
 pub fn run(args: &TestArgs) -> Result<ExitCode> {
-    let chosen = select(&args.only, &args.skip);
-    if chosen.is_empty() {
-        let message = "--only and --skip leave no step to run";
-        Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
-    }
+    let chosen = select_or_exit(&args.only, &args.skip);
     let root = workspace();
     let mut out = io::stdout();
     if args.list {

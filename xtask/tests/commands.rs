@@ -1,99 +1,15 @@
 //! The program as a user sees it, on machines that are simulated with shell scripts.
-//!
-//! Each test has a folder that is its whole PATH, with fake package managers, compilers and cargo.
-//! So a bare Fedora can be tested on any machine, and nothing is ever installed.
 #![cfg(unix)]
+
+mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A script cannot be started while a forked child of another test still holds it open for writing.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+use common::{Bare, ROOT, USER, YES};
 
-const ROOT: &str = "echo 0";
-const USER: &str = "echo 1000";
-const YES: &str = "exit 0";
 const GLIB_TOO_OLD: &str =
     r#"case "$1" in --modversion) echo 2.72.4; echo 2.72.4;; *) exit 1;; esac"#;
-
-/// A machine with nothing on it, and a workspace with nothing in it.
-struct Bare {
-    folder: PathBuf,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Bare {
-    fn new(name: &str) -> Self {
-        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("bin")).unwrap();
-        fs::create_dir_all(folder.join("workspace/xtask")).unwrap();
-        Self { folder, _alone: alone }
-    }
-
-    /// The same, with everything that the build and the tests need.
-    fn complete(name: &str) -> Self {
-        let machine = Self::new(name);
-        let service = machine.folder.join("share/dbus-1/services/org.a11y.Bus.service");
-        fs::create_dir_all(service.parent().unwrap()).unwrap();
-        fs::write(service, "").unwrap();
-        let programs = ["cc", "pkg-config", "dbus-run-session", "valgrind"];
-        let desk = ["Xvfb", "xdotool", "openbox"];
-        let programs = programs.into_iter().chain(desk);
-        programs.fold(machine, |machine, program| machine.with(program, YES))
-    }
-
-    /// Adds a program, given the body of a shell script.
-    fn with(self, program: &str, body: &str) -> Self {
-        let file = self.folder.join("bin").join(program);
-        fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        self
-    }
-
-    fn with_file(self, name: &str, text: &str) -> Self {
-        let file = self.folder.join("workspace").join(name);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
-        self
-    }
-
-    fn file(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.join("workspace").join(name)).unwrap()
-    }
-
-    fn xtask(&self, args: &[&str]) -> Seen {
-        let bin = self.folder.join("bin");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(args).current_dir(self.folder.join("workspace"));
-        command.env_clear().env("PATH", &bin).env("BIN", &bin).env("CARGO", bin.join("cargo"));
-        command.env("XDG_DATA_DIRS", self.folder.join("share"));
-        command.env("CARGO_MANIFEST_DIR", self.folder.join("workspace/xtask"));
-        Seen::of(&command.output().unwrap())
-    }
-}
-
-/// What a user sees.
-#[derive(Debug)]
-struct Seen {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Seen {
-    fn of(output: &Output) -> Self {
-        Self {
-            code: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-}
 
 /// A fake manager that prints its arguments, and installs by writing programs to the PATH.
 const INSTALLS: &str = r#"
@@ -128,7 +44,7 @@ fn dry_run_prints_the_commands_and_runs_none() {
         format!(
             "{apt} update\n\
              {install} gcc libc6-dev pkg-config libglib2.0-dev\n\
-             {install} libgtk-4-dev\n\
+             {install} libgtk-4-dev librsvg2-common\n\
              {install} valgrind dbus-daemon xvfb xdotool openbox at-spi2-core\n"
         )
     );

@@ -50,8 +50,17 @@ pub enum Rounding {
     /// In milliseconds, rounded up: GLib before 2.82, and any GLib with a custom poll function.
     #[default]
     Millis,
-    /// In microseconds, with ppoll(2): GLib since 2.82.
-    Micros,
+    /// Until that time itself, with ppoll(2): GLib since 2.82. It counted microseconds, and counts
+    /// nanoseconds since 2.90, which is the same for ready times in microseconds.
+    Exact,
+}
+
+impl Rounding {
+    /// That of GLib `2.minor` with its own poll function.
+    pub fn of_glib(minor: u32) -> Self {
+        // The development series of 2.82 has it from its first release on (c840d75395, 368cb7eb7b).
+        if minor < 81 { Self::Millis } else { Self::Exact }
+    }
 }
 
 /// A thread of the model. Calls of [`Thread::MAIN`] are plain Rust calls; all other threads exist

@@ -113,7 +113,7 @@ impl Context {
                     } else {
                         let left = match state.rounding {
                             Rounding::Millis => round_up(ready_time - time),
-                            Rounding::Micros => ready_time - time,
+                            Rounding::Exact => ready_time - time,
                         };
                         timeout = Some(timeout.map_or(left, |timeout: u64| timeout.min(left)));
                     }

@@ -59,7 +59,7 @@
 //! | READY is sticky: a source that was found ready stays ready until it is dispatched, and is not asked again | 3757, 3408 | `prepare`, `dispatch` in `iteration.rs` |
 //! | prepare drops the pending list of an outer iteration | 3736 | `prepare` |
 //! | neither prepare nor check look below the priority of the first ready source | 3754, 4142 | both |
-//! | a wait is rounded up, to milliseconds before 2.82, see [`Rounding`] | 3809 | `prepare` |
+//! | a wait is rounded up to milliseconds before 2.82, and exact since, see [`Rounding`] | 3809 | `prepare` |
 //! | `max_priority` hides the descriptors of lower priorities from the poll | 3900 | `query` |
 //! | the wakeup is a descriptor of priority 0: a source of higher priority that is always ready hides it, and then poll is not called at all | 772, 4534 | `poll` |
 //! | adding or removing a descriptor after the query ends the iteration with nothing dispatched | 4009 | `check` |
@@ -134,4 +134,4 @@ pub use funcs::{PRIORITY_DEFAULT, PRIORITY_DEFAULT_IDLE, PRIORITY_HIGH_IDLE};
 pub use main_loop::MainLoop;
 pub use rules::Rules;
 pub use source::{Callbacks, FdTag, Prepare, Source};
-pub use strategies::{Model, ideal, run, run_beside};
+pub use strategies::{Model, ideal, run, run_beside, run_on};

@@ -10,7 +10,7 @@ use gtk4::glib;
 use gtk4::prelude::*;
 use gui_demo::dialog_run::depth;
 
-use super::{Desk, Running, complaints, wait_for};
+use super::{Desk, PATIENCE, Running, complaints, wait_within};
 
 /// Set for the run that does the work. The other variables tell it, and xdotool, where the desk is.
 pub const INSIDE: &str = "LOOPNEST_TEST_INSIDE";
@@ -40,8 +40,10 @@ pub fn again_on_a_desk(test: &str) {
     cmd.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").env("RUST_BACKTRACE", "0");
     cmd.stdout(create("out")).stderr(create("err"));
     let mut inside = Running(cmd.spawn().expect("this program, again"));
-    // Bounded: a dialog that never ends must not keep the other tests waiting.
-    let status = wait_for("the test to end", || inside.0.try_wait().ok().flatten());
+    // Bounded: a dialog that never ends must not keep the other tests waiting. But a whole test is
+    // longer than any effect in it.
+    let ended = || inside.0.try_wait().ok().flatten().ok_or("");
+    let status = wait_within(5 * PATIENCE, "the test to end", ended);
     let said = |name| fs::read_to_string(file(name)).unwrap_or_default();
     let (out, err) = (said("out"), said("err"));
     assert!(status.success() && out.contains("1 passed"), "{out}\n{err}");

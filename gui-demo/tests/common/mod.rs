@@ -225,8 +225,17 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The same, but `look` reports what it found instead, for the panic message.
-pub fn wait_until<T, S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<T, S>) -> T {
-    let end = Instant::now() + PATIENCE;
+pub fn wait_until<T, S: std::fmt::Debug>(what: &str, look: impl FnMut() -> Result<T, S>) -> T {
+    wait_within(PATIENCE, what, look)
+}
+
+/// The same, with another patience.
+pub fn wait_within<T, S: std::fmt::Debug>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Result<T, S>,
+) -> T {
+    let end = Instant::now() + patience;
     loop {
         let instead = match look() {
             Ok(found) => return found,

@@ -44,8 +44,23 @@ async fn look(to: Connection, object: ObjectRefOwned) -> Found<(Node, Vec<Object
         proxy.get_state(),
         proxy.get_children()
     )?;
+    // GTK before 4.10 has no other word for a toggle. Its state says whether it is pressed.
+    let role = if role == Role::ToggleButton { Role::Button } else { role };
+    let name = spoken(name);
     let window = name.clone();
     Ok((Node { role, name, description, states, window, object }, children))
+}
+
+/// GTK before 4.13.3 reports a label both with its mnemonic and without: `_Cancel Cancel`.
+fn spoken(name: String) -> String {
+    let halves = name.split_at_checked(name.len() / 2);
+    let twice = halves.and_then(|(with, without)| Some((with, without.strip_prefix(' ')?)));
+    match twice {
+        Some((with, without)) if with.contains("_") && with.replacen('_', "", 1) == without => {
+            without.to_owned()
+        }
+        _ => name,
+    }
 }
 
 impl Reader {

@@ -21,6 +21,7 @@ use crate::exit::Exit;
 use crate::formats::Style;
 use crate::judgeable::judgeable;
 use crate::launch::Launch;
+use crate::machine;
 use crate::registry::Registry;
 use crate::result::CellResult;
 use crate::rules::recognise;
@@ -168,7 +169,7 @@ impl Explorer<'_> {
 /// The model's judgement of a program.
 fn judge(model: Model, program: &Program) -> Judgement {
     let due = ideal(program);
-    classify(program, &due, &model::run_beside(model, program, &due))
+    classify(program, &due, &model::run_on(machine::rounding(), model, program, &due))
 }
 
 #[cfg(test)]

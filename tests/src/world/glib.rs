@@ -123,10 +123,20 @@ fn count_complaints() -> usize {
 }
 
 impl GlibWorld {
-    /// A new context.
+    /// A new context, whose polls are counted.
     pub fn new() -> Rc<Self> {
         let context = MainContext::new();
         raw_source::count_polls(&context);
+        Self::of(context)
+    }
+
+    /// A new context that polls by itself, as in an application. So nothing can be done while it
+    /// sleeps, and its polls are not counted.
+    pub fn without_a_poll_function() -> Rc<Self> {
+        Self::of(MainContext::new())
+    }
+
+    fn of(context: MainContext) -> Rc<Self> {
         let wakeup = raw_source::poll_set(&context, i32::MAX)[0].0;
         Rc::new_cyclic(|me| Self {
             context,

@@ -35,8 +35,13 @@ struct Made {
 pub const FAR: Duration = Duration::from_secs(1_000_000);
 
 impl ModelWorld {
-    /// An empty world.
+    /// An empty world. It rounds as GLib does with a poll function, which counts milliseconds.
     pub fn new(rules: Rules) -> Arc<Self> {
+        Self::rounding(Rounding::Millis, rules)
+    }
+
+    /// An empty world of a GLib that polls by itself.
+    pub fn rounding(rounding: Rounding, rules: Rules) -> Arc<Self> {
         let microsecond = Duration::from_micros(1);
         let config = Config {
             // So that the clock differs between two iterations, as it does in reality.
@@ -45,15 +50,19 @@ impl ModelWorld {
             horizon: FAR,
             ..Config::default()
         };
-        Self::with(config, rules)
+        Self::of(config, rounding, rules)
     }
 
     /// An empty world with costs and limits.
     pub fn with(config: Config, rules: Rules) -> Arc<Self> {
+        Self::of(config, Rounding::Millis, rules)
+    }
+
+    fn of(config: Config, rounding: Rounding, rules: Rules) -> Arc<Self> {
         let clock = Clock::new(config);
         // GLib's clock has been running for long when a program begins: only `When::Zero` is zero.
         clock.advance(Duration::from_secs(1));
-        let context = Context::with(&clock, Rounding::Millis, rules);
+        let context = Context::with(&clock, rounding, rules);
         Arc::new_cyclic(|me| Self { context, clock, made: Mutex::default(), me: me.clone() })
     }
 

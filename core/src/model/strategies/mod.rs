@@ -48,4 +48,4 @@ pub use self::fault::Fault;
 pub use self::model::Model;
 #[cfg(feature = "mutants")]
 pub use self::run::run_mutant;
-pub use self::run::{ideal, run, run_beside};
+pub use self::run::{ideal, run, run_beside, run_on};

@@ -18,8 +18,9 @@ use super::tape::{LAST, Rescue, Tape};
 use super::tasks::Tasks;
 use crate::interp::Run;
 use crate::loops::Home;
-use crate::model::clock::{Clock, Config};
+use crate::model::clock::{Clock, Config, Rounding};
 use crate::model::context::Context;
+use crate::model::rules::Rules;
 use crate::program::Program;
 use crate::trace::{End, Meter, Trace};
 
@@ -51,13 +52,19 @@ pub fn run(model: Model, program: &Program) -> Trace {
 
 /// Like [`run`], for callers that already have the ideal run.
 pub fn run_beside(model: Model, program: &Program, due: &Trace) -> Trace {
-    beside(Subject::sound(Some(model)), program, due)
+    run_on(Rounding::default(), model, program, due)
+}
+
+/// Like [`run_beside`], on a GLib that rounds like this: for what is compared with the real one.
+pub fn run_on(rounding: Rounding, model: Model, program: &Program, due: &Trace) -> Trace {
+    beside(Subject { rounding, ..Subject::sound(Some(model)) }, program, due)
 }
 
 /// Like [`run_beside`], with a fault in the model of [`Fault::strategy`].
 #[cfg(feature = "mutants")]
 pub fn run_mutant(fault: Fault, program: &Program, due: &Trace) -> Trace {
-    beside(Subject { model: Some(fault.strategy()), fault: Some(fault) }, program, due)
+    let sound = Subject::sound(Some(fault.strategy()));
+    beside(Subject { fault: Some(fault), ..sound }, program, due)
 }
 
 /// What is run.
@@ -65,15 +72,17 @@ pub fn run_mutant(fault: Fault, program: &Program, due: &Trace) -> Trace {
 struct Subject {
     /// `None` is the ideal.
     model: Option<Model>,
+    rounding: Rounding,
     #[cfg(feature = "mutants")]
     fault: Option<Fault>,
 }
 
 impl Subject {
-    /// Without a fault.
+    /// Without a fault, on the GLib that rounds: what waits exactly is the same on both.
     const fn sound(model: Option<Model>) -> Self {
         Self {
             model,
+            rounding: Rounding::Millis,
             #[cfg(feature = "mutants")]
             fault: None,
         }
@@ -101,7 +110,7 @@ fn beside(subject: Subject, program: &Program, due: &Trace) -> Trace {
 fn on(config: Config, subject: Subject, program: &Program, due: Option<&Trace>) -> Trace {
     let horizon = config.horizon;
     let clock = Clock::new(config);
-    let context = Context::new(&clock);
+    let context = Context::with(&clock, subject.rounding, Rules::GLIB);
     let tape = Tape::new(&clock, &context, subject.model.is_none());
     let base = Base {
         clock,
