@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use glib::ffi::{self, GSource, GSourceFuncs, gboolean, gpointer};
@@ -134,7 +135,9 @@ unsafe fn settle<C: Callbacks>(source: *mut GSource) {
     }
     // SAFETY: alive, by the contract.
     if unsafe { cell.watches.leave(source) } {
-        advice::warn(
+        static ELSEWHERE: Once = Once::new();
+        advice::warn_once(
+            &ELSEWHERE,
             "a source is in the loop of a thread that did not make it, and does nothing there; make \
              Dispatch, Nested, Handoff, JobQueue and Source on the thread that runs their context",
         );
