@@ -43,7 +43,7 @@ pub fn again_on_a_desk(test: &str) {
     // Bounded: a dialog that never ends must not keep the other tests waiting. But a whole test is
     // longer than any effect in it.
     let ended = || inside.0.try_wait().ok().flatten().ok_or("");
-    let status = wait_within(5 * PATIENCE, "the test to end", ended);
+    let status = wait_within(5 * PATIENCE / 2, "the test to end", ended);
     let said = |name| fs::read_to_string(file(name)).unwrap_or_default();
     let (out, err) = (said("out"), said("err"));
     assert!(status.success() && out.contains("1 passed"), "{out}\n{err}");

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 /// How long a test waits for an effect before it gives up. Far more than any effect takes, and not
 /// a measurement.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(80);
 
 /// The size of the screen.
 const SCREEN: &str = "1024x768";
