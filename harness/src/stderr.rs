@@ -170,7 +170,9 @@ mod tests {
     fn one_who_never_stops_writing_is_not_waited_for_either() -> io::Result<()> {
         let (stderr, mut writer) = Stderr::begin()?;
         let writing = thread::spawn(move || while writer.write_all(&[b'.'; 4096]).is_ok() {});
-        assert!(stderr.finish().bytes().all(|b| b == b'.'));
+        // If it has written much until then, the middle is left out.
+        let text = stderr.finish();
+        assert!(text.trim_matches('.').is_empty() || text.contains(" bytes left out]"), "{text}");
         writing.join().expect("a broken pipe ends it");
         Ok(())
     }

@@ -12,10 +12,10 @@ use loopnest_core::executor::Panic;
 
 use crate::error::SetupError;
 
-/// No fewer than a runtime and a strategy keep open, so that a lack of descriptors is seen without a
-/// panic: an epoll, its duplicates, an eventfd, and the pair of sockets for signals.
+/// As many as the first runtime opens: an epoll and its duplicate, an eventfd, the pair of sockets for
+/// signals and a duplicate of one of them.
 #[cfg(unix)]
-const DESCRIPTORS: usize = 16;
+const DESCRIPTORS: usize = 6;
 
 /// Whether there are enough descriptors.
 #[cfg(unix)]

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use glib::{MainContext, MainLoop};
@@ -379,4 +381,37 @@ fn a_nested_loop_in_a_library_task_stalls_both_dispatches_on_the_thread() {
     one.block_on(task).expect("no panic");
     let enough = ticks.get() + 10;
     assert!(dialog_until(&context, move || ticks.get() > enough), "the other one continues");
+}
+
+/// A turn that ends because one of our tasks is ready leaves tokio's queue as it is. If that task
+/// opens a nested loop, nothing else rings for what is in the queue.
+#[test]
+fn a_turn_that_makes_room_for_our_task_goes_on_in_the_loop_that_the_task_opens() {
+    let (context, dispatch) = dispatch();
+    let polls = Arc::new(AtomicU32::new(0));
+    let (tx, rx) = tokio::sync::oneshot::channel();
+    let count = polls.clone();
+    dispatch.tokio_handle().spawn(async move {
+        // It wakes our task, and then there is more than tokio polls at a time.
+        let _ = tx.send(());
+        for _ in 0..100 {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..20 {
+        let count = polls.clone();
+        dispatch.tokio_handle().spawn(async move {
+            for _ in 0..5 {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let inner = context.clone();
+    let dialog = dispatch.spawn_local(async move {
+        rx.await.expect("it sends");
+        dialog_until(&inner, move || polls.load(Ordering::Relaxed) == 200)
+    });
+    assert!(dispatch.block_on(dialog).expect("it does not panic"));
 }

@@ -75,10 +75,19 @@ impl Turn {
             self.waker.replace(Some(cx.waker().clone()));
             Poll::Pending
         }))?;
-        if runtime.has_queued() && self.state.get() == State::Idle {
-            self.state.set(State::Served);
+        if runtime.has_queued() {
+            self.leave_more();
         }
         Ok(self.state.get())
+    }
+
+    /// Ends the turn although tokio has more to do: another one is due at once, also in a loop that one
+    /// of our tasks opens before it.
+    fn leave_more(&self) {
+        self.deadline.set(Some(Instant::now()));
+        if self.state.get() != State::OutOfTime {
+            self.finish(State::Served);
+        }
     }
 
     fn finish(&self, state: State) {
@@ -104,7 +113,7 @@ impl Wait for Turn {
             } else if self.executor.is_ready() {
                 // With a paused clock tokio asks so when it is idle, and advances the clock to the next
                 // timer unless it is woken meanwhile. Our tasks come first (tokio#4522).
-                self.finish(State::Served);
+                self.leave_more();
             }
             return;
         }

@@ -136,13 +136,16 @@ impl Shared {
             let more = self.runtime.run_some();
             let timeout = if more { Some(Duration::ZERO) } else { self.runtime.timeout() };
             if timeout == Some(Duration::ZERO) {
+                // What the wait itself wakes is not seen in it.
+                let ready = self.ready.len() > 0;
                 self.runtime.take_events();
                 self.runtime.expire_timers();
                 served = true;
                 if self.clock.now() >= end {
                     break Turn::OutOfTime;
                 }
-                if self.ready.len() > 0 {
+                if ready {
+                    *lock(&self.deadline) = Some(self.clock.now());
                     break Turn::Served;
                 }
             } else if !served && self.runtime.take_events() {
