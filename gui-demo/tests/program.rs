@@ -170,18 +170,12 @@ fn frames_keep_coming_in_every_dialog_beside_a_thousand_tasks() {
         // These two are still open at the end, so they are open for all of the second half.
         let stays = [Kind::PageSetup, Kind::Async].contains(&kind);
         let ms = if stays { "9000" } else { "1500" };
-        let run_for = |seconds: &str| {
-            let args = ["--many-tasks", "--open", kind.name(), "--dialog-ms", ms, "--exit-after"];
-            run(&desk, &[&args[..], &[seconds]].concat())
-        };
-        // How long a print takes depends on GTK, and on the load of the machine.
-        let report = match kind {
-            Kind::Print => {
-                let mut reports = ["12", "24", "48", "96"].into_iter().map(run_for);
-                reports.find(|report| !report.dialogs.is_empty()).expect("a print that has ended")
-            }
-            _ => run_for("4"),
-        };
+        let end = if kind == Kind::Print { "12" } else { "4" };
+        let args = ["--many-tasks", "--open", kind.name(), "--dialog-ms", ms, "--exit-after", end];
+        let report = run(&desk, &args);
+        // GTK makes the pages in idle sources, which wait for frames and tasks. On a machine that has
+        // no time left beside these, a print does not end either.
+        let stays = stays || kind == Kind::Print && report.dialogs.is_empty();
         let inside: Vec<Stretch> = match stays {
             true => report.settled.into_iter().collect(),
             false => report.dialogs.iter().map(|dialog| dialog.inside).collect(),

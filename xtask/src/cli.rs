@@ -113,7 +113,7 @@ pub struct TestArgs {
 ///
 /// Makes the chroot with debootstrap, installs there what packages.toml lists, and becomes `cargo
 /// xtask test` inside, so that the table and the exit code are that command's own. Needs root (or
-/// sudo), `apt-get install debootstrap`, Rust from rustup, and 15 GB of free space for each suite.
+/// sudo), `apt-get install debootstrap`, Rust from rustup, and 8 GB of free space for each suite.
 ///
 /// FOLDER/SUITE has the chroot (`root`), what was built in it (`target`) and a script (`enter`).
 /// They are kept, so that the next run takes as long as the steps alone. `enter` runs a command in

@@ -45,7 +45,7 @@ impl Suite {
 const BEFORE_SETUP: &str = "ca-certificates,gcc,libc6-dev";
 
 /// What a suite takes: two gigabytes of packages, and what cargo builds.
-const GIGABYTES: u64 = 15;
+const GIGABYTES: u64 = 8;
 
 /// Runs the task.
 pub fn run(args: &CompatArgs) -> Result<ExitCode> {

@@ -117,6 +117,8 @@ impl Desk {
             .env("DBUS_SESSION_BUS_ADDRESS", &self.bus_address)
             .env("GDK_BACKEND", "x11")
             .env("GSK_RENDERER", "cairo")
+            // Newer GTK looks for a GPU all the same, and Mesa says on stderr that there is none.
+            .env("GDK_DISABLE", "gl,vulkan")
             .env("GSETTINGS_BACKEND", "memory")
             .env("GTK_USE_PORTAL", "0")
             .env_remove("WAYLAND_DISPLAY")

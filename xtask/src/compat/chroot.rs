@@ -176,8 +176,12 @@ mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
-for file in /etc/resolv.conf /etc/hosts; do
-    if [ -e $file ]; then cp -L $file "$root/etc/"; fi
+# The network as this machine has it, with the certificates of a proxy that it trusts.
+for file in /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt; do
+    if [ -e $file ]; then
+        mkdir -p "$root${file%/*}"
+        cp -L $file "$root$file"
+    fi
 done
 
 mkdir -p "$target"
