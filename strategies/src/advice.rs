@@ -7,7 +7,9 @@
 use std::cell::Cell;
 #[cfg(feature = "epoll-hook")]
 use std::panic::{set_hook, take_hook};
+#[cfg(feature = "epoll-hook")]
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "epoll-hook")]
 use std::thread;
 
@@ -21,8 +23,11 @@ pub(crate) fn warn(text: &str) {
 }
 
 /// Warns, unless this was done with the same `once`.
-pub(crate) fn warn_once(once: &Once, text: &str) {
-    once.call_once(|| warn(text));
+pub(crate) fn warn_once(once: &AtomicBool, text: &str) {
+    // Not `std::sync::Once`: whatever handles GLib's log may come here again.
+    if !once.swap(true, Ordering::Relaxed) {
+        warn(text);
+    }
 }
 
 /// While this lives, a panic on this thread that says that tokio is not there is followed by advice. In
@@ -52,7 +57,8 @@ impl OnPanic {
                     // tokio 1.54, `util/error.rs` and `task/local.rs`.
                     let is_missing = text.starts_with("there is no reactor running")
                         || text.starts_with("`spawn_local` called from outside");
-                    if is_ours && is_missing {
+                    static SAID: AtomicBool = AtomicBool::new(false);
+                    if is_ours && is_missing && !SAID.swap(true, Ordering::Relaxed) {
                         glib::g_warning!(
                             "loopnest",
                             "tokio was used outside of a task: keep the guard of Dispatch::enter in \

@@ -63,10 +63,11 @@ use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
-use std::sync::Once;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
+use gio::prelude::*;
 use glib::{MainContext, MainLoop};
 use loopnest_core::executor::{Detached, JoinError, JoinHandle, Spawner};
 use tokio::runtime::{EnterGuard, Handle};
@@ -130,6 +131,10 @@ impl Dispatch {
     ///     Ok(())
     /// }
     /// ```
+    ///
+    /// The first one puts a hook before the panic hook of the process. It adds advice to a panic of
+    /// tokio's on this thread that says that there is no reactor, and leaves all else to the hook that
+    /// was there.
     ///
     /// # Errors
     /// If another thread owns the context; inside the `block_on` of another current-thread runtime;
@@ -206,7 +211,9 @@ impl Dispatch {
     /// # Ok::<(), loopnest_strategies::SetupError>(())
     /// ```
     pub fn glib(&self) -> GlibHandle {
-        self.jobs.get_or_init(|| JobQueue::attached_to(&self.context)).handle()
+        let jobs = self.jobs.get_or_init(|| JobQueue::attached_to(&self.context));
+        self.shared.quiet.pass_on(jobs.quiet());
+        jobs.handle()
     }
 
     /// Makes tokio's sockets, timers and `spawn` work in every callback on this thread, and in glib's
@@ -320,9 +327,11 @@ impl Dispatch {
     ///
     /// A loop that waits for silence then finds it, even while a task is always ready or another
     /// thread goes on waking: `while context.pending() { context.iteration(false); }` ends after a
-    /// bounded number of iterations, and so does `g_application_run`. For this the tasks rest for a
-    /// millisecond after each slice of work, but not while `block_on` runs. When the default
-    /// application has ended they do so without being asked.
+    /// bounded number of iterations, and so do the last lines of `g_application_run`. For this the
+    /// tasks rest for a millisecond after each slice of work, but not while `block_on` runs. What they
+    /// give to GLib, such as idle callbacks, does not rest.
+    ///
+    /// For the default application this need not be called: see [`end_with`](Self::end_with).
     ///
     /// ```
     /// # use loopnest_strategies::{Dispatch, glib::MainContext};
@@ -343,16 +352,45 @@ impl Dispatch {
         self.shared.executor.stop();
         self.shared.quiet.ask();
         if let Some(jobs) = self.jobs.get() {
-            jobs.quieten();
+            jobs.quiet().ask();
         }
+    }
+
+    /// Lets tasks rest, as after [`stop`](Self::stop), while `application` does not run: before its
+    /// `startup`, after its `shutdown`, and where it only hands its arguments to another process. New
+    /// tasks are taken all the same, and after a thousand rests there are no more.
+    ///
+    /// With the application that is the default one when this is made, or else in the first iteration
+    /// after that, it happens by itself. An application that is made later and ends before its first
+    /// iteration has to be tied by this.
+    ///
+    /// ```
+    /// # use loopnest_strategies::{Dispatch, gio, glib};
+    /// use gio::prelude::*;
+    ///
+    /// let dispatch = Dispatch::new(&glib::MainContext::default())?;
+    /// let application = gio::Application::new(None, gio::ApplicationFlags::NON_UNIQUE);
+    /// application.connect_activate(|_| {});
+    /// dispatch.end_with(&application);
+    /// dispatch.spawn_local(async {
+    ///     loop {
+    ///         tokio::task::yield_now().await;
+    ///     }
+    /// });
+    /// application.run_with_args::<&str>(&[]);
+    /// # Ok::<(), loopnest_strategies::SetupError>(())
+    /// ```
+    pub fn end_with(&self, application: &impl IsA<gio::Application>) {
+        self.shared.quiet.tie(application.upcast_ref());
     }
 
     /// [`stop`](Self::stop)s, runs the context until all tasks have ended, and waits for
     /// `spawn_blocking` closures: for `timeout` in all. What is left then is dropped.
     ///
-    /// Tasks on tokio's own queue are not waited for; they run until the others have ended. Where
-    /// tokio waits (see [the module](self)) and where another thread owns the context, nothing is
-    /// waited for. A task that calls this waits for itself, and so for the whole time.
+    /// Tasks on tokio's own queue are not waited for; they run until the others have ended, and are
+    /// dropped after the closures have. Where tokio waits (see [the module](self)) and where another
+    /// thread owns the context, nothing is waited for. Who is called by one of the tasks, directly or
+    /// in a nested loop that one has opened, waits for that task too, and so for the whole time.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -371,11 +409,10 @@ impl Dispatch {
     pub fn shutdown_timeout(self, timeout: Duration) {
         self.stop();
         let end = source::far_or(timeout);
-        if self.shared.can_turn() {
-            let _lifted = self.shared.quiet.lift();
-            source::run_until(&self.context, end, || self.n_tasks() == 0);
+        let _lifted = self.shared.quiet.lift();
+        if self.shared.can_turn() && source::run_until(&self.context, end, || self.n_tasks() == 0) {
+            self.shared.runtime.wait_when_dropped(end);
         }
-        self.shared.runtime.wait_when_dropped(end);
     }
 
     /// Drops all tasks and the runtime, and waits for nothing: the same as dropping this.
@@ -439,7 +476,7 @@ impl Dispatch {
     }
 }
 
-static LOST: Once = Once::new();
+static LOST: AtomicBool = AtomicBool::new(false);
 
 impl fmt::Debug for Dispatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,7 +21,7 @@
 //! first) is dropped when the context is next iterated, and only then is its closure freed. This is
 //! GTask's contract: exactly one callback, in the context of the start (gtask.c 2.74.6, line 1223).
 //! If the context is never iterated again, both are kept.
-//! The next call of that thread does not begin before the result was dropped, for 100 ms at most:
+//! The next call of that thread begins when the result was dropped, or 100 ms after the future was:
 //! otherwise the next read of the same stream would find the last one outstanding.
 //! What a dropped call had read is lost with its result; [`Call::cancel`] returns it.
 //! Handlers of the `cancelled` signal run in the thread that drops the future
@@ -85,7 +85,7 @@ use loopnest_core::executor::Panic;
 use loopnest_core::panics::{Awaiter, quietly};
 use tokio::sync::oneshot;
 
-use self::let_go::{Outstanding, Queued};
+use self::let_go::{Look, Outstanding};
 use crate::error::CallError;
 use crate::jobs::GlibHandle;
 
@@ -101,10 +101,13 @@ type Shared<T> = Arc<Mutex<Outcome<T>>>;
 struct Outcome<T> {
     /// Empty once there is a result.
     sender: Option<oneshot::Sender<Result<T, CallError>>>,
-    /// Where it counts if it is dropped, from its start on.
+    /// Where it counts if the future is dropped, from its start on.
     began: Option<Arc<Outstanding>>,
-    /// It was dropped, and counts there.
-    dropped: bool,
+    /// The future was dropped; as which number it counts, if it had begun.
+    dropped: Option<Option<u64>>,
+    /// A job runs the closure that starts the call, and has a look when that is over. Cleared if the
+    /// resolver is dropped meanwhile in a panic.
+    starting: bool,
 }
 
 fn with<T, R>(shared: &Shared<T>, f: impl FnOnce(&mut Outcome<T>) -> R) -> R {
@@ -114,10 +117,8 @@ fn with<T, R>(shared: &Shared<T>, f: impl FnOnce(&mut Outcome<T>) -> R) -> R {
 /// gio has let go of the call.
 fn finish<T>(shared: &Shared<T>, result: Result<T, CallError>) {
     let sender = with(shared, |outcome| {
-        if mem::take(&mut outcome.dropped)
-            && let Some(began) = &outcome.began
-        {
-            began.end();
+        if let (Some(began), Some(Some(number))) = (outcome.began.take(), outcome.dropped) {
+            began.end(number);
         }
         outcome.sender.take()
     });
@@ -141,19 +142,21 @@ impl<T> Resolver<T> {
         finish(&self.0, Ok(result));
     }
 
-    /// The call starts on this thread.
-    fn begins_here(&self) {
-        with(&self.0, |outcome| outcome.began = Outstanding::here());
+    /// The call starts on this thread; `false` if the future is gone already.
+    fn begins_here(&self) -> bool {
+        with(&self.0, |outcome| {
+            outcome.began = Outstanding::here().filter(|_| outcome.dropped.is_none());
+            outcome.dropped.is_none()
+        })
     }
 }
 
 impl<T> Drop for Resolver<T> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            // In the closure that starts the call, which says so itself.
-            with(&self.0, |outcome| outcome.began = None);
-        } else {
-            // If it was not used.
+        // If it was not used. In a closure that panics the job says so.
+        let by_job =
+            thread::panicking() && with(&self.0, |outcome| mem::take(&mut outcome.starting));
+        if !by_job {
             finish(&self.0, Err(CallError::Gone));
         }
     }
@@ -186,14 +189,16 @@ pub fn call<T, F>(start: F) -> Call<T, F>
 where
     F: FnOnce(&Cancellable, Resolver<T>),
 {
-    Call { start: Some(start), queued: Queued::new(), running: None }
+    Call { start: Some(start), look: Look::default(), awaiter: Awaiter::default(), running: None }
 }
 
 /// A call on the GLib thread. Dropping it cancels the call.
 #[must_use = "a call is started when it is polled"]
 pub struct Call<T, F> {
     start: Option<F>,
-    queued: Queued,
+    /// While it waits for those before it.
+    look: Look,
+    awaiter: Awaiter,
     running: Option<Running<T>>,
 }
 
@@ -259,14 +264,15 @@ where
                 self.start = None;
                 return Poll::Ready(Err(CallError::NotOwner));
             }
-            if self.queued.must_wait() {
-                self.queued.look_later(cx.waker().clone());
+            if let_go::must_wait() {
+                let waker = self.awaiter.quiet(cx.waker()).clone();
+                self.look.later(waker);
                 return Poll::Pending;
             }
         }
         if let Some(start) = self.start.take() {
             let (running, resolver) = Running::new();
-            resolver.begins_here();
+            let _ = resolver.begins_here();
             start(&running.cancellable, resolver);
             self.running = Some(running);
         }
@@ -290,7 +296,7 @@ struct Running<T> {
 impl<T> Running<T> {
     fn new() -> (Self, Resolver<T>) {
         let (tx, result) = oneshot::channel();
-        let outcome = Outcome { sender: Some(tx), began: None, dropped: false };
+        let outcome = Outcome { sender: Some(tx), began: None, dropped: None, starting: false };
         let shared = Arc::new(Mutex::new(outcome));
         let resolver = Resolver(shared.clone());
         let cancellable = Cancellable::new();
@@ -315,12 +321,8 @@ impl<T> Drop for Running<T> {
         }
         // Before it is cancelled, because its callback may then run at once on another thread.
         with(&self.shared, |outcome| {
-            if outcome.sender.is_some()
-                && let Some(began) = &outcome.began
-            {
-                began.begin();
-                outcome.dropped = true;
-            }
+            let counts = outcome.began.as_ref().filter(|_| outcome.sender.is_some());
+            outcome.dropped = Some(counts.map(|began| began.begin()));
         });
         self.cancellable.cancel();
     }
@@ -359,18 +361,22 @@ impl GlibHandle {
         let cancellable = running.cancellable.clone();
         let job = move || {
             // The future was dropped before the job began.
-            if cancellable.is_cancelled() {
+            if !resolver.begins_here() {
                 return;
             }
-            resolver.begins_here();
             let shared = resolver.0.clone();
+            with(&shared, |outcome| outcome.starting = true);
             let started = catch_unwind(AssertUnwindSafe(|| start(&cancellable, resolver)));
+            let dropped = with(&shared, |outcome| !mem::take(&mut outcome.starting));
             if let Err(panic) = started {
                 finish(&shared, Err(CallError::Panicked(Panic::new(panic))));
                 cancellable.cancel();
+            } else if dropped {
+                // By another thread that panics.
+                finish(&shared, Err(CallError::Gone));
             }
         };
-        let job = move || Queued::new().run(job);
+        let job = move || let_go::run(job);
         self.push(job).await.map_err(|_| CallError::Gone)?;
         let mut gone = pin!(self.gone());
         poll_fn(|cx| match running.poll(cx) {

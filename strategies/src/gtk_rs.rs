@@ -131,6 +131,8 @@ impl GtkRs {
     /// # Panics
     /// Inside the `block_on` of a runtime, as tokio's own does.
     pub fn shutdown_timeout(mut self, timeout: Duration) {
+        // First, because nobody iterates the context now, and a worker may wait for that.
+        drop(self.jobs.take());
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(timeout);
         }

@@ -31,7 +31,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, pending};
 use std::panic::resume_unwind;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -166,14 +167,15 @@ impl Handoff {
     /// ```
     pub fn stop(&self) {
         self.stopped.set(true);
-        self.jobs.quieten();
+        self.jobs.quiet().ask();
     }
 
     /// [`stop`](Self::stop)s, runs the context until the tasks of [`spawn`](Self::spawn) have ended, and
     /// waits for `spawn_blocking` closures: for `timeout` in all. What is left then is dropped.
     ///
     /// Meanwhile jobs are done, but not while only closures are waited for. Where another thread owns
-    /// the context only closures are waited for.
+    /// the context only closures are waited for. A job that calls this, and that a task waits for, waits
+    /// for itself, and so for the whole time.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -192,7 +194,7 @@ impl Handoff {
         self.stop();
         let end = source::far_or(timeout);
         {
-            let _lifted = self.jobs.lift();
+            let _lifted = self.jobs.quiet().lift();
             source::run_until(&self.context, end, || Arc::strong_count(&self.alive) == 1);
         }
         if let Some(stop) = self.stop.take() {
@@ -275,7 +277,7 @@ impl Handoff {
         let main_loop = MainLoop::new(Some(&self.context), false);
         let quit = main_loop.clone();
         let (tx, mut rx) = oneshot::channel();
-        let _lifted = self.jobs.lift();
+        let _lifted = self.jobs.quiet().lift();
         let task = self.spawn_last(future);
         self.spawn_last(async move {
             // Sends the result before it quits the loop.
@@ -295,7 +297,7 @@ impl Handoff {
     }
 }
 
-static LOST: Once = Once::new();
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// A task that has not ended. A loop that waits for that is woken when it has.
 struct Alive {
@@ -321,7 +323,7 @@ impl Drop for Handoff {
     fn drop(&mut self) {
         // The loop is still running, as at the end of the callback that made this.
         let too_early = Arc::strong_count(&self.alive) > 1 && self.context.is_owner();
-        if too_early && !self.jobs.end_has_begun() && !thread::panicking() {
+        if too_early && !self.jobs.quiet().has_begun() && !thread::panicking() {
             advice::warn_once(
                 &LOST,
                 "a Handoff was dropped before its tasks had ended, and they are dropped with it: keep it \

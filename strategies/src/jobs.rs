@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{CallError, SetupError};
 use crate::pace::{self, Backlog, Later, Work};
-use crate::quiet::{Lifted, Quiet};
+use crate::quiet::Quiet;
 use crate::source::{Callbacks, Prepare, Source, SourceRef};
 
 /// How many jobs can be queued before senders have to wait.
@@ -113,22 +113,12 @@ impl JobQueue {
     /// ```
     pub fn stop(&self) {
         self.handle.room.close();
-        self.quieten();
+        self.quiet().ask();
     }
 
-    /// Jobs are still taken, but a loop that waits for silence finds it.
-    pub(crate) fn quieten(&self) {
-        self.jobs().quiet.ask();
-    }
-
-    /// Whether that was asked for, or the application has ended.
-    pub(crate) fn end_has_begun(&self) -> bool {
-        self.jobs().quiet.has_begun()
-    }
-
-    /// While this lives, they are done without rests.
-    pub(crate) fn lift(&self) -> Lifted<'_> {
-        self.jobs().quiet.lift()
+    /// The pace of its ending. Jobs are taken all the same.
+    pub(crate) fn quiet(&self) -> &Quiet {
+        &self.jobs().quiet
     }
 
     fn jobs(&self) -> &Jobs {

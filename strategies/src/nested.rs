@@ -218,8 +218,8 @@ impl Nested {
         self.runtime.handle()
     }
 
-    /// Drops all tasks, and waits for `spawn_blocking` closures for at most `timeout`; for none inside
-    /// the `block_on` of a current-thread runtime.
+    /// Waits for `spawn_blocking` closures for at most `timeout`, and for none inside the `block_on` of a
+    /// current-thread runtime. Then drops all tasks; they do not run meanwhile.
     ///
     /// ```
     /// # use loopnest_strategies::{Nested, WakeAfterDispatch, glib::MainContext};

@@ -3,8 +3,6 @@
 //! tokio panics where descriptors run out while it sets up signals (tokio 1.54, `signal/unix.rs`:
 //! "failed to create UnixStream"), and where no thread can be started for a worker.
 
-#[cfg(unix)]
-use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,16 +10,13 @@ use loopnest_core::executor::Panic;
 
 use crate::error::SetupError;
 
-/// As many as the first runtime opens: an epoll and its duplicate, an eventfd, the pair of sockets for
-/// signals and a duplicate of one of them.
-#[cfg(unix)]
-const DESCRIPTORS: usize = 6;
+/// Pipes of as many descriptors as the first runtime opens: an epoll and its duplicate, an eventfd, the
+/// pair of sockets for signals and a duplicate of one of them.
+const PIPES: usize = 3;
 
 /// Whether there are enough descriptors.
-#[cfg(unix)]
 fn look() -> io::Result<()> {
-    let opened = (0..DESCRIPTORS).map(|_| File::open("/dev/null"));
-    opened.collect::<io::Result<Vec<_>>>().map(drop)
+    (0..PIPES).map(|_| io::pipe()).collect::<io::Result<Vec<_>>>().map(drop)
 }
 
 /// Builds a runtime, with an error where tokio would panic.
@@ -30,7 +25,6 @@ fn look() -> io::Result<()> {
 /// would end a program with `panic = "abort"`. Another thread may take them in between; then the
 /// panic is caught.
 pub(crate) fn build<R>(build: impl FnOnce() -> io::Result<R>) -> Result<R, SetupError> {
-    #[cfg(unix)]
     look().map_err(SetupError::Runtime)?;
     let built = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|payload| {
         let what = payload.downcast_ref::<String>().map_or("tokio panicked", String::as_str);

@@ -113,9 +113,12 @@ fn threads_that_send_jobs_leave_silence_once_stopped() {
     let context = MainContext::new();
     let handoff = Handoff::new(&context).expect("a runtime");
     let (glib, runtime) = (handoff.glib(), handoff.tokio_handle().clone());
-    let _flood = Flood::of(move || drop(runtime.block_on(glib.call(|| ()))));
+    let flood = Flood::of(move || drop(runtime.block_on(glib.call(|| ()))));
     handoff.stop();
     assert!(falls_silent(&context));
+    // The thread waits for a job.
+    drop(handoff);
+    drop(flood);
 }
 
 #[test]
@@ -133,6 +136,45 @@ fn a_stopped_queue_does_what_it_has_and_takes_no_more() {
 }
 
 #[test]
+fn two_that_are_stopped_rest_together() {
+    let (context, one) = dispatch();
+    let two = Dispatch::new(&context).expect("a runtime");
+    for dispatch in [&one, &two] {
+        dispatch.spawn_local(always_ready());
+        dispatch.stop();
+    }
+    // Made after the stop.
+    let (glib, runtime) = (one.glib(), tokio::runtime::Builder::new_current_thread().build());
+    let runtime = runtime.expect("a runtime");
+    let flood = Flood::of(move || drop(runtime.block_on(glib.call(|| ()))));
+    assert!(falls_silent(&context));
+    // The thread waits for a job.
+    drop((one, two));
+    drop(flood);
+}
+
+/// A task that is always ready, and gives up where it would go on for ever. In a child process.
+fn abort_if_endless(dispatch: &Dispatch, over: Rc<Cell<bool>>) {
+    dispatch.spawn_local(async move {
+        let mut polls = 0;
+        loop {
+            polls += u64::from(over.get());
+            if polls == 1_000_000 {
+                eprintln!("the application does not end");
+                std::process::abort();
+            }
+            yield_now().await;
+        }
+    });
+    dispatch.tokio_handle().spawn(always_ready());
+}
+
+fn run(application: &gio::Application) -> glib::ExitCode {
+    let no_arguments: [&str; 0] = [];
+    application.run_with_args(&no_arguments)
+}
+
+#[test]
 fn an_application_ends_beside_tasks_that_are_always_ready() {
     child::run_silent("an_application_ends_beside_tasks_that_are_always_ready", || {
         let dispatch = Dispatch::new(&MainContext::default()).expect("a runtime");
@@ -145,25 +187,130 @@ fn an_application_ends_beside_tasks_that_are_always_ready() {
         let over = Rc::new(Cell::new(false));
         let told = over.clone();
         application.connect_shutdown(move |_| told.set(true));
-        let task = dispatch.spawn_local(async move {
-            let mut polls = 0;
-            loop {
-                // Otherwise the last lines of `run` would go on for ever.
-                polls += u64::from(over.get());
-                if polls == 1_000_000 {
-                    eprintln!("the application does not end");
-                    std::process::abort();
-                }
-                yield_now().await;
-            }
-        });
-        dispatch.tokio_handle().spawn(always_ready());
-        let no_arguments: [&str; 0] = [];
-        assert_eq!(application.run_with_args(&no_arguments), glib::ExitCode::SUCCESS);
-        assert!(!task.is_finished(), "it has not ended by its own panic");
+        // The last lines of `run` would go on for ever.
+        abort_if_endless(&dispatch, over);
+        assert_eq!(run(&application), glib::ExitCode::SUCCESS);
         // New tasks are still taken, for what is to be saved at the end.
         assert_eq!(dispatch.block_on(async { dispatch_free().await }), 42);
     });
+}
+
+#[test]
+fn an_application_that_never_iterates_ends_beside_tasks_that_are_always_ready() {
+    let test = "an_application_that_never_iterates_ends_beside_tasks_that_are_always_ready";
+    child::run_silent(test, || {
+        let dispatch = Dispatch::new(&MainContext::default()).expect("a runtime");
+        let application = gio::Application::new(None, gio::ApplicationFlags::NON_UNIQUE);
+        dispatch.end_with(&application);
+        application.connect_activate(|_| {});
+        abort_if_endless(&dispatch, Rc::new(Cell::new(true)));
+        assert_eq!(run(&application), glib::ExitCode::SUCCESS);
+    });
+}
+
+#[test]
+fn an_application_that_only_answers_ends_beside_tasks_that_are_always_ready() {
+    let test = "an_application_that_only_answers_ends_beside_tasks_that_are_always_ready";
+    child::run_silent(test, || {
+        let application = gio::Application::new(None, gio::ApplicationFlags::NON_UNIQUE);
+        let dispatch = Dispatch::new(&MainContext::default()).expect("a runtime");
+        application.connect_handle_local_options(|_, _| {
+            std::ops::ControlFlow::Break(glib::ExitCode::from(7))
+        });
+        abort_if_endless(&dispatch, Rc::new(Cell::new(true)));
+        assert_eq!(run(&application), glib::ExitCode::from(7));
+    });
+}
+
+#[test]
+fn what_outlives_an_application_is_not_slowed_down_for_ever() {
+    child::run_silent("what_outlives_an_application_is_not_slowed_down_for_ever", || {
+        let context = MainContext::default();
+        let application = gio::Application::new(None, gio::ApplicationFlags::NON_UNIQUE);
+        let dispatch = Dispatch::new(&context).expect("a runtime");
+        application.connect_activate(|_| {});
+        assert_eq!(run(&application), glib::ExitCode::SUCCESS);
+        dispatch.spawn_local(always_ready());
+        // A rest is an iteration or two in which nothing is pending.
+        let silent: Vec<bool> = (0..5000).map(|_| !context.iteration(true)).collect();
+        assert!(silent[..1000].contains(&true) && !silent[4000..].contains(&true));
+    });
+}
+
+mod imp {
+    use std::cell::OnceCell;
+
+    use gio::subclass::prelude::*;
+    use loopnest_strategies::Dispatch;
+
+    /// An application that owns its tasks, as many do.
+    #[derive(Default)]
+    pub(super) struct Owns {
+        pub(super) dispatch: OnceCell<Dispatch>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Owns {
+        const NAME: &'static str = "LoopnestTestOwns";
+        type Type = super::Owns;
+        type ParentType = gio::Application;
+    }
+
+    impl ObjectImpl for Owns {}
+
+    impl ApplicationImpl for Owns {
+        fn activate(&self) {
+            let dispatch = Dispatch::new(&glib::MainContext::default()).expect("a runtime");
+            dispatch.spawn_local(super::always_ready());
+            let _ = self.dispatch.set(dispatch);
+        }
+
+        fn shutdown(&self) {
+            self.parent_shutdown();
+            if let Some(dispatch) = self.dispatch.get() {
+                dispatch.spawn_local(super::dispatch_free());
+            }
+        }
+    }
+}
+
+glib::wrapper! {
+    struct Owns(ObjectSubclass<imp::Owns>)
+        @extends gio::Application, @implements gio::ActionGroup, gio::ActionMap;
+}
+
+#[test]
+fn a_dispatch_is_dropped_with_the_application_that_owns_it() {
+    child::run_silent("a_dispatch_is_dropped_with_the_application_that_owns_it", || {
+        let flags = gio::ApplicationFlags::NON_UNIQUE;
+        let application: Owns = glib::Object::builder().property("flags", flags).build();
+        assert_eq!(run(application.upcast_ref()), glib::ExitCode::SUCCESS);
+        let gone = application.downgrade();
+        drop(application);
+        assert!(gone.upgrade().is_none());
+        assert!(gio::Application::default().is_none());
+    });
+}
+
+#[test]
+fn an_application_and_a_dispatch_may_be_on_two_threads() {
+    let child = child::run("an_application_and_a_dispatch_may_be_on_two_threads", || {
+        let application = gio::Application::new(None, gio::ApplicationFlags::NON_UNIQUE);
+        application.connect_activate(|_| {});
+        let ((begun, has_begun), (over, is_over)) = (mpsc::channel(), mpsc::channel::<()>());
+        let elsewhere = thread::spawn(move || {
+            let dispatch = Dispatch::new(&MainContext::default()).expect("a runtime");
+            dispatch.block_on(async { sleep(MS).await });
+            begun.send(()).expect("the test waits");
+            assert!(is_over.recv().is_err());
+        });
+        has_begun.recv().expect("it has begun");
+        assert_eq!(run(&application), glib::ExitCode::SUCCESS);
+        drop((application, over));
+        elsewhere.join().expect("it does not panic");
+    });
+    // There is a warning of the loop elsewhere.
+    assert!(child.is_none_or(|child| child.passed));
 }
 
 async fn dispatch_free() -> u32 {
@@ -310,4 +457,51 @@ fn a_shutdown_inside_a_library_task_waits_for_nothing() {
     });
     assert!(waits.is_finished());
     drop((dispatch, other_context));
+}
+
+/// Says when it is dropped.
+struct Tells(mpsc::Sender<bool>);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        let _ = self.0.send(tokio::runtime::Handle::try_current().is_ok());
+    }
+}
+
+#[test]
+fn tasks_are_dropped_before_the_runtime() {
+    let (_context, dispatch) = dispatch();
+    let (tx, rx) = mpsc::channel();
+    let (handle, (told, telling)) = (dispatch.tokio_handle().clone(), (tx.clone(), tx));
+    let (ours, library) = (Tells(told), Tells(telling));
+    dispatch.spawn_local(async move {
+        let _ours = ours;
+        pending::<()>().await;
+    });
+    handle.spawn(async move {
+        let _library = library;
+        pending::<()>().await;
+    });
+    dispatch.shutdown_background();
+    // Ours first, outside of tokio; then tokio's, inside.
+    assert_eq!(rx.iter().collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
+fn a_shutdown_waits_for_nothing_where_another_thread_owns_the_context() {
+    let (context, dispatch) = dispatch();
+    let (release, block) = blocks();
+    let task = dispatch.spawn_local(pending::<()>());
+    dispatch.tokio_handle().spawn_blocking(block);
+    let ((owned, is_owned), (over, is_over)) = (mpsc::channel(), mpsc::channel::<()>());
+    let elsewhere = thread::spawn(move || {
+        let _owner = context.acquire().expect("nobody else has it");
+        owned.send(()).expect("the test waits");
+        assert!(is_over.recv().is_err());
+    });
+    is_owned.recv().expect("it owns it");
+    dispatch.shutdown_timeout(Duration::MAX);
+    assert!(task.is_finished());
+    drop((release, over));
+    elsewhere.join().expect("it does not panic");
 }

@@ -3,7 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use gio::prelude::*;
@@ -356,5 +361,79 @@ fn what_a_call_has_read_is_not_lost_when_it_is_cancelled_and_waited_for() {
         });
         assert_eq!(all, (0..200).collect::<Vec<_>>());
         println!("{n} of 200 calls were cancelled before they had read");
+    });
+}
+
+/// A waker that panics when it is dropped.
+struct Bomb;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a waker whose destructor panics");
+    }
+}
+
+#[test]
+fn a_resolver_that_goes_with_a_panic_ends_its_call_and_delays_no_other() {
+    on_dispatch(|_, dispatch| {
+        dispatch.block_on(async {
+            // On another thread.
+            let lost = gasync::call(|_, done: Resolver<u32>| {
+                drop(thread::spawn(move || {
+                    let _done = done;
+                    panic!("as planned");
+                }));
+            });
+            assert!(matches!(lost.await, Err(CallError::Gone)));
+            // After its future.
+            let kept: Rc<RefCell<Option<Resolver<u32>>>> = Rc::default();
+            let slot = kept.clone();
+            let stuck = gasync::call(move |_, done| drop(slot.replace(Some(done))));
+            assert!(timeout(MS, stuck).await.is_err());
+            let done = kept.take();
+            let panics = AssertUnwindSafe(move || {
+                let _done = done;
+                panic!("as planned");
+            });
+            assert!(catch_unwind(panics).is_err());
+            // It begins in its first poll.
+            let mut next = gasync::call(|_, done| done.resolve(42));
+            assert!(matches!(futures::poll!(&mut next), Poll::Ready(Ok(42))));
+        });
+    });
+}
+
+#[test]
+fn a_call_that_never_lets_go_delays_once() {
+    on_dispatch(|_, dispatch| {
+        dispatch.block_on(async {
+            let stuck = gasync::call(|_, done: Resolver<u32>| std::mem::forget(done));
+            assert!(timeout(MS, stuck).await.is_err());
+            assert_eq!(gasync::call(|_, done| done.resolve(42)).await.expect("a result"), 42);
+            for n in 0..10 {
+                let mut next = gasync::call(move |_, done| done.resolve(n));
+                assert!(matches!(futures::poll!(&mut next), Poll::Ready(Ok(_))));
+            }
+        });
+    });
+}
+
+#[test]
+fn a_waker_whose_destructor_panics_does_no_harm_to_a_call_that_waits() {
+    on_dispatch(|_, dispatch| {
+        dispatch.block_on(async {
+            let stuck = gasync::call(|_, done: Resolver<u32>| std::mem::forget(done));
+            assert!(timeout(MS, stuck).await.is_err());
+            let mut waits = gasync::call(|_, done| done.resolve(42));
+            let waker = Waker::from(Arc::new(Bomb));
+            assert!(Pin::new(&mut waits).poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(catch_unwind(AssertUnwindSafe(move || drop(waker))));
+            drop(catch_unwind(AssertUnwindSafe(move || drop(waits))));
+            tokio::time::sleep(5 * MS).await;
+        });
     });
 }

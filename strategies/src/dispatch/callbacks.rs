@@ -69,7 +69,7 @@ impl Callbacks for MainCallbacks {
         let held = self.shared.is_held();
         if held {
             // Here too, because the source may not be dispatched at all while tokio waits.
-            self.shared.warn();
+            self.shared.warn_later();
         }
         self.watch(this, !backlog && !held);
         if self.shared.backlog.prepare(self.is_due(), || self.shared.executor.prepare()) {

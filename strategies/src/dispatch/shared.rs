@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
-use glib::MainContext;
+use glib::{ControlFlow, MainContext, Priority};
 use loopnest_core::executor::{Executor, Panic, Slice};
 use loopnest_core::pace::{POLLS, SLICE};
 
@@ -20,9 +20,10 @@ use crate::runtime::{IsHeld, Runtime, is_running};
 use crate::wait::Driver;
 
 pub(super) struct Shared {
+    // Dropped in this order: the tasks go with the last of the first two, and before the runtime.
     pub(super) executor: Rc<Executor>,
-    pub(super) runtime: Runtime,
     turn: Rc<Turn>,
+    pub(super) runtime: Runtime,
     pub(super) backlog: Backlog,
     pub(super) quiet: Quiet,
     /// The last slice made no turn, because the runtime is held.
@@ -126,17 +127,27 @@ impl Shared {
         }
     }
 
-    /// Says once that tokio waits.
-    pub(super) fn warn(&self) {
+    fn warn(&self) {
         if !self.warned.replace(true) {
-            advice::warn(
-                "a nested loop was opened inside a task of tokio::spawn or tokio::task::spawn_local, or \
-                 inside another runtime's block_on: tokio's I/O and timers wait until it closes; open it \
-                 from a callback or from a task of Dispatch::spawn_local",
-            );
+            advice::warn(WAITS);
+        }
+    }
+
+    /// Says so in an iteration of its own: who handles GLib's log must not be called by a `prepare`.
+    pub(super) fn warn_later(&self) {
+        if !self.warned.replace(true) {
+            let warn = || {
+                advice::warn(WAITS);
+                ControlFlow::Break
+            };
+            glib::idle_source_new(None, Priority::HIGH, warn).attach(Some(self.quiet.context()));
         }
     }
 }
+
+const WAITS: &str = "a nested loop was opened inside a task of tokio::spawn or \
+    tokio::task::spawn_local, or inside another runtime's block_on: tokio's I/O and timers wait until \
+    it closes; open it from a callback or from a task of Dispatch::spawn_local";
 
 impl Work for Shared {
     fn backlog(&self) -> &Backlog {

@@ -113,18 +113,20 @@ pub(crate) fn far_or(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now + Duration::from_secs(31_536_000))
 }
 
-/// Iterates `context` until `is_over`, or until `end`. Does nothing if another thread owns it.
+/// Iterates `context` until `is_over`, or until `end`. Does nothing, and returns `false`, if another
+/// thread owns it.
 ///
 /// # Panics
 /// If a callback panicked, with that panic.
-pub(crate) fn run_until(context: &MainContext, end: Instant, is_over: impl Fn() -> bool) {
-    let Ok(_owner) = context.acquire() else { return };
+pub(crate) fn run_until(context: &MainContext, end: Instant, is_over: impl Fn() -> bool) -> bool {
+    let Ok(_owner) = context.acquire() else { return false };
     assert_nobody_is_asked("a loop cannot be run");
     let main_loop = MainLoop::new(Some(context), false);
     let running = Running::enter(&main_loop);
-    // Only ends an iteration that waits. It counts whole milliseconds, so one more, and again should
-    // it be early.
+    // Only ends an iteration that waits. It counts whole milliseconds in 32 bits, so one more, and
+    // again should it be early.
     let left = end.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+    let left = left.min(Duration::from_secs(86_400));
     let alarm = glib::timeout_source_new(left, None, Priority::DEFAULT, || ControlFlow::Continue);
     alarm.attach(Some(context));
     while !is_over() && !panic_is_carried() && Instant::now() < end {
@@ -132,6 +134,7 @@ pub(crate) fn run_until(context: &MainContext, end: Instant, is_over: impl Fn() 
     }
     alarm.destroy();
     running.leave();
+    true
 }
 
 /// Keeps a panic that was caught at the border to C, and ends the innermost loop of [`run`].

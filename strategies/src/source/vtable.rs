@@ -8,8 +8,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::Once;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use glib::ffi::{self, GSource, GSourceFuncs, gboolean, gpointer};
 
@@ -135,7 +134,7 @@ unsafe fn settle<C: Callbacks>(source: *mut GSource) {
     }
     // SAFETY: alive, by the contract.
     if unsafe { cell.watches.leave(source) } {
-        static ELSEWHERE: Once = Once::new();
+        static ELSEWHERE: AtomicBool = AtomicBool::new(false);
         advice::warn_once(
             &ELSEWHERE,
             "a source is in the loop of a thread that did not make it, and does nothing there; make \
