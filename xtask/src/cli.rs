@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::compat::Suite;
 use crate::packages::Group;
 use crate::steps::Step;
+use crate::suite::Suite;
 
 const EXAMPLES: &str = "\
 Start here:

@@ -13,32 +13,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::ValueEnum;
 
 use self::chroot::Chroot;
 use crate::cli::CompatArgs;
 use crate::command::{Cmd, ending, target_folder, workspace};
 use crate::machine::Machine;
 use crate::manager::Privilege;
+use crate::selection::select_or_exit;
 use crate::setup::Unprepared;
-use crate::steps::select_or_exit;
-
-/// A Debian to run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Suite {
-    /// Debian 12: GLib 2.74, GTK 4.8, the oldest that are supported
-    Bookworm,
-    /// Debian 13: GLib 2.84, GTK 4.18
-    Trixie,
-    /// Debian unstable: whatever is newest
-    Sid,
-}
-
-impl Suite {
-    fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().into()).unwrap_or_default()
-    }
-}
 
 /// What Rust itself needs of a system: a linker, and certificates to download crates. All else is
 /// for `cargo xtask setup` to find out.

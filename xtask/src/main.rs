@@ -22,10 +22,12 @@ mod protocols;
 mod published;
 mod readme;
 mod run;
+mod selection;
 mod setup;
 mod site;
 mod steady;
 mod steps;
+mod suite;
 mod test;
 
 use std::io;

@@ -6,10 +6,8 @@
 
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 
-use crate::cli::Cli;
 use crate::command::{Cmd, cargo_of_workspace};
 use crate::protocols;
 use crate::published::{Package, Published};
@@ -153,20 +151,10 @@ impl Step {
 }
 
 /// Which steps to run, in their own order whatever the order of the flags.
-fn select(only: &[Step], skip: &[Step]) -> Vec<Step> {
+pub fn select(only: &[Step], skip: &[Step]) -> Vec<Step> {
     let wanted = |step: &Step| only.is_empty() || only.contains(step);
     let all = Step::value_variants().iter().copied();
     all.filter(wanted).filter(|step| !skip.contains(step)).collect()
-}
-
-/// The same for the command line, where no step at all is wrong usage.
-pub fn select_or_exit(only: &[Step], skip: &[Step]) -> Vec<Step> {
-    let chosen = select(only, skip);
-    if chosen.is_empty() {
-        let message = "--only and --skip leave no step to run";
-        Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
-    }
-    chosen
 }
 
 fn one(cmd: Cmd) -> Work {

@@ -14,9 +14,10 @@ use anyhow::Result;
 use crate::cli::TestArgs;
 use crate::command::{Cmd, ending, workspace};
 use crate::packages::Group;
+use crate::selection::select_or_exit;
 use crate::setup;
 use crate::site::Site;
-use crate::steps::{Step, Work, select_or_exit};
+use crate::steps::{Step, Work};
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
