@@ -7,9 +7,9 @@
 //! once and ends the turn. The timeout that tokio asked for gives the next deadline.
 //! No thread, no polling, exact deadlines.
 //!
-//! The application's tasks are not on tokio's queue. They live in [`Executor`], a run queue that
-//! can be re-entered, and are polled with the runtime entered, so that tokio's sockets and timers
-//! work in them.
+//! The application's tasks are not on tokio's queue. They live in an
+//! [`Executor`](loopnest_core::executor::Executor), a run queue that can be re-entered, and are
+//! polled with the runtime entered, so that tokio's sockets and timers work in them.
 //!
 //! # Under a nested loop
 //!
