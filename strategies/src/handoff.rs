@@ -32,7 +32,7 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ pub struct Handoff {
     stop: Option<oneshot::Sender<Instant>>,
     thread: Option<thread::JoinHandle<()>>,
     /// Cloned for each task.
-    alive: Arc<()>,
+    tasks: Arc<Tasks>,
     stopped: Cell<bool>,
 }
 
@@ -108,7 +108,7 @@ impl Handoff {
             jobs,
             stop: Some(stop),
             thread: Some(thread.map_err(SetupError::Runtime)?),
-            alive: Arc::new(()),
+            tasks: Arc::default(),
             stopped: Cell::default(),
         })
     }
@@ -134,19 +134,12 @@ impl Handoff {
             never.abort();
             return never;
         }
-        self.spawn_last(future)
-    }
-
-    /// Even if this was stopped.
-    fn spawn_last<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let alive = Alive { mark: Some(self.alive.clone()), context: self.context.clone() };
+        let alive = Alive { tasks: Some(self.tasks.clone()), context: self.context.clone() };
         self.handle.spawn(async move {
-            let _alive = alive;
-            future.await
+            let mut alive = alive;
+            let output = future.await;
+            alive.has_ended();
+            output
         })
     }
 
@@ -195,7 +188,7 @@ impl Handoff {
         let end = source::far_or(timeout);
         {
             let _lifted = self.jobs.quiet().lift();
-            source::run_until(&self.context, end, || Arc::strong_count(&self.alive) == 1);
+            source::run_until(&self.context, end, || Arc::strong_count(&self.tasks) == 1);
         }
         if let Some(stop) = self.stop.take() {
             // It fails only if the thread has ended.
@@ -278,8 +271,9 @@ impl Handoff {
         let quit = main_loop.clone();
         let (tx, mut rx) = oneshot::channel();
         let _lifted = self.jobs.quiet().lift();
-        let task = self.spawn_last(future);
-        self.spawn_last(async move {
+        // Neither is a task that an end has to wait for.
+        let task = self.handle.spawn(future);
+        self.handle.spawn(async move {
             // Sends the result before it quits the loop.
             drop(tx.send(task.await));
             source::quit_when_running(&quit);
@@ -299,17 +293,36 @@ impl Handoff {
 
 static LOST: AtomicBool = AtomicBool::new(false);
 
+/// The tasks of a bridge; as many clones as have not ended.
+#[derive(Default)]
+struct Tasks {
+    /// The bridge is being dropped.
+    end_begins: AtomicBool,
+    /// Since then a task was dropped that had not ended.
+    any_lost: AtomicBool,
+}
+
 /// A task that has not ended. A loop that waits for that is woken when it has.
 struct Alive {
-    /// Taken out only when this is dropped.
-    mark: Option<Arc<()>>,
+    /// Taken out when the task ends or is dropped.
+    tasks: Option<Arc<Tasks>>,
     context: MainContext,
+}
+
+impl Alive {
+    fn has_ended(&mut self) {
+        drop(self.tasks.take());
+        self.context.wakeup();
+    }
 }
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        drop(self.mark.take());
-        self.context.wakeup();
+        let Some(tasks) = &self.tasks else { return };
+        if tasks.end_begins.load(Ordering::Relaxed) {
+            tasks.any_lost.store(true, Ordering::Relaxed);
+        }
+        self.has_ended();
     }
 }
 
@@ -322,21 +335,22 @@ impl fmt::Debug for Handoff {
 impl Drop for Handoff {
     fn drop(&mut self) {
         // The loop is still running, as at the end of the callback that made this.
-        let too_early = Arc::strong_count(&self.alive) > 1 && self.context.is_owner();
-        if too_early && !self.jobs.quiet().has_begun() && !thread::panicking() {
-            advice::warn_once(
-                &LOST,
-                "a Handoff was dropped before its tasks had ended, and they are dropped with it: keep it \
-                 until the main loop returns, for example in main; or call Handoff::stop or one of its \
-                 shutdown functions first",
-            );
-        }
+        let too_early = self.context.is_owner() && !self.jobs.quiet().has_begun();
+        self.tasks.end_begins.store(true, Ordering::Relaxed);
         // First, so that tasks that wait for a job stop waiting before tokio is stopped.
         self.jobs.close();
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // The thread only runs tokio, which keeps panics in their tasks.
             let _ = thread.join();
+        }
+        if too_early && self.tasks.any_lost.load(Ordering::Relaxed) && !thread::panicking() {
+            advice::warn_once(
+                &LOST,
+                "a Handoff was dropped before its tasks had ended, and they are dropped with it: keep it \
+                 until the main loop returns, for example in main; or call Handoff::stop or one of its \
+                 shutdown functions first",
+            );
         }
     }
 }
