@@ -282,6 +282,7 @@ unsafe fn system_call(epfd: c_int, events: *mut epoll_event, max: c_int, timeout
 /// The same in glibc and in musl; the libc crate has neither this nor the function.
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 
+// SAFETY: declared as in pthread_setcancelstate(3).
 unsafe extern "C" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
 }

@@ -23,6 +23,7 @@ type Body = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 
 // What a thread runs is unwound when it is cancelled. The libc crate declares both as functions
 // that never unwind.
+// SAFETY: declared as in pthread_create(3) and epoll_wait(2).
 unsafe extern "C-unwind" {
     fn pthread_create(
         thread: *mut pthread_t,
