@@ -93,10 +93,10 @@ impl Runtime {
     /// Whether a task is left in tokio's own queue although a turn has ended.
     ///
     /// A turn ends in tokio's wait, and what tokio queues between the kernel's answer and the end of
-    /// that wait stays where it is: nothing rings for it. On stable Rust that is only what its timers
-    /// wake, and these are due by the deadline that the turn has learned. With `tokio_unstable` it is
-    /// also what io-uring has completed (tokio 1.54, `runtime/io/driver.rs`, `turn`); there the queue
-    /// can be looked at.
+    /// that wait stays where it is: nothing rings for it. Without `tokio_unstable` that is only what its
+    /// timers wake, and these are due by the deadline that the turn has learned. With it, it is also
+    /// what io-uring has completed (tokio 1.54, `runtime/io/driver.rs`, `turn`); there the queue can be
+    /// looked at.
     pub(crate) fn has_queued(&self) -> bool {
         #[cfg(tokio_unstable)]
         return self.handle().metrics().worker_local_queue_depth(0) > 0;

@@ -242,39 +242,21 @@ fn look_up() -> *mut c_void {
     if found.is_null() { ours() } else { found }
 }
 
+/// Architectures that are newer than `epoll_pwait` have no `epoll_wait`.
+#[cfg(any(target_arch = "aarch64", target_arch = "loongarch64", target_arch = "riscv64"))]
+const SYSTEM_CALL: libc::c_long = libc::SYS_epoll_pwait;
+#[cfg(not(any(target_arch = "aarch64", target_arch = "loongarch64", target_arch = "riscv64")))]
+const SYSTEM_CALL: libc::c_long = libc::SYS_epoll_wait;
+
 /// What libc's function does, without being a cancellation point.
 ///
 /// # Safety
 /// As `epoll_wait(2)`.
 unsafe fn system_call(epfd: c_int, events: *mut epoll_event, max: c_int, timeout: c_int) -> c_int {
-    // Architectures that are newer than `epoll_pwait` have no `epoll_wait`.
-    #[cfg(any(
-        target_arch = "arm",
-        target_arch = "mips",
-        target_arch = "mips64",
-        target_arch = "powerpc",
-        target_arch = "powerpc64",
-        target_arch = "s390x",
-        target_arch = "x86",
-        target_arch = "x86_64",
-    ))]
-    // SAFETY: the caller vouches for `events` and `max`.
-    let n = unsafe { libc::syscall(libc::SYS_epoll_wait, epfd, events, max, timeout) };
-    #[cfg(not(any(
-        target_arch = "arm",
-        target_arch = "mips",
-        target_arch = "mips64",
-        target_arch = "powerpc",
-        target_arch = "powerpc64",
-        target_arch = "s390x",
-        target_arch = "x86",
-        target_arch = "x86_64",
-    )))]
+    // Only `epoll_pwait` looks at it.
+    let no_mask = ptr::null::<libc::sigset_t>();
     // SAFETY: the caller vouches for `events` and `max`; no signal mask is passed.
-    let n = unsafe {
-        let mask = ptr::null::<libc::sigset_t>();
-        libc::syscall(libc::SYS_epoll_pwait, epfd, events, max, timeout, mask, 0usize)
-    };
+    let n = unsafe { libc::syscall(SYSTEM_CALL, epfd, events, max, timeout, no_mask, 0usize) };
     // The kernel returns an int.
     n as c_int
 }
